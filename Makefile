@@ -1,0 +1,54 @@
+# Everything runs in .venv, which makes itself: all it takes is make and a Python from 3.11 on (or PYTHON=...).
+.DEFAULT_GOAL := help
+.PHONY: help demo test golden torture bench format clean
+
+WORKERS ?= auto
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST := $(BIN)/pytest -q
+PARALLEL := -n $(WORKERS) --dist loadgroup
+
+# The newest Python that is new enough and can make a venv.
+PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+
+demo: $(READY) ## a shipped day into a fresh log, and questions about it
+	@$(BIN)/oms demo
+
+test: $(READY) ## what has to be green: style, types, tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(PYTEST) $(PARALLEL)
+
+golden: $(READY) ## rewrite the expected tables; read the diff afterwards
+	OMS_GOLDEN=1 $(PYTEST) tests/test_golden.py
+
+torture: $(READY) ## the tests that take minutes
+	$(PYTEST) $(PARALLEL) -m torture --hypothesis-profile=torture
+
+bench: $(READY) ## measure on this machine
+	@$(BIN)/python -m benchmarks
+
+format: $(READY) ## let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## remove what make and the tools have made
+	rm -rf .venv build dist *.egg-info .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A venv knows where it stands; one that was copied here would run the code over there.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(READY)
+endif
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "found no Python from 3.11 on that can make a venv; try make PYTHON=..." >&2; exit 1; }
+	@echo "making .venv with $(PYTHON); this takes a minute" >&2
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip -qq --disable-pip-version-check install -e '.[dev,metrics]'
+	@echo '$(CURDIR)' > $@

@@ -1,0 +1,53 @@
+"""
+An order management system for trading whose memory is an append-only event log.
+
+    oms = OrderManagementSystem()
+    order = await oms.submit_order("ADAUSDM", OrderSide.BUY, OrderType.LIMIT, Decimal("100"), Decimal("0.45"))
+"""
+
+from oms_es.errors import (
+    AmbiguousOrder,
+    CommandConflict,
+    FillQuarantinedError,
+    InvalidInput,
+    InvalidTransition,
+    LogError,
+    OmsError,
+    OrderRejected,
+    SettingsError,
+    UnknownFill,
+    UnknownOrder,
+    UnknownQuarantine,
+)
+from oms_es.oms import OrderManagementSystem
+from oms_es.risk_manager import RiskManager
+from oms_es.settings import Settings
+from oms_es.views import OMSOrder, Position
+from oms_es.vocabulary import CostMethod, OrderSide, OrderState, OrderType, TimeInForce, TradingLevel
+
+__version__ = "0.1.0"
+__all__ = [
+    "AmbiguousOrder",
+    "CommandConflict",
+    "CostMethod",
+    "FillQuarantinedError",
+    "InvalidInput",
+    "InvalidTransition",
+    "LogError",
+    "OMSOrder",
+    "OmsError",
+    "OrderManagementSystem",
+    "OrderRejected",
+    "OrderSide",
+    "OrderState",
+    "OrderType",
+    "Position",
+    "RiskManager",
+    "Settings",
+    "SettingsError",
+    "TimeInForce",
+    "TradingLevel",
+    "UnknownFill",
+    "UnknownOrder",
+    "UnknownQuarantine",
+]

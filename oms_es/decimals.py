@@ -1,0 +1,102 @@
+"""
+Exact decimals: read, add, multiply, write; nothing is rounded but in `divide`.
+
+The ambient decimal context is never used: a bot that embeds us may have set its own.
+"""
+
+import re
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from typing import Final
+
+from oms_es.errors import InvalidInput
+
+ZERO: Final = Decimal(0)
+ONE: Final = Decimal(1)
+MAX_DECIMALS: Final = 18
+LIMIT: Final = Decimal(10) ** 18
+
+# Products of two inputs have at most 72 digits; the rest is room for sums.
+_EXACT: Final = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
+_DIVIDE: Final = Context(prec=800, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow, DivisionByZero])
+_PLACES: Final = Decimal(1).scaleb(-MAX_DECIMALS)
+_TEXT: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
+_MAX_TEXT: Final = 64
+
+plus = _EXACT.add
+minus = _EXACT.subtract
+times = _EXACT.multiply
+negate = _EXACT.minus
+quotient = _EXACT.divide  # only where it is known to come out even; anything else is trapped
+absolute = _EXACT.abs
+
+
+def divide(numerator: Decimal, denominator: Decimal) -> Decimal:
+    """Return the quotient, rounded half-even at 18 places: the one place where a figure is rounded."""
+    return canonical(_DIVIDE.divide(numerator, denominator).quantize(_PLACES, context=_DIVIDE))
+
+
+def canonical(value: Decimal) -> Decimal:
+    """Return the same number without trailing zeros, negative zero or a positive exponent."""
+    if not value:
+        return ZERO
+    _, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int), "only finite numbers come here"
+    if exponent < 0 and digits[-1] == 0:
+        value = value.normalize(_EXACT)
+        exponent = int(value.as_tuple().exponent)
+    return value.quantize(ONE, context=_EXACT) if exponent > 0 else value
+
+
+def text(value: Decimal) -> str:
+    """Return the canonical text: plain, no exponent, no trailing zeros, no `-0`."""
+    return format(canonical(value), "f")
+
+
+def text_or_none(value: Decimal | None) -> str | None:
+    """Return the canonical text, or None where there is no number."""
+    return None if value is None else text(value)
+
+
+def decimal(value: object, name: str = "value") -> Decimal:
+    """
+    Read a number from outside: a Decimal, an int, or plain ASCII decimal text.
+
+    Args:
+        value: |value| < 10**18 with at most 18 decimals; `-0` is 0.
+        name: what the message calls it.
+
+    Raises:
+        InvalidInput: a float, a bool, NaN, an exponent, other digits, or out of range; never rounded.
+    """
+    if isinstance(value, Decimal):
+        return _in_range(_finite(value, name), name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= 10**18:
+            raise InvalidInput(f"{name}: {_shown(value)} is out of range: |x| must be below 10^18")
+        return Decimal(value)
+    if not isinstance(value, str):
+        msg = f"{name}: {_shown(value)} ({type(value).__name__}) is not exact; give a Decimal, an int or text like '100.25'"
+        raise InvalidInput(msg)
+    if len(value) > _MAX_TEXT or _TEXT.fullmatch(value) is None:
+        raise InvalidInput(f"{name}: {_shown(value)} is not plain decimal text like '100.25' or '-3'")
+    return _in_range(Decimal(value), name)
+
+
+def _finite(value: Decimal, name: str) -> Decimal:
+    if not value.is_finite():
+        raise InvalidInput(f"{name}: {value} is not a number that can be booked")
+    return value
+
+
+def _in_range(value: Decimal, name: str) -> Decimal:
+    if value and not -18 <= value.adjusted() < 18:
+        raise InvalidInput(f"{name}: {_shown(value)} is out of range: |x| must be below 10^18, with at most 18 decimals")
+    value = canonical(value)
+    if int(value.as_tuple().exponent) < -MAX_DECIMALS:
+        raise InvalidInput(f"{name}: {_shown(value)} has more than {MAX_DECIMALS} decimals and is never rounded")
+    return value
+
+
+def _shown(value: object) -> str:
+    shown = ascii(value) if isinstance(value, str) else ascii(str(value))[1:-1]
+    return shown if len(shown) <= _MAX_TEXT else f"{shown[:_MAX_TEXT]}…"

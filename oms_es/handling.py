@@ -1,0 +1,329 @@
+"""
+A request, decided on the state of the log: pure, so that a replay decides the same again.
+
+    verdict = f(log up to seq, request, the moment of our clock)
+"""
+
+from collections.abc import Sequence
+from typing import NoReturn
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms_es import risk
+from oms_es.commands import (
+    AmendOrder,
+    Command,
+    OrderCommand,
+    RecordMark,
+    Request,
+    ResolveQuarantined,
+    SetLevel,
+    SetLimits,
+    SubmitOrder,
+)
+from oms_es.deciding import decide
+from oms_es.decimals import ZERO, minus, text
+from oms_es.envelope import Draft
+from oms_es.errors import FillQuarantinedError, InvalidInput, OrderRejected, UnknownOrder, UnknownQuarantine
+from oms_es.events import (
+    AmendRefused,
+    Event,
+    FillQuarantined,
+    MarkRecorded,
+    OrderSubmitted,
+    PolicyChanged,
+    QuarantineResolved,
+    StateChanged,
+    TradingLevelChanged,
+)
+from oms_es.given import Given
+from oms_es.identifiers import shown
+from oms_es.instants import SECOND, clock_time, iso, trading_day
+from oms_es.order import Order, is_order_event
+from oms_es.policy import RULES, Policy, Value, differing
+from oms_es.projections.orders import Unknown
+from oms_es.projections.world import World
+from oms_es.risk import Proposal
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin, OrderState, TradingLevel
+
+
+class Moment(Struct, frozen=True, kw_only=True):
+    """The moment of a decision."""
+
+    now: int  # our clock, never behind the log's head; ns UTC: `recorded_at`
+    behind: int = 0  # how far our clock was behind the log's head, ns
+    calendar: Policy  # whose day settings tell the trading day
+
+    @classmethod
+    def of(cls, clock: int, world: World, fallback: Policy) -> "Moment":
+        """Return the moment that a reading of our clock stands for."""
+        calendar = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else fallback
+        return cls(now=max(clock, world.recorded_at), behind=max(0, world.recorded_at - clock), calendar=calendar)
+
+    def day_of(self, instant: int) -> str:
+        """Return the trading day of an instant."""
+        rules = self.calendar
+        return trading_day(instant, ZoneInfo(rules.timezone), clock_time(rules.roll), ends=rules.label == "end")
+
+
+# --- where a command goes ---
+
+
+def located(world: World, request: Request) -> Command:
+    """
+    Return the command with the account and order id it means.
+
+    Raises:
+        AmbiguousOrder: the id names several orders.
+    """
+    command = request.command
+    if isinstance(command, SubmitOrder) or not isinstance(command, OrderCommand):
+        return command
+    if isinstance(command, ResolveQuarantined):
+        key = world.orders.waiting.get(command.quarantine_id)
+        return command if not key else replace(command, account=key[0], order_id=key[1])
+    found = world.orders.find(command.order_id, None if request.any_account else command.account)
+    return command if found is None else replace(command, account=found[0], order_id=found[1])
+
+
+# --- deciding ---
+
+
+def handle(world: World, request: Request, command: Command, moment: Moment) -> list[Draft]:
+    """
+    Return what carrying out `command` (located by `located`) puts into the log; [] for a repetition.
+
+    Raises:
+        OmsError: it cannot be carried out, and nothing is recorded.
+    """
+    occurred_at = _occurred_at(request, moment)
+    if isinstance(command, OrderCommand):
+        return _about_order(world, request, command, moment, occurred_at)
+    event: Event
+    match command:
+        case RecordMark():
+            event = MarkRecorded(symbol=command.symbol, price=command.price, actor=command.actor)
+        case SetLimits():
+            event = PolicyChanged(
+                account=command.account,
+                values=command.values,
+                rules=RULES,
+                reason=command.reason,
+                actor=command.actor,
+            )
+        case SetLevel():
+            event = TradingLevelChanged(
+                account=command.account, level=command.level, reason=command.reason, actor=command.actor
+            )
+        case _:
+            raise AssertionError(f"nobody handles {type(command).__name__}")
+    return drafts([(event, occurred_at, occurred_at)], request, moment)
+
+
+def _occurred_at(request: Request, moment: Moment) -> int:
+    if request.occurred_at is None:
+        return moment.now
+    ahead = request.occurred_at - moment.now
+    if request.origin is not Origin.IMPORT and ahead > moment.calendar.max_clock_step * SECOND:
+        raise InvalidInput(
+            f"occurred_at: {iso(request.occurred_at)} is ahead of our clock ({iso(moment.now)}) "
+            f"by more than {moment.calendar.max_clock_step} s"
+        )
+    return request.occurred_at
+
+
+def _about_order(
+    world: World, request: Request, command: OrderCommand, moment: Moment, occurred_at: int
+) -> list[Draft]:
+    key = (command.account, command.order_id)
+    order, unknown = world.orders.orders.get(key), world.orders.unknown.get(key) or Unknown()
+    if isinstance(command, ResolveQuarantined):
+        occurred_at_of_fill = _waiting_since(world, command)
+    events = decide(command, order, _given(world, request, command, order, unknown, moment))
+    submitted_at = occurred_at if order is None else order.submitted_at
+    timed = []
+    for event in events:
+        when = occurred_at
+        if isinstance(command, ResolveQuarantined) and not isinstance(event, QuarantineResolved):
+            when = occurred_at_of_fill  # an accepted fill stands where it was executed
+            submitted_at = when if order is None else submitted_at
+        timed.append((event, when, max(when, submitted_at) if is_order_event(event) else when))
+    external = any(isinstance(event, OrderSubmitted) and event.external for event in events)
+    return drafts(timed, request, moment, Origin.EXTERNAL if external or (order and order.is_external) else None)
+
+
+def _waiting_since(world: World, command: ResolveQuarantined) -> int:
+    waiting = world.orders.waiting_of((command.account, command.order_id))
+    for each in waiting:
+        if each.fill.quarantine_id == command.quarantine_id:
+            return each.occurred_at
+    raise UnknownQuarantine(f"nothing waits in quarantine under {shown(command.quarantine_id)}")
+
+
+def drafts(
+    timed: Sequence[tuple[Event, int, int]], request: Request, moment: Moment, origin: Origin | None = None
+) -> list[Draft]:
+    """Return events with their times as drafts of one command."""
+    imported = request.origin is Origin.IMPORT
+    found = []
+    for number, (event, occurred_at, effective_at) in enumerate(timed):
+        clamped = moment.behind > 0 and not imported
+        found.append(
+            Draft(
+                event=replace(event, clamped=True) if clamped else event,  # type: ignore[call-arg]
+                origin=request.origin if imported or origin is None else origin,
+                occurred_at=occurred_at,
+                effective_at=effective_at,
+                recorded_at=moment.now,
+                trading_day=moment.day_of(occurred_at if imported else moment.now),
+                command_id=(request.command_id or "") if number == 0 else None,
+            )
+        )
+    return found
+
+
+# --- what a decision rests on ---
+
+
+def _given(
+    world: World, request: Request, command: OrderCommand, order: Order | None, unknown: Unknown, moment: Moment
+) -> Given:
+    policy = world.policies.policy(command.account)
+    symbol = order.symbol if order is not None else getattr(command, "symbol", None)
+    mark = world.positions.marks.get(symbol) if symbol else None
+    return Given(
+        origin=request.origin,
+        violations=_violations(world, request, command, order, moment),
+        price_band=policy.price_band,
+        accept_exceptions=policy.on_exception == "accept",
+        mark=None if mark is None else mark.price,
+        unknown_contents=unknown.contents,
+        unknown_waiting=unknown.waiting,
+        unknown_count=world.orders.unknown_count.get(command.account) or 0,
+    )
+
+
+def _violations(
+    world: World, request: Request, command: OrderCommand, order: Order | None, moment: Moment
+) -> tuple[str, ...]:
+    if request.origin is Origin.IMPORT:
+        return ()
+    proposal = proposed(command, order)
+    if proposal is None:
+        return ()
+    return judged(world, command.account, proposal, moment)
+
+
+def judged(world: World, account: str, proposal: Proposal, moment: Moment) -> tuple[str, ...]:
+    """Return the limits that an order would break at this moment."""
+    behind = -(-moment.behind // SECOND)
+    exposure = world.exposure(account, proposal.symbol, moment.day_of(moment.now), moment.now, behind)
+    return risk.violations(proposal, exposure, world.policies.policy(account))
+
+
+def proposed(command: OrderCommand, order: Order | None) -> Proposal | None:
+    """Return what risk has to judge about a command; None when there is nothing."""
+    if isinstance(command, SubmitOrder) and order is None:
+        return Proposal(
+            symbol=command.symbol,
+            side=command.side,
+            order_type=command.order_type,
+            quantity=command.quantity,
+            total=command.quantity,
+            price=command.price,
+            reduce_only=command.reduce_only,
+        )
+    if isinstance(command, AmendOrder) and order is not None and order.is_open:
+        wanted = order.quantity if command.quantity is None else command.quantity
+        price = order.price if command.price is None else command.price
+        if wanted <= order.quantity and price == order.price:
+            return None  # it only takes away
+        return Proposal(
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.submitted.order_type,
+            quantity=max(ZERO, minus(wanted, order.quantity)),
+            total=wanted,
+            price=price,
+            reduce_only=order.submitted.reduce_only,
+            amends=True,
+        )
+    return None
+
+
+# --- the rules themselves ---
+
+
+def initial_policy(world: World, values: dict[str, Value], named: Sequence[str], moment: Moment) -> list[Draft]:
+    """
+    Return the rules that the first command of a session brings along.
+
+    On a log without rules: all of the settings. Later: only the keys that a settings file names, and only where its
+    value is another than the one last taken from a file, so that an operator's change stands until the file changes.
+    """
+    fresh = not world.policies.is_set
+    changed = dict(values) if fresh else differing(values, world.policies.from_file.settled, named)
+    if not changed:
+        return []
+    from_file = tuple(key for key in named if key in changed)
+    reason = "the settings of the first command" if fresh else "the settings file has changed"
+    events: list[Event] = [
+        PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
+    ]
+    stop = changed.get("risk.emergency_stop")
+    if stop == "true" or (stop == "false" and world.policies.level(EVERY_ACCOUNT) is not TradingLevel.NORMAL):
+        level = TradingLevel.HALTED if stop == "true" else TradingLevel.NORMAL
+        events.append(
+            TradingLevelChanged(account=EVERY_ACCOUNT, level=level, reason="risk.emergency_stop", from_file=True)
+        )
+    request = Request(command=Command(account=EVERY_ACCOUNT))
+    return drafts([(event, moment.now, moment.now) for event in events], request, moment)
+
+
+# --- what the caller hears ---
+
+
+def raise_refusal(command: Command, events: Sequence[Event], order: Order | None, view: object = None) -> None:
+    """
+    Raise what the recorded outcome of a command asks for, if anything.
+
+    Args:
+        command: what was asked.
+        events: of the command; [] for an order id that was submitted before.
+        order: the order as it is now.
+        view: what the error carries of it.
+
+    Raises:
+        OrderRejected: a limit refused the order or its amendment.
+        FillQuarantinedError: the fill waits.
+    """
+    if isinstance(command, SubmitOrder) and not events and order is not None and order.violations:
+        raise OrderRejected(order.violations, view)
+    for event in events:
+        if isinstance(event, StateChanged) and event.violations and event.new is OrderState.REJECTED:
+            raise OrderRejected(event.violations, view)
+        if isinstance(event, AmendRefused):
+            raise OrderRejected(event.violations, view)
+        if isinstance(event, FillQuarantined):
+            raise quarantined(event)
+
+
+def quarantined(fill: FillQuarantined) -> FillQuarantinedError:
+    """Return the error that tells of a fill in quarantine."""
+    trade = "a fill" if fill.trade_id is None else f"trade {shown(fill.trade_id)}"
+    return FillQuarantinedError(
+        f"{trade} of {text(fill.fill_quantity)} @ {text(fill.fill_price)} for order {shown(fill.order_id)} is in "
+        f"quarantine as {fill.quarantine_id}: {fill.why.value}; accept or reject it with resolve_quarantined",
+        fill.quarantine_id,
+        fill.why.value,
+    )
+
+
+def raise_known_to_wait(world: World, account: str, order_id: str) -> NoReturn:
+    """Raise for a repeated fill of an unknown order: it waits in quarantine, or was rejected from there."""
+    waiting = world.orders.waiting_of((account, order_id))
+    if waiting:
+        raise quarantined(waiting[-1].fill)
+    raise UnknownOrder(f"no order {shown(order_id)} in account {account}; this fill of it was rejected from quarantine")

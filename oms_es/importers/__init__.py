@@ -1,0 +1,1 @@
+"""History from files: parsed into facts, and all facts through one door."""

@@ -1,0 +1,137 @@
+"""Moments as integers: nanoseconds since 1970-01-01T00:00:00Z, read from and written as ISO text."""
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import shown
+
+SECOND: Final = 1_000_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX: Final = 2**63 - 1
+_ISO: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
+)
+
+
+def instant(value: object, name: str = "instant") -> int:
+    """
+    Read a moment: int nanoseconds UTC, an aware datetime, or ISO text with a zone (up to nanoseconds).
+
+    Raises:
+        InvalidInput: no zone was given, or the text is no moment.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str | datetime):
+        raise InvalidInput(f"{name}: {shown(value)} is no moment; give ISO text like 2012-06-21T13:45:00Z")
+    if isinstance(value, int):
+        return _in_range(value, name, value)
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise InvalidInput(f"{name}: {value.isoformat()} has no zone; add one, as in 2012-06-21T13:45:00Z")
+        return _in_range(_nanoseconds(value), name, value)
+    return _from_text(value, name)
+
+
+def _from_text(value: str, name: str) -> int:
+    found = _ISO.fullmatch(value) if len(value) <= 40 else None
+    if found is None:
+        raise InvalidInput(f"{name}: {shown(value)} is no moment; expected ISO text like 2012-06-21T13:45:00Z")
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    if zone is None:
+        raise InvalidInput(f"{name}: {shown(value)} has no zone; add one, as in {value}Z")
+    try:
+        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)
+        offset = timedelta(0) if zone in "Zz" else _offset(zone)
+    except ValueError as error:
+        raise InvalidInput(f"{name}: {shown(value)} is no moment: {error}") from None
+    return _in_range(_nanoseconds(moment) - _span(offset) + int((fraction or "0").ljust(9, "0")), name, value)
+
+
+
+def _offset(zone: str) -> timedelta:
+    hours, minutes = int(zone[1:3]), int(zone[-2:])
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"no such offset {zone}")
+    return timedelta(hours=hours, minutes=minutes) * (-1 if zone[0] == "-" else 1)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return _span(moment - _EPOCH)
+
+
+def _span(span: timedelta) -> int:
+    return (span.days * 86400 + span.seconds) * SECOND + span.microseconds * 1000
+
+
+def _in_range(value: int, name: str, given: object) -> int:
+    if not 0 <= value <= _MAX:
+        raise InvalidInput(f"{name}: {shown(given)} is out of range (1970 to 2262)")
+    return value
+
+
+def iso(moment: int) -> str:
+    """Return the moment as ISO text, UTC, with nanoseconds."""
+    seconds, nanoseconds = divmod(moment, SECOND)
+    return f"{_second_text(seconds)}.{nanoseconds:09d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second_text(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def clock_time(value: str, name: str = "roll") -> time:
+    """Read a time of day like '00:00' or '17:30'."""
+    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", value, re.ASCII)
+    if found is None:
+        raise InvalidInput(f"{name}: {shown(value)} is no time of day like '17:00'")
+    return time(int(found[1]), int(found[2]))
+
+
+@lru_cache(maxsize=4096)
+def roll_instant(day: date, zone: ZoneInfo, roll: time) -> int:
+    """Return when `day` starts: its roll in `zone`; inside a DST gap, the first instant after the gap."""
+    local = datetime.combine(day, roll)
+    moment = local.replace(tzinfo=zone)  # fold=0: the earlier of two, where the clock is put back
+    if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
+        # The wall clock skipped this time; fold=0 reads it with the offset before the gap, fold=1 with the one after.
+        before, after = _nanoseconds(moment), _nanoseconds(moment.replace(fold=1))
+        return _gap_end(min(before, after), max(before, after), zone)
+    return _nanoseconds(moment)
+
+
+def _gap_end(low: int, high: int, zone: ZoneInfo) -> int:
+    low, high = low // SECOND, -(-high // SECOND)
+    offset = _utc_offset(low, zone)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _utc_offset(middle, zone) == offset:
+            low = middle
+        else:
+            high = middle
+    return high * SECOND
+
+
+def _utc_offset(second: int, zone: ZoneInfo) -> timedelta | None:
+    return (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
+
+
+def trading_day(moment: int, zone: ZoneInfo, roll: time, *, ends: bool = False) -> str:
+    """
+    Return the trading day a moment falls in, as ISO date text.
+
+    Args:
+        moment: nanoseconds UTC.
+        zone: the zone the desk's clock is in.
+        roll: the wall-clock time at which one day hands over to the next.
+        ends: True for days that bear the date they end on (`day.label: end`).
+    """
+    day = (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(zone).date()
+    if moment < roll_instant(day, zone, roll):
+        day -= timedelta(days=1)
+    elif moment >= roll_instant(day + timedelta(days=1), zone, roll):
+        day += timedelta(days=1)  # a zone that skipped a whole day
+    return (day + timedelta(days=1) if ends else day).isoformat()

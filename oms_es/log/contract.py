@@ -1,0 +1,89 @@
+"""What every log does, whatever holds it."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol
+
+from oms_es.codec import CODEC, CodecError
+from oms_es.envelope import Draft, Recorded
+from oms_es.errors import DamagedLog
+from oms_es.log.rows import Head, Row
+from oms_es.vocabulary import Origin
+
+
+class Log(Protocol):
+    """An append-only sequence of events; `seq` starts at 1 and has no gaps."""
+
+    def head(self) -> Head:
+        """Return the end of the log; seq 0 when it is empty."""
+
+    def append(self, drafts: Sequence[Draft], decided_on: int) -> list[Recorded]:
+        """
+        Write all drafts, or none; they are durable when this returns.
+
+        Args:
+            drafts: in order.
+            decided_on: the seq of the head they were decided on.
+
+        Raises:
+            HeadMoved: somebody has appended since.
+            LogWriteFailed, LogReadOnly, LogBusy: nothing was written.
+        """
+
+    def read(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+        """Return the events with `after` < seq <= `until`, in order; only those of `topics` when given."""
+
+    def stream(self, originator_id: str) -> list[Recorded]:
+        """Return the events of one stream, in order."""
+
+    def command(self, command_id: str) -> list[Recorded]:
+        """Return the events of the command with this id; [] when there is none."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def to_row(draft: Draft, seq: int, version: int) -> Row:
+    """Return the draft as a row, its chain still to come."""
+    event = draft.event
+    return Row(
+        seq,
+        event.originator_id,
+        version,
+        type(event).__name__,
+        CODEC.encode(event),
+        getattr(event, "account", ""),
+        draft.origin.value,
+        draft.occurred_at,
+        draft.effective_at,
+        draft.recorded_at,
+        draft.trading_day,
+        draft.command_id,
+        b"",
+    )
+
+
+def to_recorded(row: Row) -> Recorded:
+    """
+    Return what the row says.
+
+    Raises:
+        DamagedLog: the row is none that we wrote; names its seq.
+    """
+    try:
+        event = CODEC.decode(row.originator_id, row.topic, row.state)
+        origin = Origin(row.origin)
+    except (CodecError, ValueError) as error:
+        raise DamagedLog(f"seq {row.seq}: {error}") from None
+    return Recorded(
+        row.seq,
+        row.originator_id,
+        row.originator_version,
+        event,
+        row.account,
+        origin,
+        row.occurred_at,
+        row.effective_at,
+        row.recorded_at,
+        row.trading_day,
+        row.command_id,
+    )

@@ -1,0 +1,75 @@
+"""A log in memory: the same contract as the file, gone with the process; for tests and what-if."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from oms_es.envelope import Draft, Recorded
+from oms_es.errors import HeadMoved
+from oms_es.log.contract import to_recorded, to_row
+from oms_es.log.rows import Head, Row, genesis, sealed
+
+
+class MemoryLog:
+    """Rows in a list, sealed like those of a file."""
+
+    def __init__(self, log_id: str = "memory", secret: bytes = b"") -> None:
+        self._rows: list[Row] = []
+        self._streams: dict[str, list[int]] = {}
+        self._commands: dict[str, int] = {}
+        self._secret = secret
+        self._genesis = genesis(log_id)
+
+    def head(self) -> Head:
+        """Return the end of the log."""
+        if not self._rows:
+            return Head(0, self._genesis, 0)
+        last = self._rows[-1]
+        return Head(last.seq, last.chain, last.recorded_at)
+
+    def append(self, drafts: Sequence[Draft], decided_on: int) -> list[Recorded]:
+        """Write all drafts, or none."""
+        head = self.head()
+        if head.seq != decided_on:
+            raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
+        chain, rows, added = head.chain, [], dict[str, int]()
+        for draft in drafts:
+            name = draft.event.originator_id
+            added[name] = added.get(name, 0) + 1
+            version = len(self._streams.get(name, ())) + added[name]
+            row = sealed(to_row(draft, head.seq + len(rows) + 1, version), chain, self._secret)
+            chain = row.chain
+            rows.append(row)
+        for row in rows:
+            self._rows.append(row)
+            self._streams.setdefault(row.originator_id, []).append(row.seq)
+            if row.command_id:
+                self._commands[row.command_id] = row.seq
+        return [to_recorded(row) for row in rows]
+
+    def read(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+        """Return the events with `after` < seq <= `until`."""
+        for row in self._rows[after:until]:
+            if topics is None or row.topic in topics:
+                yield to_recorded(row)
+
+    def stream(self, originator_id: str) -> list[Recorded]:
+        """Return the events of one stream."""
+        return [to_recorded(self._rows[seq - 1]) for seq in self._streams.get(originator_id, ())]
+
+    def command(self, command_id: str) -> list[Recorded]:
+        """Return the events of the command with this id."""
+        first = self._commands.get(command_id)
+        if first is None:
+            return []
+        found = [self._rows[first - 1]]
+        for row in self._rows[first:]:
+            if row.command_id is not None:
+                break
+            found.append(row)
+        return [to_recorded(row) for row in found]
+
+    def rows(self) -> list[Row]:
+        """Return what is stored."""
+        return list(self._rows)
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""

@@ -1,0 +1,72 @@
+"""
+A stored row, and the chain that holds the rows together.
+
+    leaf  = SHA-256(0x00 ‖ every column but state and chain, length-prefixed ‖ SHA-256(salt ‖ state))
+    salt  = SHA-256(log secret ‖ seq)[:16]
+    chain = SHA-256(chain of the row before ‖ leaf), the first over format version and log id
+
+Columns are hashed by what they say, not by the integer keys that stand for it in the file. Length-prefixed: four
+bytes, big-endian, then the bytes; NULL is ff ff ff ff; integers are ASCII decimal text.
+"""
+
+from hashlib import sha256
+from typing import NamedTuple
+
+FORMAT = 1
+_NULL = b"\xff\xff\xff\xff"
+
+
+class Row(NamedTuple):
+    """A row of `events`, keys resolved to what they stand for."""
+
+    seq: int
+    originator_id: str
+    originator_version: int
+    topic: str
+    state: bytes
+    account: str
+    origin: str
+    occurred_at: int
+    effective_at: int
+    recorded_at: int
+    trading_day: str
+    command_id: str | None
+    chain: bytes
+
+
+class Head(NamedTuple):
+    """The end of the log."""
+
+    seq: int
+    chain: bytes
+    recorded_at: int
+
+
+def genesis(log_id: str) -> bytes:
+    """Return what stands for the chain before the first row."""
+    return sha256(_prefixed(str(FORMAT)) + _prefixed(log_id)).digest()
+
+
+def leaf(row: Row, secret: bytes) -> bytes:
+    """Return the leaf of a row; its chain column is not looked at."""
+    salt = sha256(secret + str(row.seq).encode()).digest()[:16]
+    body = sha256(salt + row.state).digest()
+    columns = (*row[:4], *row[5:12])
+    return sha256(b"\x00" + b"".join(map(_prefixed, columns)) + body).digest()
+
+
+def link(previous: bytes, leaf_hash: bytes) -> bytes:
+    """Return the chain after a leaf."""
+    return sha256(previous + leaf_hash).digest()
+
+
+def sealed(row: Row, previous: bytes, secret: bytes) -> Row:
+    """Return the row with its chain."""
+    return row._replace(chain=link(previous, leaf(row, secret)))
+
+
+def _prefixed(value: str | int | None) -> bytes:
+    if value is None:
+        return _NULL
+    raw = str(value).encode("utf-8", "surrogatepass")
+    return len(raw).to_bytes(4, "big") + raw

@@ -1,0 +1,264 @@
+"""The log in an SQLite file: one table, one writer at a time, durable before the answer."""
+
+import sqlite3
+import weakref
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from oms_es.envelope import Draft, Recorded
+from oms_es.errors import DamagedLog, HeadMoved, LogMissing, NotALog
+from oms_es.log import schema
+from oms_es.log.contract import to_recorded, to_row
+from oms_es.log.files import open_reader, open_writer, told_apart
+from oms_es.log.rows import Head, Row, genesis
+from oms_es.log.writing import Keys, write
+
+_SELECT = """
+SELECT e.seq, s.prefix, s.name, e.originator_version, e.topic, e.state, e.account, e.origin, e.occurred_at,
+       coalesce(e.effective_at, e.occurred_at), e.recorded_at, e.trading_day, e.command_id, e.chain
+FROM events e CROSS JOIN streams s ON s.id = e.originator_id
+"""
+EMPTY = Head(0, b"", 0)
+
+
+class SqliteLog:
+    """
+    A log file. Nothing is opened before it is needed, and nothing is written before the first append.
+
+    Args:
+        path: the file; made by the first append.
+        durability: "full" (an fsync before every answer) or "normal" (a power cut may take the last moments).
+    """
+
+    def __init__(self, path: str | Path, *, durability: str = "full") -> None:
+        self.path = Path(path)
+        self._durability = durability
+        self._reading: sqlite3.Connection | None = None
+        self._writing: sqlite3.Connection | None = None
+        self._names: dict[int, str] = {}
+        self._keys = Keys()
+        self._known: Head | None = None
+        self._closing: list[weakref.finalize] = []
+
+    # --- reading ---
+
+    @classmethod
+    def existing(cls, path: str | Path, **options: str) -> "SqliteLog":
+        """
+        Return the log at `path`.
+
+        Raises:
+            LogMissing, NotALog, NewerLog, DamagedLog: what stands there instead.
+        """
+        log = cls(path, **options)
+        if log._reader() is None:
+            raise LogMissing(f"there is no log at {path} (the file is empty)")
+        return log
+
+    def meta(self) -> schema.Meta | None:
+        """Return what identifies the log; None before the first append."""
+        reader = self._reader()
+        return None if reader is None else schema.read_meta(reader, str(self.path))
+
+    def head(self) -> Head:
+        """Return the end of the log; seq 0 when it is empty or not there yet."""
+        reader = self._reader()
+        if reader is None:
+            return EMPTY
+        with told_apart(self.path):
+            return _head(reader) or EMPTY
+
+    def read(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+        """Return the events with `after` < seq <= `until`, in order."""
+        return map(to_recorded, self.rows(after, until, topics))
+
+    def rows(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Row]:
+        """Return the stored rows, as `read` returns the events."""
+        where, values = "e.seq > ? AND e.seq <= ?", [after, 2**62 if until is None else until]
+        if topics is None:
+            return self._contiguous(self._select(where, values), after)
+        reader = self._reader()
+        keys = [] if reader is None else [key for key, name in self._load_names(reader).items() if name in topics]
+        return self._select(f"{where} AND e.topic IN ({','.join('?' * len(keys))})", [*values, *keys])
+
+    def stream(self, originator_id: str) -> list[Recorded]:
+        """Return the events of one stream, in order."""
+        return [to_recorded(row) for row in self.stream_rows(originator_id)]
+
+    def stream_rows(self, originator_id: str) -> Iterator[Row]:
+        """Return the rows of one stream, in order."""
+        return self._select(
+            "e.originator_id = (SELECT s.id FROM streams s JOIN names n ON n.id = s.prefix "
+            "WHERE s.name = ? AND n.name = ?)",
+            list(reversed(Keys.split(originator_id))),
+            order="e.originator_version",
+        )
+
+    def command(self, command_id: str) -> list[Recorded]:
+        """Return the events of the command with this id; [] when there is none."""
+        reader = self._reader()
+        if reader is None or not command_id:
+            return []
+        with told_apart(self.path):
+            found = reader.execute(
+                "SELECT seq, (SELECT min(n.seq) FROM events n WHERE n.seq > e.seq AND n.command_id IS NOT NULL) "
+                "FROM events e WHERE command_id = ? AND command_id > ''",
+                (Keys.command(command_id),),
+            ).fetchone()
+        if found is None:
+            return []
+        first, following = found
+        return list(self.read(first - 1, None if following is None else following - 1))
+
+    def known_commands(self, command_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that stand in the log."""
+        reader = self._reader()
+        if reader is None:
+            return set()
+        found: set[str] = set()
+        with told_apart(self.path):
+            for start in range(0, len(command_ids), 500):
+                some = command_ids[start : start + 500]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT command_id FROM events WHERE command_id IN ({marks}) AND command_id > ''"  # noqa: S608
+                found.update(Keys.command_text(row[0]) for row in reader.execute(query, list(map(Keys.command, some))))
+        return found
+
+    def _select(self, where: str, values: list[int] | list[str], order: str = "e.seq") -> Iterator[Row]:
+        reader = self._reader()
+        if reader is None:
+            return
+        names = self._load_names(reader)
+        with told_apart(self.path):
+            for columns in reader.execute(f"{_SELECT} WHERE {where} ORDER BY {order}", values):
+                try:
+                    row = _row(columns, names)
+                except KeyError:  # a name that another process has added since
+                    names = self._load_names(reader)
+                    row = self._row_or_damage(columns, names)
+                if type(row.state) is not bytes or len(row.chain) != 32:
+                    raise DamagedLog(f"{self.path}: seq {row.seq}: state or chain is not what we write")
+                yield row
+
+    def _row_or_damage(self, columns: tuple[object, ...], names: dict[int, str]) -> Row:
+        try:
+            return _row(columns, names)
+        except KeyError as error:
+            raise DamagedLog(f"{self.path}: seq {columns[0]}: no name stands under key {error}") from None
+
+    def _contiguous(self, rows: Iterable[Row], after: int) -> Iterator[Row]:
+        for row in rows:
+            after += 1
+            if row.seq != after:
+                raise DamagedLog(f"{self.path}: seq {after} is missing (the next one found is {row.seq})")
+            yield row
+
+    def _load_names(self, reader: sqlite3.Connection) -> dict[int, str]:
+        with told_apart(self.path):
+            self._names = dict(reader.execute("SELECT id, name FROM names"))
+        return self._names
+
+    def _reader(self) -> sqlite3.Connection | None:
+        """Return a reading connection; None while there is no log yet."""
+        if self._reading is None:
+            if not self.path.exists() or (self.path.is_file() and self.path.stat().st_size == 0):
+                return None
+            connection = open_reader(self.path)
+            try:
+                if schema.is_empty(connection):
+                    connection.close()
+                    return None
+                schema.read_meta(connection, str(self.path))
+            except Exception:
+                connection.close()
+                raise
+            self._reading = self._kept(connection)
+        return self._reading
+
+    # --- writing ---
+
+    def append(self, drafts: Sequence[Draft], decided_on: int) -> list[Recorded]:
+        """Write all drafts, or none; they are durable when this returns."""
+        with told_apart(self.path):
+            writer = self._writer()
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                meta, head = self._prepare(writer)
+                if head.seq != decided_on:
+                    raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
+                rows = self._numbered(writer, drafts, head.seq)
+                sealed = write(writer, self._keys, rows, head, meta.secret)
+                writer.execute("COMMIT")
+            except BaseException:
+                self._known = None
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+                raise
+        if sealed:
+            self._known = Head(sealed[-1].seq, sealed[-1].chain, sealed[-1].recorded_at)
+        return [
+            Recorded(r.seq, r.originator_id, r.originator_version, d.event, r.account, d.origin, *r[7:12])
+            for r, d in zip(sealed, drafts, strict=True)
+        ]
+
+    def _prepare(self, writer: sqlite3.Connection) -> tuple[schema.Meta, Head]:
+        if schema.is_empty(writer):
+            schema.create(writer)
+        meta = schema.read_meta(writer, str(self.path))
+        head = _head(writer) or Head(0, genesis(meta.log_id), 0)
+        if head != self._known:  # another process has written: what we know of keys and versions is old
+            self._keys = Keys()
+        return meta, head
+
+    def _numbered(self, writer: sqlite3.Connection, drafts: Sequence[Draft], seq: int) -> list[Row]:
+        rows = []
+        for number, draft in enumerate(drafts, seq + 1):
+            version = self._keys.next_version(writer, draft.event.originator_id)
+            rows.append(to_row(draft, number, version))
+        return rows
+
+    def _writer(self) -> sqlite3.Connection:
+        if self._writing is None:
+            if self.path.is_file() and self.path.stat().st_size:
+                self._reader()  # says what it is when it is no log, before a byte of it is touched
+            connection = open_writer(self.path, self._durability)
+            if not schema.is_empty(connection) and not schema.exists(connection):
+                connection.close()
+                raise NotALog(f"{self.path} is an SQLite database, but no log of oms_es")
+            self._writing = self._kept(connection)
+        return self._writing
+
+    def _kept(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        self._closing.append(weakref.finalize(self, connection.close))
+        return connection
+
+    def close(self) -> None:
+        """Let go of the file."""
+        for finalizer in self._closing:
+            finalizer()
+        self._closing.clear()
+        self._reading = self._writing = self._known = None
+
+
+def _head(connection: sqlite3.Connection) -> Head | None:
+    found = connection.execute("SELECT seq, chain, recorded_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    return None if found is None else Head(*found)
+
+
+def _row(columns: tuple, names: dict[int, str]) -> Row:  # type: ignore[type-arg]
+    seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = columns
+    return Row(
+        seq,
+        names[prefix] + name,
+        version,
+        names[topic],
+        state,
+        names[account],
+        names[origin],
+        occurred,
+        effective,
+        recorded,
+        names[day],
+        command if command is None or type(command) is str else Keys.command_text(command),
+        chain,
+    )

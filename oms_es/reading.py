@@ -1,0 +1,191 @@
+"""
+Questions to a log: what was held, what orders stood, at any moment, by either clock; each answer with its basis.
+
+A question reads; it never writes. Without a moment the answer is of the log's end.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from oms_es.decimals import canonical, times
+from oms_es.envelope import Recorded
+from oms_es.errors import InvalidInput, UnknownOrder
+from oms_es.identifiers import shown
+from oms_es.instants import iso
+from oms_es.log.contract import Log
+from oms_es.order import Order
+from oms_es.projections.as_of import orders_as_of, positions_as_of
+from oms_es.projections.orders import Orders, row
+from oms_es.projections.policies import Policies
+from oms_es.projections.positions import Positions
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
+
+
+class When(Struct, frozen=True, kw_only=True):
+    """Which moment a question is about; all None: now."""
+
+    as_of: int | None = None  # true at this moment, with all that is known (ns UTC)
+    known_at: int | None = None  # what the log held at this moment (ns UTC)
+    at_seq: int | None = None  # what the log held after this event
+
+
+class Basis(Struct, frozen=True, kw_only=True):
+    """What an answer rests on."""
+
+    seq: int  # the last event that was looked at
+    as_of: int | None
+    known_at: int | None
+    method: CostMethod
+    log_seq: int  # the end of the log
+    past_end: bool  # the moment lies behind everything the log holds
+
+    def rows(self) -> dict[str, Any]:
+        """Return the basis as it stands in JSON."""
+        return {
+            "seq": self.seq,
+            "as_of": None if self.as_of is None else iso(self.as_of),
+            "known_at": None if self.known_at is None else iso(self.known_at),
+            "method": self.method.value,
+            "log_seq": self.log_seq,
+            "past_end": self.past_end,
+        }
+
+
+class Questions:
+    """
+    Answers from one log.
+
+    Args:
+        log: where the events are.
+        method: the cost method where none is asked for and the log's policy names none.
+    """
+
+    def __init__(self, log: Log, method: CostMethod = CostMethod.FIFO) -> None:
+        self._log = log
+        self._method = method
+
+    def basis(self, when: When, method: CostMethod | None = None) -> Basis:
+        """
+        Return what an answer for this moment rests on.
+
+        Raises:
+            InvalidInput: `at_seq` and `known_at` at once, or a negative seq.
+        """
+        head = self._log.head()
+        seq = self._last_known(when, head.seq)
+        past = (when.at_seq or 0) > head.seq or any(
+            moment is not None and moment > self._last_moment(head.seq) for moment in (when.as_of, when.known_at)
+        )
+        return Basis(
+            seq=seq,
+            as_of=when.as_of,
+            known_at=when.known_at,
+            method=method or self._policy_method(seq),
+            log_seq=head.seq,
+            past_end=past,
+        )
+
+    def _last_known(self, when: When, last: int) -> int:
+        if when.at_seq is not None and when.known_at is not None:
+            raise InvalidInput("at_seq and known_at name the same thing in two ways; give one of them")
+        if when.at_seq is not None:
+            if when.at_seq < 0:
+                raise InvalidInput(f"at_seq: {when.at_seq} is negative; the first event has seq 1")
+            return min(when.at_seq, last)
+        return last if when.known_at is None else self._recorded_by(when.known_at, last)
+
+    def _recorded_by(self, moment: int, last: int) -> int:
+        """Return the seq of the last event recorded up to `moment`; `recorded_at` never runs backwards."""
+        low, high = 0, last
+        while low < high:
+            middle = (low + high + 1) // 2
+            (found,) = self._log.read(middle - 1, middle)
+            if found.recorded_at <= moment:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _last_moment(self, last: int) -> int:
+        if not last:
+            return 0
+        (found,) = self._log.read(last - 1, last)
+        return max(found.effective_at, found.recorded_at)
+
+    def _policy_method(self, seq: int) -> CostMethod:
+        policies = Policies().replay(self._log.read(until=seq, topics=Policies.topics()))
+        return policies.policy(EVERY_ACCOUNT).method if policies.is_set else self._method
+
+    # --- answers ---
+
+    def positions(self, basis: Basis) -> Positions:
+        """Return what was held."""
+        events = self._log.read(until=basis.seq, topics=Positions.topics())
+        if basis.as_of is not None:
+            return positions_as_of(events, basis.as_of, basis.method)
+        return Positions(basis.method).replay(events)
+
+    def orders(self, basis: Basis) -> Orders:
+        """Return the orders as they stood."""
+        events = self._log.read(until=basis.seq, topics=Orders.topics())
+        if basis.as_of is not None:
+            return orders_as_of(events, basis.as_of)
+        return Orders().replay(events)
+
+    def order_events(self, account: str, order_id: str, basis: Basis) -> list[Recorded]:
+        """Return the events of an order that the answer rests on."""
+        events = self._log.stream(f"order/{account}/{order_id}")
+        return [
+            each
+            for each in events
+            if each.seq <= basis.seq and (basis.as_of is None or each.effective_at <= basis.as_of)
+        ]
+
+
+def narrowed(rows: Iterable[dict[str, Any]], symbol: str | None, account: str | None) -> list[dict[str, Any]]:
+    """Return the rows of one symbol and one account; None: of all."""
+    return [each for each in rows if symbol in (None, each["symbol"]) and account in (None, each["account"])]
+
+
+def order_rows(orders: Orders) -> list[dict[str, Any]]:
+    """Return the orders as rows, by account and order id."""
+    return [row(order) for order in orders.sorted()]
+
+
+def fill_rows(orders: Orders) -> Iterator[dict[str, Any]]:
+    """Return every standing and busted fill as a row, in the order in which they became known."""
+    fills = [(fill.seq, order, fill) for order in orders.sorted() for fill in order.fills]
+    for seq, order, fill in sorted(fills, key=lambda each: each[0]):
+        yield {
+            "seq": seq,
+            "occurred_at": iso(fill.occurred_at),
+            "account": order.account,
+            "order_id": order.order_id,
+            "symbol": order.symbol,
+            "side": order.side.value,
+            "quantity": fill.quantity,
+            "price": fill.price,
+            "fee": fill.fee,
+            "notional": canonical(times(fill.quantity, fill.price)),
+            "trade_id": fill.trade_id,
+            "late": fill.late,
+            "forced": fill.forced,
+            "busted": fill.busted,
+            "corrected": fill.corrected,
+        }
+
+
+def find_order(orders: Orders, order_id: str, account: str | None) -> Order:
+    """
+    Return the order that an id names.
+
+    Raises:
+        UnknownOrder, AmbiguousOrder: none, or several.
+    """
+    key = orders.find(order_id, account)
+    found = None if key is None else orders.orders.get(key)
+    if found is None:
+        raise UnknownOrder(f"no order {shown(order_id)} at that moment")
+    return found

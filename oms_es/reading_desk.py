@@ -1,0 +1,141 @@
+"""The part of the API that answers: now, and at any moment of the log."""
+
+from typing import Any
+
+from oms_es.errors import AmbiguousOrder
+from oms_es.identifiers import shown
+from oms_es.inputs import choice
+from oms_es.instants import instant
+from oms_es.order import Order
+from oms_es.reading import Questions, When
+from oms_es.session import Session
+from oms_es.summary import portfolio_summary
+from oms_es.views import Answers, OMSOrder, Position, order_view, position_view
+from oms_es.vocabulary import CostMethod, OrderState
+
+
+class Reading(Session):
+    """Questions. They see durable state only, and never write."""
+
+    def get_order(self, order_id: str, *, account: str | None = None) -> OMSOrder | None:
+        """
+        Return the order with this id (ours, or else the venue's); None when there is none.
+
+        Raises:
+            AmbiguousOrder: several orders have it.
+        """
+        world = self.sequencer.world
+        with world.durable():
+            key = world.orders.find(order_id, account)
+            order = None if key is None else world.orders.orders.get(key)
+            return None if order is None else order_view(order)
+
+    def get_all_orders(
+        self, symbol: str | None = None, state: OrderState | str | None = None, *, account: str | None = None
+    ) -> list[OMSOrder]:
+        """Return orders, by account and order id; only those of a symbol, a state, an account where given."""
+        wanted = None if state is None else choice(OrderState, state, "state")
+        return [order_view(each) for each in self._orders(symbol, account) if wanted in (None, each.state)]
+
+    def get_open_orders(self, symbol: str | None = None, *, account: str | None = None) -> list[OMSOrder]:
+        """Return the orders with something open: PENDING and WORKING ones."""
+        return [order_view(each) for each in self._orders(symbol, account) if each.is_open]
+
+    def _orders(self, symbol: str | None, account: str | None) -> list[Order]:
+        found = self.sequencer.world.orders.sorted()
+        return [each for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
+
+    def get_position(self, symbol: str, *, account: str | None = None) -> Position | None:
+        """
+        Return the position in a symbol, flat ones too; None when it was never traded.
+
+        Raises:
+            AmbiguousOrder: several accounts hold it and none was named.
+        """
+        found = [each for each in self.get_all_positions() if each.symbol == symbol and account in (None, each.account)]
+        if len(found) > 1:
+            where = ", ".join(each.account for each in found)
+            raise AmbiguousOrder(f"{shown(symbol)} is held in several accounts ({where}); give account=")
+        return found[0] if found else None
+
+    def get_all_positions(self, *, account: str | None = None) -> list[Position]:
+        """Return every position, flat ones too, by account and symbol."""
+        world = self.sequencer.world
+        with world.durable():
+            held = sorted(world.positions.held.settled.items())
+            return [position_view(world.positions, each) for key, each in held if account in (None, key[0])]
+
+    def get_portfolio_summary(self, *, account: str | None = None) -> dict[str, Any]:
+        """Return totals over what is held, open and earned; see `oms_es.summary` for the keys."""
+        world = self.sequencer.world
+        today = self.risk_manager.today(world)
+        with world.durable():
+            return portfolio_summary(world, today, account)
+
+    def positions(
+        self,
+        *,
+        as_of: Any = None,
+        known_at: Any = None,
+        at_seq: int | None = None,
+        method: CostMethod | str | None = None,
+        symbol: str | None = None,
+        account: str | None = None,
+    ) -> Answers[Position]:
+        """
+        Return what was held at a moment.
+
+        Args:
+            as_of: true then, with all that is known now (late fills and corrections at their own time).
+            known_at: what the log held then. With `as_of`: true at `as_of`, with what was known at `known_at`.
+            at_seq: what the log held after this event.
+            method: fifo, lifo or average; the log's policy when None.
+            symbol: only this one.
+            account: only this one.
+
+        Instants are ISO text with a zone, aware datetimes or int ns UTC; that very nanosecond is included.
+        The answer is a list with a `basis`.
+        """
+        questions = Questions(self.log, self.settings.policy.method)
+        basis = questions.basis(moment(as_of, known_at, at_seq), cost_method(method))
+        positions = questions.positions(basis)
+        rows = [
+            position_view(positions, held)
+            for key, held in sorted(positions.held.settled.items())
+            if account in (None, key[0]) and symbol in (None, key[1])
+        ]
+        return Answers(rows, basis)
+
+    def orders(
+        self,
+        *,
+        as_of: Any = None,
+        known_at: Any = None,
+        at_seq: int | None = None,
+        symbol: str | None = None,
+        account: str | None = None,
+    ) -> Answers[OMSOrder]:
+        """Return the orders as they stood at a moment; the arguments are those of `positions`."""
+        questions = Questions(self.log, self.settings.policy.method)
+        basis = questions.basis(moment(as_of, known_at, at_seq))
+        found = questions.orders(basis).sorted()
+        rows = [
+            order_view(each)
+            for each in found
+            if symbol in (None, each.symbol) and account in (None, each.account)
+        ]
+        return Answers(rows, basis)
+
+
+def moment(as_of: Any, known_at: Any, at_seq: int | None) -> When:
+    """Return the moment a question is about, read from what the caller gave."""
+    return When(
+        as_of=None if as_of is None else instant(as_of, "as_of"),
+        known_at=None if known_at is None else instant(known_at, "known_at"),
+        at_seq=at_seq,
+    )
+
+
+def cost_method(method: CostMethod | str | None) -> CostMethod | None:
+    """Return the cost method asked for; None leaves it to the log's policy."""
+    return None if method is None else choice(CostMethod, method, "method")

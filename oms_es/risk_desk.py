@@ -1,0 +1,94 @@
+"""The part of the API that sets marks and limits, and pulls the emergency stop."""
+
+from typing import Any
+
+from oms_es.commands import RecordMark, SetLevel, SetLimits
+from oms_es.decimals import decimal
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import identifier
+from oms_es.identifiers import reason as checked_reason
+from oms_es.inputs import Number, choice, limits, named_actor, named_scope
+from oms_es.session import Session
+from oms_es.vocabulary import TradingLevel
+
+
+class RiskDesk(Session):
+    """Marks, limits, halt and resume."""
+
+    async def record_mark(
+        self, symbol: str, price: Number, *, occurred_at: Any = None, command_id: str | None = None, actor: str = ""
+    ) -> None:
+        """
+        Record what one unit is worth, for unrealized P&L and for checks that need a market price.
+
+        Args:
+            symbol: of what.
+            price: quote units per base unit.
+            occurred_at: when it was so; None: now.
+            command_id: the same id and content again changes nothing.
+            actor: who tells.
+        """
+        mark = RecordMark(
+            actor=named_actor(actor), symbol=identifier(symbol, "symbol"), price=decimal(price, "price")
+        )
+        await self._perform(mark, command_id, occurred_at)
+
+    async def set_limits(
+        self,
+        *,
+        account: str | None = None,
+        actor: str = "",
+        reason: str = "",
+        command_id: str | None = None,
+        **changes: Any,
+    ) -> None:
+        """
+        Change limits; they stand until somebody changes them again, also after a restart.
+
+        Args:
+            account: whose; every account's when None.
+            actor: who asks.
+            reason: why; both are kept in the log.
+            command_id: the same id and content again changes nothing.
+            changes: `max_position_size=500`, `max_daily_loss=None`, …: the settings' keys by their last part.
+        """
+        command = SetLimits(
+            account=named_scope(account),
+            actor=named_actor(actor),
+            values=limits(changes),
+            reason=checked_reason(reason),
+        )
+        await self._perform(command, command_id, None)
+
+    async def halt(
+        self,
+        level: TradingLevel | str = TradingLevel.HALTED,
+        *,
+        account: str | None = None,
+        reason: str = "",
+        actor: str = "",
+        command_id: str | None = None,
+    ) -> None:
+        """
+        Pull the emergency stop: HALTED refuses every new order, REDUCE_ONLY what does not reduce a position.
+
+        Cancels and fills always pass. It stands until `resume`, also after a restart and in every process.
+        """
+        wanted = choice(TradingLevel, level, "level")
+        if wanted is TradingLevel.NORMAL:
+            raise InvalidInput("level: halt takes halted or reduce_only; resume goes back to normal")
+        await self._set_level(wanted, account, reason, actor, command_id)
+
+    async def resume(
+        self, *, account: str | None = None, reason: str = "", actor: str = "", command_id: str | None = None
+    ) -> None:
+        """Release the emergency stop of the account, or the one for every account when None."""
+        await self._set_level(TradingLevel.NORMAL, account, reason, actor, command_id)
+
+    async def _set_level(
+        self, level: TradingLevel, account: str | None, reason: str, actor: str, command_id: str | None
+    ) -> None:
+        command = SetLevel(
+            account=named_scope(account), actor=named_actor(actor), level=level, reason=checked_reason(reason)
+        )
+        await self._perform(command, command_id, None)

@@ -1,0 +1,92 @@
+"""The spec's `RiskManager`: the same checks that `submit_order` makes, to ask without submitting."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from oms_es import risk
+from oms_es.decimals import ZERO, canonical, minus, plus
+from oms_es.handling import Moment
+from oms_es.projections.world import World
+from oms_es.risk import Proposal
+from oms_es.settings import Settings
+from oms_es.views import OMSOrder, Position
+from oms_es.vocabulary import OrderSide
+
+
+class RiskManager:
+    """Asks the limits; decides nothing and writes nothing."""
+
+    def __init__(self, world: Callable[[], World], settings: Settings, clock: Callable[[], int]) -> None:
+        self._world = world
+        self._settings = settings
+        self._clock = clock
+
+    def check_risk(self, order: OMSOrder, position: Position | None) -> tuple[bool, list[str]]:
+        """
+        Judge an order as `submit_order` would.
+
+        Args:
+            order: the order; one that is open already is not counted twice.
+            position: what is held of its symbol; None: what the log says.
+
+        Returns:
+            Whether it may go, and everything that is wrong with it.
+        """
+        world = self._world()
+        moment = self._moment(world)
+        with world.durable():
+            exposure = world.exposure(order.account, order.symbol, moment.day_of(moment.now), moment.now)
+            limits = world.policies.policy(order.account) if world.policies.is_set else self._settings.policy
+            known = world.orders.orders.get((order.account, order.order_id))
+        if known is not None and known.is_open:
+            exposure = replace(
+                exposure,
+                open_orders=exposure.open_orders - 1,
+                open_buys=_without(exposure.open_buys, known.open_quantity, known.side is OrderSide.BUY),
+                open_sells=_without(exposure.open_sells, known.open_quantity, known.side is OrderSide.SELL),
+            )
+        if position is not None:
+            exposure = replace(exposure, position=position.quantity)
+        proposal = Proposal(
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.order_type,
+            quantity=order.remaining_quantity,
+            total=order.quantity,
+            price=order.price,
+            reduce_only=order.reduce_only,
+        )
+        found = risk.violations(proposal, exposure, limits)
+        return not found, list(found)
+
+    @property
+    def daily_pnl(self) -> Decimal:
+        """Return the P&L of the trading day so far, net of fees, over all accounts; quote units."""
+        world = self._world()
+        moment = self._moment(world)
+        pnl = ZERO
+        with world.durable():
+            for account in world.positions.symbols:
+                basis = world.policies.policy(account).basis
+                for currency in world.positions.currencies(account):
+                    pnl = plus(pnl, world.positions.daily_pnl(account, moment.day_of(moment.now), currency, basis))
+        return canonical(pnl)
+
+    @property
+    def open_order_count(self) -> int:
+        """Return how many orders are open (PENDING or WORKING), over all accounts."""
+        return sum(self._world().orders.open_count.settled.values())
+
+    def today(self, world: World) -> str:
+        """Return the trading day that a command would be booked on now."""
+        moment = self._moment(world)
+        return moment.day_of(moment.now)
+
+    def _moment(self, world: World) -> Moment:
+        return Moment.of(self._clock(), world, self._settings.policy)
+
+
+def _without(quantity: Decimal, own: Decimal, counts: bool) -> Decimal:  # noqa: FBT001
+    return minus(quantity, own) if counts else quantity

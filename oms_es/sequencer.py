@@ -1,0 +1,323 @@
+"""
+One writer: takes everything that waits, decides it in order, appends it in one transaction, answers.
+
+An answer goes out only after its events are durable. What is decided but not yet durable is staged in the working
+state: nobody else sees it, and a failed append takes it back. When another process has appended meanwhile, its
+events are taken in and everything is decided again, so no limit is ever exceeded by a race.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from oms_es.callbacks import Callbacks, Notice
+from oms_es.commands import Command, OrderCommand, Request, SubmitOrder
+from oms_es.envelope import Draft, Recorded
+from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
+from oms_es.events import Event
+from oms_es.handling import Moment, handle, initial_policy, located
+from oms_es.identifiers import shown
+from oms_es.log.contract import Log
+from oms_es.order import Order
+from oms_es.projections.world import World
+from oms_es.recall import rebuild, same_content
+from oms_es.settings import Settings
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin
+
+MOST_AT_ONCE = 1000  # commands in one transaction
+MOST_TRIES = 100  # decisions of one batch while others keep appending
+_log = logging.getLogger("oms_es")
+
+
+class Answer:
+    """What became of a request: its events, and the order after them."""
+
+    __slots__ = ("command", "events", "first_seq", "order", "repeated")
+
+    def __init__(self, command: Command, events: Sequence[Event], order: Order | None, *, repeated: bool) -> None:
+        self.command = command
+        self.events = events
+        self.order = order
+        self.repeated = repeated
+        self.first_seq = 0  # of the events; 0 for a repetition
+
+
+class _Job:
+    """A request on its way, and what was decided about it."""
+
+    __slots__ = ("answer", "error", "future", "request")
+
+    def __init__(self, request: Request, future: "asyncio.Future[Answer]") -> None:
+        self.request = request
+        self.future = future
+        self.answer: Answer | None = None
+        self.error: OmsError | None = None
+
+
+class Sequencer:
+    """
+    The one path from a request to the log.
+
+    Args:
+        log: where events go and come from.
+        settings: the rules a fresh log starts with; those that a file names also later.
+        clock: the time now, ns UTC.
+        callbacks: who is told after a commit.
+    """
+
+    def __init__(self, log: Log, settings: Settings, clock: Callable[[], int], callbacks: Callbacks) -> None:
+        self.log = log
+        self._settings = settings
+        self._clock = clock
+        self._callbacks = callbacks
+        self._world: World | None = None
+        self._jobs: deque[_Job] = deque()
+        self._draining: asyncio.Task[None] | None = None
+        self._busy = False  # staged state is in the world
+        self._file_taken = False
+        self._thread: ThreadPoolExecutor | None = None
+
+    # --- the state ---
+
+    @property
+    def world(self) -> World:
+        """Return the state after everything in the log; reads the log the first time."""
+        if self._world is None:
+            self._world = self._from_zero()
+        elif not self._busy:
+            self.catch_up()
+        return self._world
+
+    def _from_zero(self) -> World:
+        world = World(self._settings.policy.method).replay(self.log.read())
+        method = world.policies.policy(EVERY_ACCOUNT).method if world.policies.is_set else world.positions.method
+        if method is not world.positions.method:
+            world = World(method).replay(self.log.read())
+        return world
+
+    def catch_up(self) -> None:
+        """Take in what other processes have appended."""
+        world = self._world
+        assert world is not None and not self._busy, "nobody catches up over staged state"
+        if self.log.head().seq <= world.settled_seq:
+            return
+        notices = [self._apply(world, recorded) for recorded in self.log.read(after=world.settled_seq)]
+        self._settle(world)
+        self._callbacks.publish(notices)
+
+    def _apply(self, world: World, recorded: Recorded) -> Notice:
+        world.apply(recorded)
+        return self._callbacks.notice(world, recorded)
+
+    def _settle(self, world: World) -> None:
+        world.settle()
+        if world.policies.is_set and world.policies.policy(EVERY_ACCOUNT).method is not world.positions.method:
+            self._world = self._from_zero()  # the policy asks for another cost method: fold again
+
+    # --- the way in ---
+
+    async def perform(self, request: Request) -> Answer:
+        """
+        Decide a request and make its events durable.
+
+        Raises:
+            OmsError: it could not be carried out; nothing of it is in the log.
+        """
+        return await self._enqueue(request).future
+
+    async def perform_all(self, requests: Sequence[Request]) -> list[Answer | OmsError]:
+        """Decide many requests in order, many to a transaction; what cannot be carried out comes back as its error."""
+        jobs = [self._enqueue(request) for request in requests]
+        found = await asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
+        results: list[Answer | OmsError] = []
+        for each in found:
+            if isinstance(each, BaseException) and (isinstance(each, LogError) or not isinstance(each, OmsError)):
+                raise each
+            results.append(each)
+        return results
+
+    def _enqueue(self, request: Request) -> _Job:
+        loop = asyncio.get_running_loop()
+        job = _Job(request, loop.create_future())
+        self._jobs.append(job)
+        if self._draining is None or self._draining.done():
+            self._draining = loop.create_task(self._drain())
+        return job
+
+    async def idle(self) -> None:
+        """Return when nothing waits and every callback was told."""
+        while self._draining is not None and not self._draining.done():
+            await asyncio.wait([self._draining])
+        await self._callbacks.idle()
+
+    async def _drain(self) -> None:
+        try:
+            while self._jobs:
+                batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_AT_ONCE))]
+                await self._batch(batch)
+        finally:  # reached with jobs left only when the loop goes down; nothing of them was decided
+            while self._jobs:
+                self._jobs.popleft().future.cancel()
+
+    async def _batch(self, batch: list[_Job]) -> None:
+        cancelled = False
+        try:
+            for _ in range(MOST_TRIES):
+                done, interrupted = await self._attempt(batch)
+                cancelled = cancelled or interrupted
+                if done:
+                    break
+            else:
+                raise LogBusy(f"other processes kept appending during {MOST_TRIES} tries; nothing was written")
+        except Exception as error:
+            # Nothing decided on what could not be written is answered: all of the batch hears the error.
+            if not isinstance(error, OmsError):
+                _log.exception("the batch failed")
+            self._answer(batch, error)
+        else:
+            self._answer(batch, None)
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _attempt(self, batch: list[_Job]) -> tuple[bool, bool]:
+        """Decide the batch on the state as it is and append it; return (done, cancelled): not done, the log moved."""
+        world, cancelled = self.world, False
+        self._busy = True
+        try:
+            drafts, notices = self._decide(world, batch)
+            if drafts:
+                cancelled = await self._append(drafts, world.settled_seq)
+        except HeadMoved:
+            world.discard()
+            return False, False
+        except BaseException:
+            world.discard()
+            raise
+        else:
+            self._settle(world)
+            self._file_taken = self._file_taken or bool(drafts)
+        finally:
+            self._busy = False
+        self._callbacks.publish(notices)
+        return True, cancelled
+
+    async def _append(self, drafts: list[Draft], head: int) -> bool:
+        """Append beside the loop; cancelled meanwhile, still wait for the end, for it may commit. Return whether so."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-writer")
+        working = self._thread.submit(self.log.append, drafts, head)
+        try:
+            await asyncio.shield(asyncio.wrap_future(working))
+        except asyncio.CancelledError:
+            working.result()
+            return True
+        return False
+
+    # --- deciding ---
+
+    def _decide(self, world: World, batch: list[_Job]) -> tuple[list[Draft], list[Notice]]:
+        rules = self._rules(world, batch)
+        drafts = list(rules)
+        notices = [self._stage(world, draft) for draft in rules]
+        staged: dict[str, list[Event]] = {}
+        for job in batch:
+            job.answer, job.error = None, None
+            try:
+                added, job.answer = self._decide_one(world, job.request, staged)
+            except OmsError as error:
+                job.error = error
+                continue
+            job.answer.first_seq = world.seq + 1 if added else 0
+            notices += [self._stage(world, draft) for draft in added]
+            drafts += added
+            job.answer.order = _order_of(world, job.answer.command)
+            if job.request.command_id and job.answer.events:
+                staged[job.request.command_id] = list(job.answer.events)
+        if len(drafts) == len(rules):  # no command came to anything, so nothing brings rules along
+            world.discard()
+            return [], []
+        return drafts, notices
+
+    def _rules(self, world: World, batch: list[_Job]) -> list[Draft]:
+        """Return the rules that the first command of a session brings along; imports bring none."""
+        asked = any(job.request.origin is Origin.COMMAND for job in batch)
+        if not asked or (self._file_taken and world.policies.is_set):
+            return []
+        moment = Moment.of(self._clock(), world, self._settings.policy)
+        return initial_policy(world, self._settings.values, self._settings.named, moment)
+
+    def _decide_one(
+        self, world: World, request: Request, staged: dict[str, list[Event]]
+    ) -> tuple[list[Draft], Answer]:
+        command = located(world, request)
+        repeated = self._recorded(request, command, staged)
+        if repeated is not None:
+            return [], repeated
+        added = handle(world, request, command, Moment.of(self._clock(), world, self._settings.policy))
+        events = [draft.event for draft in added]
+        return added, Answer(command, events, None, repeated=not events)
+
+    def _stage(self, world: World, draft: Draft) -> Notice:
+        recorded = Recorded(
+            world.seq + 1,
+            draft.event.originator_id,
+            0,
+            draft.event,
+            getattr(draft.event, "account", ""),
+            draft.origin,
+            draft.occurred_at,
+            draft.effective_at,
+            draft.recorded_at,
+            draft.trading_day,
+            draft.command_id,
+        )
+        return self._apply(world, recorded)
+
+    def _recorded(self, request: Request, command: Command, staged: dict[str, list[Event]]) -> Answer | None:
+        """Return the first outcome of a command that was carried out before; None when it is new."""
+        if not request.command_id:
+            return None
+        events = staged.get(request.command_id) or [r.event for r in self.log.command(request.command_id)]
+        if not events:
+            return None
+        before = rebuild(events)
+        if request.drawn_id and isinstance(command, SubmitOrder) and isinstance(before, SubmitOrder):
+            command = SubmitOrder(**{**_fields(command), "order_id": before.order_id})
+        if not same_content(command, before):
+            raise CommandConflict(
+                f"command {shown(request.command_id)} was carried out before with other content: "
+                f"{type(before).__name__}, not this {type(command).__name__}"
+            )
+        return Answer(before, events, None, repeated=True)
+
+    # --- the way out ---
+
+    def _answer(self, batch: list[_Job], error: Exception | None) -> None:
+        for job in batch:
+            if job.future.done():
+                continue
+            found = error or job.error
+            if found is not None:
+                job.future.set_exception(found)
+            else:
+                assert job.answer is not None, "a job without an error has an answer"
+                job.future.set_result(job.answer)
+
+    def close(self) -> None:
+        """Let go of the thread and the file."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+            self._thread = None
+        self.log.close()
+
+
+def _order_of(world: World, command: Command) -> Order | None:
+    if not isinstance(command, OrderCommand):
+        return None
+    return world.orders.orders.get((command.account, command.order_id))
+
+
+def _fields(command: SubmitOrder) -> dict[str, object]:
+    return {name: getattr(command, name) for name in command.__struct_fields__}

@@ -1,0 +1,69 @@
+"""
+What was true at a moment, with all that the log knows (as-of), and what the log held then (known-at).
+
+Known-at T folds the events recorded up to T in log order: it is the live state of that moment. As-of T books the
+fills that were executed up to T, as they stand corrected, by (`effective_at`, seq): late fills and busts stand at the
+fill's own time. Both together: as-of, with what was known. Live, replay and both views call the same `apply`.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
+
+from oms_es.envelope import Recorded
+from oms_es.events import FillAdded, FillBusted, FillCorrected
+from oms_es.projections.orders import Orders
+from oms_es.projections.positions import Positions
+from oms_es.vocabulary import CostMethod
+
+
+def positions_as_of(events: Iterable[Recorded], moment: int, method: CostMethod) -> Positions:
+    """Return the positions that were true at `moment` (ns UTC, that very nanosecond included)."""
+    corrected = as_corrected(events)
+    known = sorted((each for each in corrected if each.effective_at <= moment), key=_when)
+    return Positions(method).replay(known)
+
+
+def orders_as_of(events: Iterable[Recorded], moment: int) -> Orders:
+    """Return the orders as the events effective up to `moment` have left them, folded in stream order."""
+    return Orders().replay(each for each in events if each.effective_at <= moment)
+
+
+def as_corrected(events: Iterable[Recorded]) -> Iterator[Recorded]:
+    """Return the events with each fill as it stands last, at its own place; busted ones and the busts are left out."""
+    kept: list[Recorded | None] = []
+    places: dict[tuple[str, str, str | None], list[int]] = {}
+    for each in events:
+        event = each.event
+        if isinstance(event, FillAdded):
+            places.setdefault(_trade(event), []).append(len(kept))
+            kept.append(each)
+        elif isinstance(event, FillBusted):
+            kept[places[_trade(event)].pop()] = None
+        elif isinstance(event, FillCorrected):
+            place = places[_trade(event)][-1]
+            kept[place] = _put_right(kept[place], event)
+        else:
+            kept.append(each)
+    return (each for each in kept if each is not None)
+
+
+def _put_right(fill: Recorded | None, correction: FillCorrected) -> Recorded:
+    assert fill is not None, "a busted fill is not corrected"
+    event = fill.event
+    assert isinstance(event, FillAdded), "only fills are corrected"
+    right = replace(
+        event,
+        fill_quantity=correction.fill_quantity,
+        fill_price=correction.fill_price,
+        fee=correction.fee,
+    )
+    return replace(fill, event=right)
+
+
+def _trade(event: FillAdded | FillBusted | FillCorrected) -> tuple[str, str, str | None]:
+    return event.account, event.order_id, event.trade_id
+
+
+def _when(recorded: Recorded) -> tuple[int, int]:
+    return recorded.effective_at, recorded.seq

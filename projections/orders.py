@@ -1,0 +1,199 @@
+"""Orders as their events have left them, what is open of them, and the fills that wait in quarantine."""
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms_es.decimals import ZERO, canonical, minus, plus
+from oms_es.envelope import Recorded
+from oms_es.errors import AmbiguousOrder
+from oms_es.events import (
+    AmendRefused,
+    FillAdded,
+    FillBusted,
+    FillCorrected,
+    FillQuarantined,
+    OrderAmended,
+    OrderEvent,
+    OrderSubmitted,
+    QuarantineResolved,
+    StateChanged,
+)
+from oms_es.identifiers import shown
+from oms_es.order import Content, Order, Waiting, content, evolve
+from oms_es.projections.projection import Cells, Projection, on
+from oms_es.vocabulary import OrderSide
+
+Key = tuple[str, str]  # account, order id (or symbol)
+
+
+class Unknown(Struct, frozen=True):
+    """Fills of an order id that nobody submitted."""
+
+    contents: frozenset[Content] = frozenset()
+    waiting: tuple[Waiting, ...] = ()
+
+
+class Sides(Struct, frozen=True):
+    """What may still be bought and sold; base units, both 0 or more."""
+
+    buys: Decimal = ZERO
+    sells: Decimal = ZERO
+
+    def changed(self, side: OrderSide, by: Decimal) -> "Sides":
+        """Return the sums with one of them changed."""
+        if side is OrderSide.BUY:
+            return Sides(canonical(plus(self.buys, by)), self.sells)
+        return Sides(self.buys, canonical(plus(self.sells, by)))
+
+
+class Orders(Projection):
+    """Every order, found by id and by the venue's id; open quantities and quarantine summed up as they change."""
+
+    def __init__(self) -> None:
+        self.orders: Cells[Key, Order] = Cells()
+        self.accounts: Cells[str, tuple[str, ...]] = Cells()  # order id → accounts that have it
+        self.external: Cells[str, tuple[Key, ...]] = Cells()  # the venue's id → orders
+        self.open_count: Cells[str, int] = Cells()  # by account
+        self.open_sides: Cells[Key, Sides] = Cells()  # by account and symbol
+        self.waiting_sides: Cells[Key, Sides] = Cells()  # by account and symbol
+        self.waiting: Cells[str, Key | tuple[()]] = Cells()  # quarantine id → order; () once it is resolved
+        self.unknown: Cells[Key, Unknown] = Cells()
+        self.unknown_count: Cells[str, int] = Cells()
+
+    @on(OrderSubmitted)
+    def _submitted(self, event: OrderSubmitted, at: Recorded) -> None:
+        self.accounts[event.order_id] = (*(self.accounts.get(event.order_id) or ()), event.account)
+        self._evolve(event, at)
+
+    @on(StateChanged)
+    def _moved(self, event: StateChanged, at: Recorded) -> None:
+        if event.external_order_id is not None:
+            key, known = (event.account, event.order_id), self.external.get(event.external_order_id) or ()
+            if key not in known:
+                self.external[event.external_order_id] = (*known, key)
+        self._evolve(event, at)
+
+    @on(FillAdded, OrderAmended, AmendRefused, FillBusted, FillCorrected)
+    def _evolve(self, event: OrderEvent | FillQuarantined | QuarantineResolved, at: Recorded) -> None:
+        key = (event.account, event.order_id)
+        old = self.orders.get(key)
+        new = evolve(old, event, at.occurred_at, at.recorded_at, at.seq)
+        self.orders[key] = new
+        before = old.open_quantity if old is not None else ZERO
+        change = minus(new.open_quantity, before)
+        if change:
+            self._add_open(new, change)
+        was_open = old is not None and old.is_open
+        if was_open != new.is_open:
+            self.open_count[new.account] = (self.open_count.get(new.account) or 0) + (1 if new.is_open else -1)
+
+    def _add_open(self, order: Order, change: Decimal) -> None:
+        key = (order.account, order.symbol)
+        self.open_sides[key] = (self.open_sides.get(key) or Sides()).changed(order.side, change)
+
+    @on(FillQuarantined)
+    def _quarantined(self, event: FillQuarantined, at: Recorded) -> None:
+        key = (event.account, event.order_id)
+        self.waiting[event.quarantine_id] = key
+        self._wait(event, ZERO, event.fill_quantity)
+        if event.order_known:
+            self._evolve(event, at)
+            return
+        was = self.unknown.get(key) or Unknown()
+        waiting = Waiting(fill=event, occurred_at=at.occurred_at, recorded_at=at.recorded_at, seq=at.seq)
+        self.unknown[key] = Unknown(was.contents | content(event), (*was.waiting, waiting))
+        self.unknown_count[event.account] = (self.unknown_count.get(event.account) or 0) + 1
+
+    @on(QuarantineResolved)
+    def _resolved(self, event: QuarantineResolved, at: Recorded) -> None:
+        key = (event.account, event.order_id)
+        self.waiting[event.quarantine_id] = ()
+        for each in self.waiting_of(key):
+            if each.fill.quarantine_id == event.quarantine_id:
+                self._wait(each.fill, each.fill.fill_quantity, ZERO)
+        if event.order_known:
+            self._evolve(event, at)
+            return
+        was = self.unknown.get(key) or Unknown()
+        left = tuple(each for each in was.waiting if each.fill.quarantine_id != event.quarantine_id)
+        self.unknown[key] = replace(was, waiting=left)
+
+    def _wait(self, fill: FillQuarantined, old: Decimal, new: Decimal) -> None:
+        if fill.symbol is not None and fill.side is not None:
+            key = (fill.account, fill.symbol)
+            self.waiting_sides[key] = (self.waiting_sides.get(key) or Sides()).changed(fill.side, minus(new, old))
+
+    # --- answers ---
+
+    def find(self, order_id: str, account: str | None) -> Key | None:
+        """
+        Return which order an id names: by order id first, then by the venue's id; None when there is none.
+
+        Raises:
+            AmbiguousOrder: several orders, in several accounts or under one venue id.
+        """
+        own = [(each, order_id) for each in self.accounts.get(order_id) or () if account in (None, each)]
+        keys = own or [key for key in self.external.get(order_id) or () if account in (None, key[0])]
+        if len(keys) > 1:
+            where = ", ".join(sorted(f"{key[1]} in {key[0]}" for key in keys))
+            raise AmbiguousOrder(f"{shown(order_id)} names several orders ({where}); give account= or the order id")
+        return keys[0] if keys else None
+
+    def waiting_of(self, key: Key) -> tuple[Waiting, ...]:
+        """Return the fills of an order (or of an unknown order id) that wait."""
+        order, unknown = self.orders.get(key), self.unknown.get(key)
+        return (*(order.waiting if order else ()), *(unknown.waiting if unknown else ()))
+
+    def all_waiting(self) -> list[Waiting]:
+        """Return everything in quarantine, oldest first."""
+        keys = {key for key in self.waiting.settled.values() if len(key) == 2}
+        return sorted((each for key in keys for each in self.waiting_of(key)), key=lambda each: each.seq)
+
+    def exposed(self, account: str, symbol: str) -> Sides:
+        """Return what open orders and waiting fills may still buy and sell."""
+        key = (account, symbol)
+        working, waiting = self.open_sides.get(key) or Sides(), self.waiting_sides.get(key) or Sides()
+        return Sides(plus(working.buys, waiting.buys), plus(working.sells, waiting.sells))
+
+    def sorted(self) -> list[Order]:
+        """Return every order, by account and order id."""
+        return [order for _, order in sorted(self.orders.settled.items())]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every order as a plain row."""
+        return [row(order) for order in self.sorted()] + [
+            {"waiting": each.fill.quarantine_id, "account": each.fill.account, "order_id": each.fill.order_id}
+            for each in self.all_waiting()
+        ]
+
+
+def row(order: Order) -> dict[str, Any]:
+    """Return an order as its row in `oms orders --json`: decimals as they are, null where there is no number."""
+    submitted = order.submitted
+    return {
+        "order_id": order.order_id,
+        "account": order.account,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "order_type": submitted.order_type.value,
+        "quantity": order.quantity,
+        "price": order.price,
+        "state": order.state.value,
+        "filled_quantity": order.filled_quantity,
+        "remaining_quantity": order.remaining_quantity,
+        "open_quantity": order.open_quantity,
+        "avg_fill_price": order.avg_fill_price if order.filled_quantity else None,
+        "fees": canonical(order.fees),
+        "time_in_force": submitted.time_in_force.value,
+        "reduce_only": submitted.reduce_only,
+        "external": submitted.external,
+        "external_order_id": order.external_order_ids[-1] if order.external_order_ids else None,
+        "error_message": order.error_message,
+        "reason": order.reason or None,
+        "violations": list(order.violations),
+        "fills": sum(not fill.busted for fill in order.fills),
+        "waiting": len(order.waiting),
+    }

@@ -1,0 +1,89 @@
+"""The rules in force, the emergency stop, and how fast orders have come: what risk is decided on besides positions."""
+
+from typing import Any
+
+from oms_es.envelope import Recorded
+from oms_es.events import AmendRefused, OrderAmended, OrderSubmitted, PolicyChanged, TradingLevelChanged
+from oms_es.instants import SECOND
+from oms_es.policy import Policy, Value, typed
+from oms_es.projections.projection import Cells, Projection, on
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
+
+_STRICTEST = (TradingLevel.HALTED, TradingLevel.REDUCE_ONLY, TradingLevel.NORMAL)
+
+
+class Policies(Projection):
+    """Rules and trading levels, of every account ("*") and of single ones."""
+
+    def __init__(self) -> None:
+        self.values: Cells[str, dict[str, Value]] = Cells()  # by account or "*"
+        self.from_file: Cells[str, Value] = Cells()  # the value last taken from a file, by path
+        self.levels: Cells[str, TradingLevel] = Cells()
+        self.changed_at: Cells[str, int] = Cells()  # seq of the last change, by account or "*"
+        self._typed: dict[str, tuple[object, object, Policy]] = {}
+
+    @on(PolicyChanged)
+    def _changed(self, event: PolicyChanged, at: Recorded) -> None:
+        self.values[event.account] = {**(self.values.get(event.account) or {}), **event.values}
+        self.changed_at[event.account] = at.seq
+        for path in event.from_file:
+            self.from_file[path] = event.values[path]
+
+    @on(TradingLevelChanged)
+    def _level(self, event: TradingLevelChanged, _: Recorded) -> None:
+        self.levels[event.account] = event.level
+
+    @property
+    def is_set(self) -> bool:
+        """Return whether the log holds any policy; without one nothing is limited."""
+        return self.values.get(EVERY_ACCOUNT) is not None
+
+    def policy(self, account: str) -> Policy:
+        """Return the rules for an account: its own over those for every account."""
+        every, own = self.values.get(EVERY_ACCOUNT), self.values.get(account)
+        cached = self._typed.get(account)
+        if cached is not None and cached[0] is every and cached[1] is own:
+            return cached[2]
+        policy = typed({**(every or {}), **(own or {})}) if every or own else Policy(max_clock_step=2**62)
+        self._typed[account] = (every, own, policy)
+        return policy
+
+    def level(self, account: str) -> TradingLevel:
+        """Return the stricter of the account's level and of the one for every account."""
+        levels = (self.levels.get(EVERY_ACCOUNT), self.levels.get(account))
+        return next(level for level in _STRICTEST if level in levels or level is TradingLevel.NORMAL)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rules and levels by account."""
+        accounts = sorted({*self.values.settled, *self.levels.settled})
+        return [
+            {
+                "account": account,
+                "level": (self.levels.get(account) or TradingLevel.NORMAL).value,
+                "values": self.values.get(account) or {},
+            }
+            for account in accounts
+        ]
+
+
+class Rates(Projection):
+    """When the last second's submits and amends were recorded, by account; refused ones count."""
+
+    def __init__(self) -> None:
+        self.recent: Cells[str, tuple[int, ...]] = Cells()
+
+    @on(OrderSubmitted, OrderAmended, AmendRefused)
+    def _came(self, event: OrderSubmitted | OrderAmended | AmendRefused, at: Recorded) -> None:
+        if at.origin is not Origin.COMMAND:
+            return
+        recent = self.recent.get(event.account) or ()
+        begin = next((i for i, moment in enumerate(recent) if moment > at.recorded_at - SECOND), len(recent))
+        self.recent[event.account] = (*recent[begin:], at.recorded_at)
+
+    def count(self, account: str, now: int) -> int:
+        """Return how many came within the second before `now`."""
+        return sum(moment > now - SECOND for moment in self.recent.get(account) or ())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return nothing: a rate is of the moment and no part of what a day came to."""
+        return []

@@ -1,0 +1,103 @@
+"""All that a decision rests on, folded from one log: the working state of the sequencer, and what questions are put to."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from oms_es.decimals import ZERO
+from oms_es.envelope import Recorded
+from oms_es.projections.orders import Orders
+from oms_es.projections.policies import Policies, Rates
+from oms_es.projections.positions import Positions
+from oms_es.projections.projection import Cells, Projection
+from oms_es.risk import Exposure
+from oms_es.vocabulary import CostMethod
+
+
+class World:
+    """Orders, positions and rules after the same event."""
+
+    def __init__(self, method: CostMethod = CostMethod.FIFO) -> None:
+        self.orders = Orders()
+        self.positions = Positions(method)
+        self.policies = Policies()
+        self.rates = Rates()
+        self.seq = 0  # of the last event taken in, staged ones included
+        self.settled_seq = 0
+        self.recorded_at = 0
+        self._settled_recorded_at = 0
+        self._parts: tuple[Projection, ...] = (self.orders, self.positions, self.policies, self.rates)
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take one event in; what it changes is staged."""
+        for part in self._parts:
+            part.apply(recorded)
+        self.seq = recorded.seq
+        self.recorded_at = max(self.recorded_at, recorded.recorded_at)
+
+    def replay(self, events: Iterable[Recorded]) -> "World":
+        """Take in many events, settle, and return self."""
+        for recorded in events:
+            self.apply(recorded)
+        self.settle()
+        return self
+
+    def settle(self) -> None:
+        """Make what is staged visible to readers."""
+        for part in self._parts:
+            part.settle()
+        self.settled_seq, self._settled_recorded_at = self.seq, self.recorded_at
+
+    def discard(self) -> None:
+        """Forget what is staged."""
+        for part in self._parts:
+            part.discard()
+        self.seq, self.recorded_at = self.settled_seq, self._settled_recorded_at
+
+    @contextmanager
+    def durable(self) -> Iterator["World"]:
+        """Show what is settled only, for as long as this lasts; no event is applied and nobody waits meanwhile."""
+        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, Cells)]
+        for cell in cells:
+            cell.hide()
+        try:
+            yield self
+        finally:
+            for cell in cells:
+                cell.hide()
+
+    def digest(self) -> str:
+        """Return one digest over all parts: equal logs have equal digests, on every machine."""
+        parts = (f"{type(part).__name__}:{part.version}:{part.digest()}" for part in self._parts)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def exposure(self, account: str, symbol: str, trading_day: str, now: int, clock_behind: int = 0) -> Exposure:
+        """
+        Return what risk is judged on.
+
+        Args:
+            account: whose order it is.
+            symbol: what it trades.
+            trading_day: the day that `now` is booked on.
+            now: the moment of the decision, ns UTC.
+            clock_behind: seconds that our clock is behind the log's head.
+        """
+        policy = self.policies.policy(account)
+        sides = self.orders.exposed(account, symbol)
+        mark = self.positions.marks.get(symbol)
+        pnl = ZERO
+        if policy.max_daily_loss is not None:
+            currency = self.positions.currency(symbol)
+            pnl = self.positions.daily_pnl(account, trading_day, currency, policy.basis)
+        return Exposure(
+            position=self.positions.position(account, symbol),
+            open_buys=sides.buys,
+            open_sells=sides.sells,
+            open_orders=self.orders.open_count.get(account) or 0,
+            daily_pnl=pnl,
+            level=self.policies.level(account),
+            mark=None if mark is None else mark.price,
+            multiplier=self.positions.multiplier(symbol),
+            recent_orders=self.rates.count(account, now),
+            clock_behind=clock_behind,
+        )
