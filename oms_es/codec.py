@@ -7,13 +7,14 @@ shape carry its version as "v", and a chain of upcasters brings older ones up to
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import asdict
 
-from oms_es.decimals import Decimal, text
+from oms_es.decimals import text
 from oms_es.events import EVENTS, Event
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]

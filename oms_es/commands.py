@@ -9,7 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from oms_es.decimals import ZERO
-from oms_es.vocabulary import DEFAULT_ACCOUNT, Origin, OrderSide, OrderState, OrderType, TimeInForce, TradingLevel
+from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderState, OrderType, Origin, TimeInForce, TradingLevel
 
 
 class Command(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from oms_es.fills import add_fill, bust, correct, fill_unknown, resolve
 from oms_es.given import Given, moved
 from oms_es.identifiers import shown
 from oms_es.order import Order, describe
-from oms_es.vocabulary import TRANSITIONS, Origin, OrderState, OrderType
+from oms_es.vocabulary import TRANSITIONS, OrderState, OrderType, Origin
 
 S = OrderState
 
@@ -100,7 +100,11 @@ def _resubmit(command: SubmitOrder, order: Order) -> list[Event]:
     was = order.submitted
     asked = (command.symbol, command.side, command.order_type, command.quantity, command.price)
     same = asked == (was.symbol, was.side, was.order_type, was.quantity, was.price)
-    if same and not was.external and (command.reduce_only, command.time_in_force) == (was.reduce_only, was.time_in_force):
+    if (
+        same
+        and not was.external
+        and (command.reduce_only, command.time_in_force) == (was.reduce_only, was.time_in_force)
+    ):
         return []
     raise CommandConflict(
         f"order {shown(order.order_id)} exists in account {order.account} with other content: {describe(order)}; "
@@ -179,7 +183,9 @@ def _reduce(command: ReduceOrder, order: Order) -> list[Event]:
 def _check_amendable(order: Order) -> None:
     if not order.is_open:
         what = "another session's" if order.is_external else f"{order.state.value}"
-        raise InvalidTransition(f"order {shown(order.order_id)} is {what} and cannot be amended (only pending, working)")
+        raise InvalidTransition(
+            f"order {shown(order.order_id)} is {what} and cannot be amended (only pending, working)"
+        )
 
 
 def _amended(

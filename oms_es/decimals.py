@@ -75,8 +75,10 @@ def decimal(value: object, name: str = "value") -> Decimal:
             raise InvalidInput(f"{name}: {_shown(value)} is out of range: |x| must be below 10^18")
         return Decimal(value)
     if not isinstance(value, str):
-        msg = f"{name}: {_shown(value)} ({type(value).__name__}) is not exact; give a Decimal, an int or text like '100.25'"
-        raise InvalidInput(msg)
+        kind = type(value).__name__
+        raise InvalidInput(
+            f"{name}: {_shown(value)} ({kind}) is not exact; give a Decimal, an int or text like '100.25'"
+        )
     if len(value) > _MAX_TEXT or _TEXT.fullmatch(value) is None:
         raise InvalidInput(f"{name}: {_shown(value)} is not plain decimal text like '100.25' or '-3'")
     return _in_range(Decimal(value), name)
@@ -90,7 +92,9 @@ def _finite(value: Decimal, name: str) -> Decimal:
 
 def _in_range(value: Decimal, name: str) -> Decimal:
     if value and not -18 <= value.adjusted() < 18:
-        raise InvalidInput(f"{name}: {_shown(value)} is out of range: |x| must be below 10^18, with at most 18 decimals")
+        raise InvalidInput(
+            f"{name}: {_shown(value)} is out of range: |x| must be below 10^18, with at most 18 decimals"
+        )
     value = canonical(value)
     if int(value.as_tuple().exponent) < -MAX_DECIMALS:
         raise InvalidInput(f"{name}: {_shown(value)} has more than {MAX_DECIMALS} decimals and is never rounded")

@@ -131,7 +131,7 @@ class FillDesk(Session):
     async def resolve_quarantined(
         self,
         quarantine_id: str,
-        accept: bool,  # noqa: FBT001
+        accept: bool,
         *,
         symbol: str | None = None,
         side: OrderSide | str | None = None,

@@ -12,11 +12,19 @@ from msgspec.structs import replace
 from oms_es.commands import AddFill, BustFill, CorrectFill, OrderCommand, ResolveQuarantined
 from oms_es.decimals import ZERO, minus, plus, text, times
 from oms_es.errors import InvalidInput, UnknownFill, UnknownQuarantine
-from oms_es.events import Event, FillAdded, FillBusted, FillCorrected, FillQuarantined, OrderSubmitted, QuarantineResolved
+from oms_es.events import (
+    Event,
+    FillAdded,
+    FillBusted,
+    FillCorrected,
+    FillQuarantined,
+    OrderSubmitted,
+    QuarantineResolved,
+)
 from oms_es.given import Given, moved
 from oms_es.identifiers import shown
 from oms_es.order import Content, Fill, Order, find_fill
-from oms_es.vocabulary import Origin, OrderSide, OrderState, OrderType, QuarantineReason
+from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason
 
 S = OrderState
 Q = QuarantineReason

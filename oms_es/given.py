@@ -7,7 +7,7 @@ from msgspec import Struct
 from oms_es.commands import OrderCommand
 from oms_es.events import StateChanged
 from oms_es.order import Content, Waiting
-from oms_es.vocabulary import Origin, OrderState
+from oms_es.vocabulary import OrderState, Origin
 
 
 class Given(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ A request, decided on the state of the log: pure, so that a replay decides the s
 
 from collections.abc import Sequence
 from typing import NoReturn
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,7 +25,7 @@ from oms_es.commands import (
 from oms_es.deciding import decide
 from oms_es.decimals import ZERO, minus, text
 from oms_es.envelope import Draft
-from oms_es.errors import FillQuarantinedError, InvalidInput, OrderRejected, UnknownOrder, UnknownQuarantine
+from oms_es.errors import FillQuarantinedError, InvalidInput, OrderRejected, UnknownOrder
 from oms_es.events import (
     AmendRefused,
     Event,
@@ -40,13 +39,13 @@ from oms_es.events import (
 )
 from oms_es.given import Given
 from oms_es.identifiers import shown
-from oms_es.instants import SECOND, clock_time, iso, trading_day
+from oms_es.instants import SECOND, iso, trading_day
 from oms_es.order import Order, is_order_event
 from oms_es.policy import RULES, Policy, Value, differing
 from oms_es.projections.orders import Unknown
 from oms_es.projections.world import World
 from oms_es.risk import Proposal
-from oms_es.vocabulary import EVERY_ACCOUNT, Origin, OrderState, TradingLevel
+from oms_es.vocabulary import EVERY_ACCOUNT, OrderState, Origin, TradingLevel
 
 
 class Moment(Struct, frozen=True, kw_only=True):
@@ -65,7 +64,7 @@ class Moment(Struct, frozen=True, kw_only=True):
     def day_of(self, instant: int) -> str:
         """Return the trading day of an instant."""
         rules = self.calendar
-        return trading_day(instant, ZoneInfo(rules.timezone), clock_time(rules.roll), ends=rules.label == "end")
+        return trading_day(instant, rules.timezone, rules.roll, rules.label)
 
 
 # --- where a command goes ---
@@ -139,27 +138,25 @@ def _about_order(
 ) -> list[Draft]:
     key = (command.account, command.order_id)
     order, unknown = world.orders.orders.get(key), world.orders.unknown.get(key) or Unknown()
-    if isinstance(command, ResolveQuarantined):
-        occurred_at_of_fill = _waiting_since(world, command)
     events = decide(command, order, _given(world, request, command, order, unknown, moment))
-    submitted_at = occurred_at if order is None else order.submitted_at
+    # An accepted fill stands where it was executed, and so does an order that it opens.
+    accepts = isinstance(command, ResolveQuarantined)
+    executed_at = _waiting_since(world, command) if accepts else occurred_at
+    submitted_at = executed_at if order is None else order.submitted_at
     timed = []
     for event in events:
-        when = occurred_at
-        if isinstance(command, ResolveQuarantined) and not isinstance(event, QuarantineResolved):
-            when = occurred_at_of_fill  # an accepted fill stands where it was executed
-            submitted_at = when if order is None else submitted_at
+        when = occurred_at if isinstance(event, QuarantineResolved) else executed_at
         timed.append((event, when, max(when, submitted_at) if is_order_event(event) else when))
     external = any(isinstance(event, OrderSubmitted) and event.external for event in events)
     return drafts(timed, request, moment, Origin.EXTERNAL if external or (order and order.is_external) else None)
 
 
-def _waiting_since(world: World, command: ResolveQuarantined) -> int:
+def _waiting_since(world: World, command: OrderCommand) -> int:
     waiting = world.orders.waiting_of((command.account, command.order_id))
     for each in waiting:
-        if each.fill.quarantine_id == command.quarantine_id:
+        if each.fill.quarantine_id == getattr(command, "quarantine_id", None):
             return each.occurred_at
-    raise UnknownQuarantine(f"nothing waits in quarantine under {shown(command.quarantine_id)}")
+    raise AssertionError("decide has found what waits")
 
 
 def drafts(
@@ -172,7 +169,7 @@ def drafts(
         clamped = moment.behind > 0 and not imported
         found.append(
             Draft(
-                event=replace(event, clamped=True) if clamped else event,  # type: ignore[call-arg]
+                event=replace(event, clamped=True) if clamped else event,
                 origin=request.origin if imported or origin is None else origin,
                 occurred_at=occurred_at,
                 effective_at=effective_at,

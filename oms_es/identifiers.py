@@ -41,7 +41,10 @@ def _checked(value: object, name: str, least: int, most: int) -> str:
         for position, character in enumerate(value):
             if unicodedata.category(character) in ("Cc", "Cs"):
                 code = f"U+{ord(character):04X}"
-                raise InvalidInput(f"{name}: {shown(value)} holds {code} at position {position}; control characters and surrogates are not allowed")
+                raise InvalidInput(
+                    f"{name}: {shown(value)} holds {code} at position {position}; "
+                    "control characters and surrogates are not allowed"
+                )
     return value
 
 
@@ -53,7 +56,7 @@ def shown(value: object) -> str:
 
 
 def escaped(value: str) -> str:
-    """Return `value` with control, format and bidirectional characters as \\uXXXX; safe to print anywhere."""
+    """Return `value` with control, format and bidirectional characters escaped (as U+XXXX is in JSON)."""
     if _PLAIN.fullmatch(value) is not None:
         return value
     return "".join(_escape(c) if unicodedata.category(c) in _UNSAFE else c for c in value)

@@ -50,7 +50,6 @@ def _from_text(value: str, name: str) -> int:
     return _in_range(_nanoseconds(moment) - _span(offset) + int((fraction or "0").ljust(9, "0")), name, value)
 
 
-
 def _offset(zone: str) -> timedelta:
     hours, minutes = int(zone[1:3]), int(zone[-2:])
     if hours > 23 or minutes > 59:
@@ -119,19 +118,41 @@ def _utc_offset(second: int, zone: ZoneInfo) -> timedelta | None:
     return (_EPOCH + timedelta(seconds=second)).astimezone(zone).utcoffset()
 
 
-def trading_day(moment: int, zone: ZoneInfo, roll: time, *, ends: bool = False) -> str:
+class Calendar:
     """
-    Return the trading day a moment falls in, as ISO date text.
+    Trading days of one desk.
 
     Args:
-        moment: nanoseconds UTC.
-        zone: the zone the desk's clock is in.
-        roll: the wall-clock time at which one day hands over to the next.
-        ends: True for days that bear the date they end on (`day.label: end`).
+        timezone: the zone the desk's clock is in (IANA name).
+        roll: the wall-clock time at which one day hands over to the next, like "17:00".
+        label: "start" for days that bear the date they start on, "end" for the date they end on.
     """
-    day = (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(zone).date()
-    if moment < roll_instant(day, zone, roll):
-        day -= timedelta(days=1)
-    elif moment >= roll_instant(day + timedelta(days=1), zone, roll):
-        day += timedelta(days=1)  # a zone that skipped a whole day
-    return (day + timedelta(days=1) if ends else day).isoformat()
+
+    def __init__(self, timezone: str, roll: str, label: str) -> None:
+        self._zone, self._roll, self._ends = ZoneInfo(timezone), clock_time(roll), label == "end"
+        self._begin = self._end = 0  # of the day asked for last: most questions are about the same one
+        self._name = ""
+
+    def day_of(self, moment: int) -> str:
+        """Return the trading day that a moment (ns UTC) falls in, as ISO date text."""
+        if not self._begin <= moment < self._end:
+            day = (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(self._zone).date()
+            while moment < roll_instant(day, self._zone, self._roll):
+                day -= timedelta(days=1)
+            while moment >= roll_instant(day + timedelta(days=1), self._zone, self._roll):
+                day += timedelta(days=1)
+            self._begin = roll_instant(day, self._zone, self._roll)
+            self._end = roll_instant(day + timedelta(days=1), self._zone, self._roll)
+            self._name = (day + timedelta(days=1) if self._ends else day).isoformat()
+        return self._name
+
+
+@lru_cache(maxsize=64)
+def calendar(timezone: str, roll: str, label: str) -> Calendar:
+    """Return the calendar of these settings."""
+    return Calendar(timezone, roll, label)
+
+
+def trading_day(moment: int, timezone: str = "UTC", roll: str = "00:00", label: str = "start") -> str:
+    """Return the trading day that a moment (ns UTC) falls in, as ISO date text; the arguments are `Calendar`'s."""
+    return calendar(timezone, roll, label).day_of(moment)

@@ -5,6 +5,7 @@ One order: what it is (`Order`), what a command makes of it (`decide`), what an 
 The rules are those of FIX's order state changes (FIX 4.4 volume 4, appendix D) over the spec's seven states.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -239,7 +240,7 @@ def _no_longer_waiting(order: Order, quarantine_id: str | None) -> Order:
     return replace(order, waiting=tuple(w for w in order.waiting if w.fill.quarantine_id != quarantine_id))
 
 
-_EVOLVE = {
+_EVOLVE: dict[type[Event], Callable[..., Order]] = {
     StateChanged: _state_changed,
     FillAdded: _fill_added,
     OrderAmended: _amended,

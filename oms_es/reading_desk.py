@@ -119,11 +119,7 @@ class Reading(Session):
         questions = Questions(self.log, self.settings.policy.method)
         basis = questions.basis(moment(as_of, known_at, at_seq))
         found = questions.orders(basis).sorted()
-        rows = [
-            order_view(each)
-            for each in found
-            if symbol in (None, each.symbol) and account in (None, each.account)
-        ]
+        rows = [order_view(each) for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
         return Answers(rows, basis)
 
 

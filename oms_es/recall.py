@@ -90,9 +90,7 @@ def _asked(event: Event) -> Command | None:
 
 def _state_asked(event: StateChanged) -> Command:
     if event.new is OrderState.CANCELLED and not event.reported:
-        return CancelOrder(
-            account=event.account, actor=event.actor, order_id=event.order_id, reason=event.reason
-        )
+        return CancelOrder(account=event.account, actor=event.actor, order_id=event.order_id, reason=event.reason)
     return ChangeState(
         account=event.account,
         actor=event.actor,

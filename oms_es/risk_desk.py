@@ -28,9 +28,7 @@ class RiskDesk(Session):
             command_id: the same id and content again changes nothing.
             actor: who tells.
         """
-        mark = RecordMark(
-            actor=named_actor(actor), symbol=identifier(symbol, "symbol"), price=decimal(price, "price")
-        )
+        mark = RecordMark(actor=named_actor(actor), symbol=identifier(symbol, "symbol"), price=decimal(price, "price"))
         await self._perform(mark, command_id, occurred_at)
 
     async def set_limits(

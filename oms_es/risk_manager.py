@@ -20,7 +20,7 @@ class RiskManager:
 
     def __init__(self, world: Callable[[], World], settings: Settings, clock: Callable[[], int]) -> None:
         self._world = world
-        self._settings = settings
+        self._policy = settings.policy
         self._clock = clock
 
     def check_risk(self, order: OMSOrder, position: Position | None) -> tuple[bool, list[str]]:
@@ -38,7 +38,7 @@ class RiskManager:
         moment = self._moment(world)
         with world.durable():
             exposure = world.exposure(order.account, order.symbol, moment.day_of(moment.now), moment.now)
-            limits = world.policies.policy(order.account) if world.policies.is_set else self._settings.policy
+            limits = world.policies.policy(order.account) if world.policies.is_set else self._policy
             known = world.orders.orders.get((order.account, order.order_id))
         if known is not None and known.is_open:
             exposure = replace(
@@ -85,8 +85,8 @@ class RiskManager:
         return moment.day_of(moment.now)
 
     def _moment(self, world: World) -> Moment:
-        return Moment.of(self._clock(), world, self._settings.policy)
+        return Moment.of(self._clock(), world, self._policy)
 
 
-def _without(quantity: Decimal, own: Decimal, counts: bool) -> Decimal:  # noqa: FBT001
+def _without(quantity: Decimal, own: Decimal, counts: bool) -> Decimal:
     return minus(quantity, own) if counts else quantity

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from msgspec.structs import replace
+
 from oms_es.callbacks import Callbacks, Notice
 from oms_es.commands import Command, OrderCommand, Request, SubmitOrder
 from oms_es.envelope import Draft, Recorded
@@ -70,6 +72,7 @@ class Sequencer:
     def __init__(self, log: Log, settings: Settings, clock: Callable[[], int], callbacks: Callbacks) -> None:
         self.log = log
         self._settings = settings
+        self._fallback = settings.policy  # whose calendar holds while the log has no rules
         self._clock = clock
         self._callbacks = callbacks
         self._world: World | None = None
@@ -91,7 +94,7 @@ class Sequencer:
         return self._world
 
     def _from_zero(self) -> World:
-        world = World(self._settings.policy.method).replay(self.log.read())
+        world = World(self._fallback.method).replay(self.log.read())
         method = world.policies.policy(EVERY_ACCOUNT).method if world.policies.is_set else world.positions.method
         if method is not world.positions.method:
             world = World(method).replay(self.log.read())
@@ -100,7 +103,8 @@ class Sequencer:
     def catch_up(self) -> None:
         """Take in what other processes have appended."""
         world = self._world
-        assert world is not None and not self._busy, "nobody catches up over staged state"
+        assert world is not None, "nobody catches up before the log was read"
+        assert not self._busy, "nobody catches up over staged state"
         if self.log.head().seq <= world.settled_seq:
             return
         notices = [self._apply(world, recorded) for recorded in self.log.read(after=world.settled_seq)]
@@ -245,17 +249,15 @@ class Sequencer:
         asked = any(job.request.origin is Origin.COMMAND for job in batch)
         if not asked or (self._file_taken and world.policies.is_set):
             return []
-        moment = Moment.of(self._clock(), world, self._settings.policy)
+        moment = Moment.of(self._clock(), world, self._fallback)
         return initial_policy(world, self._settings.values, self._settings.named, moment)
 
-    def _decide_one(
-        self, world: World, request: Request, staged: dict[str, list[Event]]
-    ) -> tuple[list[Draft], Answer]:
+    def _decide_one(self, world: World, request: Request, staged: dict[str, list[Event]]) -> tuple[list[Draft], Answer]:
         command = located(world, request)
         repeated = self._recorded(request, command, staged)
         if repeated is not None:
             return [], repeated
-        added = handle(world, request, command, Moment.of(self._clock(), world, self._settings.policy))
+        added = handle(world, request, command, Moment.of(self._clock(), world, self._fallback))
         events = [draft.event for draft in added]
         return added, Answer(command, events, None, repeated=not events)
 
@@ -284,7 +286,7 @@ class Sequencer:
             return None
         before = rebuild(events)
         if request.drawn_id and isinstance(command, SubmitOrder) and isinstance(before, SubmitOrder):
-            command = SubmitOrder(**{**_fields(command), "order_id": before.order_id})
+            command = replace(command, order_id=before.order_id)
         if not same_content(command, before):
             raise CommandConflict(
                 f"command {shown(request.command_id)} was carried out before with other content: "
@@ -317,7 +319,3 @@ def _order_of(world: World, command: Command) -> Order | None:
     if not isinstance(command, OrderCommand):
         return None
     return world.orders.orders.get((command.account, command.order_id))
-
-
-def _fields(command: SubmitOrder) -> dict[str, object]:
-    return {name: getattr(command, name) for name in command.__struct_fields__}

@@ -82,7 +82,9 @@ class Session:
             drawn_id=drawn_id,
         )
         answer = await self.sequencer.perform(request)
-        raise_refusal(answer.command, answer.events, answer.order, None if answer.order is None else order_view(answer.order))
+        raise_refusal(
+            answer.command, answer.events, answer.order, None if answer.order is None else order_view(answer.order)
+        )
         return answer
 
     @staticmethod

@@ -20,7 +20,9 @@ def portfolio_summary(world: World, trading_day: str, account: str | None = None
     held = [each for key, each in sorted(world.positions.held.settled.items()) if account in (None, key[0])]
     accounts = sorted({each.account for each in held})
     by_currency = {
-        currency: _sums(world, [each for each in held if world.positions.currency(each.symbol) == currency], trading_day)
+        currency: _sums(
+            world, [each for each in held if world.positions.currency(each.symbol) == currency], trading_day
+        )
         for currency in sorted({world.positions.currency(each.symbol) for each in held})
     }
     opened = world.orders.open_count.settled

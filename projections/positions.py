@@ -249,9 +249,7 @@ class Positions(Projection):
         }
 
 
-def _restated(
-    trail: list[Booked], trade: tuple[str, str | None], new: Lot | None, fee: Decimal
-) -> list[Booked]:
+def _restated(trail: list[Booked], trade: tuple[str, str | None], new: Lot | None, fee: Decimal) -> list[Booked]:
     """Return the trail with the last fill of `trade` taken out, or put right."""
     for place in range(len(trail) - 1, -1, -1):
         if trail[place].trade == trade:

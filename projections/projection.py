@@ -7,11 +7,12 @@ on staged state, everybody else reads settled state, and an append that fails is
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from decimal import Decimal
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from oms_es.decimals import Decimal, text
+from oms_es.decimals import text
 from oms_es.envelope import Recorded
 from oms_es.errors import DamagedLog
 from oms_es.events import Event
@@ -178,4 +179,4 @@ def _texts(value: object) -> object:
         return {key: _texts(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_texts(item) for item in value]
-    return cast("object", value)
+    return value

@@ -1,4 +1,4 @@
-"""All that a decision rests on, folded from one log: the working state of the sequencer, and what questions are put to."""
+"""All that a decision rests on, folded from one log: the sequencer's working state, and what questions are put to."""
 
 import hashlib
 from collections.abc import Iterable, Iterator

@@ -14,12 +14,13 @@ FOLDERS = {"oms_es": "oms_es", "projections": "oms_es.projections", "cli": "oms_
 # A part imports what stands in its own row or above. A folder is one part; "oms_es" is oms_es/__init__.py.
 RANKS = (
     ("vocabulary", "decimals", "errors", "instants", "identifiers"),
-    ("events", "commands"),
-    ("accounting", "risk", "policy", "order", "deciding"),
+    ("events", "commands", "envelope"),
+    ("accounting", "risk", "policy", "order", "given", "fills", "deciding", "recall"),
     ("codec",),
     ("log",),
     ("projections",),
-    ("settings", "sequencer", "views", "oms", "replay", "metrics", "importers"),
+    ("settings", "inputs", "handling", "reading", "views", "summary", "callbacks", "sequencer"),
+    ("risk_manager", "session", "order_desk", "fill_desk", "risk_desk", "reading_desk", "oms", "importers"),
     ("cli", "oms_es"),
 )
 RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
@@ -31,7 +32,8 @@ HOMES = {
     "rich": "oms_es.cli",
 }
 
-PURE = {"decimals", "events", "commands", "accounting", "risk", "policy", "order", "deciding", "codec", "projections"}
+PURE = {"decimals", "events", "commands", "envelope", "accounting", "risk", "policy", "order", "given", "fills"}
+PURE |= {"deciding", "recall", "codec", "projections", "handling"}
 NOT_PURE = {"oms_es.projections.tables", "oms_es.projections.checkpoints"}
 CLOCKS_AND_CHANCE = {"os", "random", "secrets", "time", "uuid", "uuid.uuid1", "uuid.uuid4"}
 IMPURE_CALLS = {"float", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}

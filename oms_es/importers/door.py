@@ -111,4 +111,3 @@ def _count(outcome: Imported, fact: Fact, answer: Answer | OmsError) -> None:
         if isinstance(event, FillQuarantined):
             outcome.quarantined += 1
             outcome.problems.append(Problem(fact.line, fact.seq, fact.kind, event.why.value, event.quarantine_id))
-

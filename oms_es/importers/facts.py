@@ -20,7 +20,7 @@ from oms_es.errors import ImportFailed, InvalidInput
 from oms_es.identifiers import account, identifier, shown
 from oms_es.inputs import choice, limit_price, not_negative, positive
 from oms_es.instants import instant
-from oms_es.vocabulary import DEFAULT_ACCOUNT, Origin, OrderSide, OrderType
+from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderType, Origin
 
 KINDS = ("submit", "fill", "reduce", "replace", "cancel", "mark")
 _MAX_LINE = 65536
@@ -132,7 +132,7 @@ def _text(body: dict[str, Any], name: str) -> str:
     if value is None:
         raise InvalidInput(f"{name}: missing; a {body.get('kind')} needs it")
     if not isinstance(value, str):
-        raise InvalidInput(f"{name}: {shown(value)} is not text; numbers are written as text, like \"100.25\"")
+        raise InvalidInput(f'{name}: {shown(value)} is not text; numbers are written as text, like "100.25"')
     return value
 
 

@@ -29,7 +29,9 @@ class Log(Protocol):
             LogWriteFailed, LogReadOnly, LogBusy: nothing was written.
         """
 
-    def read(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+    def read(
+        self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
+    ) -> Iterator[Recorded]:
         """Return the events with `after` < seq <= `until`, in order; only those of `topics` when given."""
 
     def stream(self, originator_id: str) -> list[Recorded]:

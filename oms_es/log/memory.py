@@ -30,7 +30,7 @@ class MemoryLog:
         head = self.head()
         if head.seq != decided_on:
             raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
-        chain, rows, added = head.chain, [], dict[str, int]()
+        chain, rows, added = head.chain, list[Row](), dict[str, int]()
         for draft in drafts:
             name = draft.event.originator_id
             added[name] = added.get(name, 0) + 1
@@ -45,7 +45,9 @@ class MemoryLog:
                 self._commands[row.command_id] = row.seq
         return [to_recorded(row) for row in rows]
 
-    def read(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+    def read(
+        self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
+    ) -> Iterator[Recorded]:
         """Return the events with `after` < seq <= `until`."""
         for row in self._rows[after:until]:
             if topics is None or row.topic in topics:

@@ -94,7 +94,7 @@ def exists(connection: sqlite3.Connection) -> bool:
 
 def is_empty(connection: sqlite3.Connection) -> bool:
     """Return whether the database holds nothing at all."""
-    return connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
 def read_meta(connection: sqlite3.Connection, path: str) -> Meta:

@@ -38,7 +38,7 @@ class SqliteLog:
         self._names: dict[int, str] = {}
         self._keys = Keys()
         self._known: Head | None = None
-        self._closing: list[weakref.finalize] = []
+        self._closing: list[weakref.finalize[..., SqliteLog]] = []
 
     # --- reading ---
 
@@ -68,7 +68,9 @@ class SqliteLog:
         with told_apart(self.path):
             return _head(reader) or EMPTY
 
-    def read(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Recorded]:
+    def read(
+        self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
+    ) -> Iterator[Recorded]:
         """Return the events with `after` < seq <= `until`, in order."""
         return map(to_recorded, self.rows(after, until, topics))
 
@@ -246,7 +248,9 @@ def _head(connection: sqlite3.Connection) -> Head | None:
 
 
 def _row(columns: tuple, names: dict[int, str]) -> Row:  # type: ignore[type-arg]
-    seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = columns
+    seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = (
+        columns
+    )
     return Row(
         seq,
         names[prefix] + name,

@@ -82,9 +82,7 @@ class Keys:
         return stored if isinstance(stored, str) else _FACT + stored.hex()
 
 
-def write(
-    cursor: sqlite3.Connection, keys: Keys, rows: Sequence[Row], head: Head, secret: bytes
-) -> list[Row]:
+def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[Row], head: Head, secret: bytes) -> list[Row]:
     """Insert the rows after `head`, sealed into the chain; return them as they stand."""
     chain, written, values = head.chain, [], []
     for row in rows:

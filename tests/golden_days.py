@@ -1,0 +1,132 @@
+"""Playing a golden day, and writing its answers as tables."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from oms_es import OrderManagementSystem, Settings, errors
+from oms_es.decimals import text
+from oms_es.instants import instant, iso
+from oms_es.log.contract import Log
+from oms_es.log.rows import Row
+from oms_es.log.sqlite import SqliteLog
+from oms_es.reading import Questions, When, fill_rows, order_rows
+from oms_es.vocabulary import CostMethod
+
+DAYS = Path(__file__).resolve().parent.parent / "replay_fixtures"
+DATES = {"ordinary_day": "2024-03-04", "awkward_day": "2024-03-05"}
+
+
+class Script:
+    """The calls of a day, and the moments to be asked about."""
+
+    def __init__(self, day: str) -> None:
+        self.calls: list[tuple[int, str, dict[str, str], str | None]] = []
+        self.moments: list[dict[str, str]] = []
+        for line in (DAYS / day / "day.txt").read_text(encoding="utf-8").splitlines():
+            words, _, error = line.partition(" -> ")
+            if line.strip() and not line.startswith("#"):
+                begin, *rest = words.split()
+                if begin == "moment":
+                    self.moments.append(dict(word.split("=", 1) for word in rest))
+                    continue
+                values = dict(word.split("=", 1) for word in rest[1:])
+                self.calls.append((instant(f"{DATES[day]}T{begin}Z"), rest[0], values, error.strip() or None))
+
+
+async def play(day: str, log: Log | Path) -> None:
+    """Ask the system what the day's script asks, at the script's own times."""
+    now = 0
+    oms = OrderManagementSystem(Settings.default(), log=log, clock=lambda: now)
+    for moment, call, values, error in Script(day).calls:
+        now = moment
+        raised = None
+        try:
+            await getattr(oms, call)(**values)
+        except errors.OmsError as refusal:
+            raised = type(refusal).__name__
+        assert raised == error, f"{iso(moment)} {call} {values}"
+    await oms.sequencer.idle()
+
+
+def restore(day: str, path: Path) -> SqliteLog:
+    """Put the day's log, as an early release dumped it, into a file."""
+    connection = sqlite3.connect(path)
+    connection.executescript((DAYS / day / "log.sql").read_text(encoding="utf-8"))
+    connection.close()
+    return SqliteLog.existing(path)
+
+
+def answers(day: str, log: Log, rows: Iterable[Row]) -> dict[str, str]:
+    """Return the day's tables by file name."""
+    questions = Questions(log)
+    end = questions.basis(When())
+    orders = questions.orders(end)
+    return {
+        "events.txt": table(_event(row) for row in rows),
+        "orders.txt": table(order_rows(orders)),
+        "fills.txt": table(fill_rows(orders)),
+        "positions.txt": table(_positions(questions, When())),
+        "quarantine.txt": table(_waiting(orders.all_waiting())),
+        "moments.txt": "\n".join(_moments(questions, Script(day).moments)),
+    }
+
+
+def _event(row: Row) -> dict[str, Any]:
+    times = {"occurred_at": iso(row.occurred_at)[11:], "effective_at": iso(row.effective_at)[11:]}
+    begins = "" if row.command_id is None else "*"
+    return {"seq": row.seq, "": begins, **times, "origin": row.origin, "stream": row.originator_id,
+            "version": row.originator_version, "topic": row.topic, "state": row.state.decode()}  # fmt: skip
+
+
+def _positions(questions: Questions, when: When) -> Iterator[dict[str, Any]]:
+    for method in CostMethod:
+        for row in questions.positions(questions.basis(when, method)).rows():
+            times = {name: None if row[name] is None else iso(row[name]) for name in ("mark_at", "updated_at")}
+            yield {"method": method.value, **row, **times}
+
+
+def _waiting(waiting: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for each in waiting:
+        fill = each.fill
+        yield {"seq": each.seq, "id": fill.quarantine_id, "order_id": fill.order_id, "why": fill.why.value,
+               "symbol": fill.symbol, "side": fill.side and fill.side.value, "quantity": fill.fill_quantity,
+               "price": fill.fill_price, "trade_id": fill.trade_id}  # fmt: skip
+
+
+def _moments(questions: Questions, moments: Sequence[dict[str, str]]) -> Iterator[str]:
+    for moment in moments:
+        when = When(
+            as_of=instant(moment["as_of"]) if "as_of" in moment else None,
+            known_at=instant(moment["known_at"]) if "known_at" in moment else None,
+            at_seq=int(moment["at_seq"]) if "at_seq" in moment else None,
+        )
+        states = [f"{order.order_id} {order.state.value} {text(order.filled_quantity)}/{text(order.quantity)}"
+                  for order in questions.orders(questions.basis(when)).sorted()]  # fmt: skip
+        yield f"== {' '.join(f'{name}={value}' for name, value in moment.items())}\n"
+        yield f"{', '.join(states)}\n"
+        yield table(_positions(questions, when))
+
+
+def table(rows: Iterable[dict[str, Any]]) -> str:
+    """Return rows as a text table with aligned columns; an empty one says so."""
+    listed = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    if not listed:
+        return "(nothing)\n"
+    widths = {name: max(len(name), *(len(row[name]) for row in listed)) for name in listed[0]}
+    lines = [{name: name for name in widths}, *listed]
+    return "".join(
+        "  ".join(line[name].ljust(width) for name, width in widths.items()).rstrip() + "\n" for line in lines
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, Decimal):
+        return text(value)
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "-"
+    return str(value).lower() if isinstance(value, bool) else str(value)
