@@ -120,6 +120,14 @@ class RecordMark(Command, frozen=True, kw_only=True):
     price: Decimal
 
 
+class DefineInstrument(Command, frozen=True, kw_only=True):
+    """Say what one unit of a symbol stands for."""
+
+    symbol: str
+    multiplier: Decimal
+    currency: str
+
+
 class SetLimits(Command, frozen=True, kw_only=True):
     """Change limits of an account, or of every account ("*")."""
 

@@ -6,6 +6,7 @@ What can go wrong, one class per mistake that a caller can act on.
     ├── InvalidTransition (ValueError)         the order's state does not allow it
     ├── OrderRejected (ValueError)             recorded, and refused by a limit; carries order and violations
     ├── FillQuarantinedError (ValueError)      recorded, and waiting for a decision; carries the quarantine id
+    ├── InstrumentInUse (ValueError)           an instrument may not change under an open position
     ├── CommandConflict (ValueError)           the same command id (or order id) with other content
     ├── UnknownOrder, UnknownFill, UnknownQuarantine (LookupError)
     ├── AmbiguousOrder (LookupError)           the id names several orders
@@ -49,6 +50,10 @@ class FillQuarantinedError(OmsError, ValueError):
         super().__init__(message)
         self.quarantine_id = quarantine_id
         self.reason = reason
+
+
+class InstrumentInUse(OmsError, ValueError):
+    """An instrument may not change under an open position."""
 
 
 class CommandConflict(OmsError, ValueError):

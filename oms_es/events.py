@@ -95,6 +95,8 @@ class FillAdded(OrderEvent, frozen=True, kw_only=True):
     fill_price: Decimal  # FIX LastPx 31
     trade_id: str | None = None  # unique per account and order (FIX ExecID 17)
     fee: Decimal = ZERO
+    multiplier: Decimal = ONE  # of the instrument as it was defined then
+    currency: str = "USD"
     late: bool = False  # it came after the order was CANCELLED or FAILED
     forced: bool = False  # it broke a rule and was taken all the same (settings, or a person)
     quarantine_id: str | None = None  # it waited in quarantine under this id
@@ -124,6 +126,7 @@ class FillCorrected(OrderEvent, frozen=True, kw_only=True):
     old_price: Decimal
     fee: Decimal = ZERO
     old_fee: Decimal = ZERO
+    multiplier: Decimal = ONE  # as when the fill was added
     reason: str = ""
     forced: bool = False
     quarantine_id: str | None = None

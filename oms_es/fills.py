@@ -37,7 +37,7 @@ def add_fill(command: AddFill, order: Order, given: Given) -> list[Event]:
     why = _exception(command, order, given)
     if why is not None and not (given.accept_exceptions and why is not Q.CONFLICT):
         return [_quarantine(command, why, order.quarantined, order)]
-    return _execute(command, order, forced=why is not None)
+    return _execute(command, order, given, forced=why is not None)
 
 
 def fill_unknown(command: AddFill, given: Given) -> list[Event]:
@@ -51,7 +51,7 @@ def fill_unknown(command: AddFill, given: Given) -> list[Event]:
     wild = _is_out_of_band(command, None, given)
     if wild and not given.accept_exceptions:
         return [_quarantine(command, Q.PRICE_BAND, given.unknown_count)]
-    return _open_external(command, command.symbol, command.side, forced=wild)
+    return _open_external(command, (command.symbol, command.side), given, forced=wild)
 
 
 def _exception(command: AddFill, order: Order, given: Given) -> QuarantineReason | None:
@@ -86,7 +86,9 @@ def _is_out_of_band(command: AddFill, limit_price: Decimal | None, given: Given)
     return distance > times(given.price_band, reference.copy_abs())
 
 
-def _execute(command: AddFill, order: Order, *, forced: bool, quarantine_id: str | None = None) -> list[Event]:
+def _execute(
+    command: AddFill, order: Order, given: Given, *, forced: bool, quarantine_id: str | None = None
+) -> list[Event]:
     events: list[Event] = []
     state = order.state
     if state is S.PENDING:
@@ -102,6 +104,8 @@ def _execute(command: AddFill, order: Order, *, forced: bool, quarantine_id: str
             fill_price=command.fill_price,
             trade_id=command.trade_id,
             fee=command.fee,
+            multiplier=given.multiplier,
+            currency=given.currency,
             late=state in (S.CANCELLED, S.FAILED),
             forced=forced,
             quarantine_id=quarantine_id,
@@ -124,8 +128,14 @@ def _completed(command: OrderCommand, order: Order, state: OrderState, filled: D
 
 
 def _open_external(
-    command: AddFill, symbol: str, side: OrderSide, *, forced: bool = False, quarantine_id: str | None = None
+    command: AddFill,
+    what: tuple[str, OrderSide],
+    given: Given,
+    *,
+    forced: bool = False,
+    quarantine_id: str | None = None,
 ) -> list[Event]:
+    symbol, side = what
     submitted = OrderSubmitted(
         account=command.account,
         order_id=command.order_id,
@@ -138,7 +148,7 @@ def _open_external(
     )
     order = Order(submitted=submitted, quantity=ZERO, price=None, state=S.WORKING)
     moves: list[Event] = [moved(command, S.IDLE, S.PENDING), moved(command, S.PENDING, S.WORKING)]
-    return [submitted, *moves, *_execute(command, order, forced=forced, quarantine_id=quarantine_id)]
+    return [submitted, *moves, *_execute(command, order, given, forced=forced, quarantine_id=quarantine_id)]
 
 
 # --- quarantine ---
@@ -195,11 +205,11 @@ def resolve(command: ResolveQuarantined, order: Order | None, given: Given) -> l
         return [resolved, *_accept_correction(command, order, fill)]
     told = _told(fill, command)
     if order is not None:
-        return [resolved, *_execute(told, order, forced=True, quarantine_id=fill.quarantine_id)]
+        return [resolved, *_execute(told, order, given, forced=True, quarantine_id=fill.quarantine_id)]
     if symbol is None or side is None:
         msg = f"accepting {shown(command.quarantine_id)} opens order {shown(fill.order_id)}: give its symbol and side"
         raise InvalidInput(msg)
-    return [resolved, *_open_external(told, symbol, side, forced=True, quarantine_id=fill.quarantine_id)]
+    return [resolved, *_open_external(told, (symbol, side), given, forced=True, quarantine_id=fill.quarantine_id)]
 
 
 def _told(fill: FillQuarantined, command: ResolveQuarantined) -> AddFill:
@@ -309,6 +319,7 @@ def _corrected(
         old_quantity=old.quantity,
         old_price=old.price,
         old_fee=old.fee,
+        multiplier=old.multiplier,
         reason=command.reason,
         forced=forced,
         quarantine_id=quarantine_id,

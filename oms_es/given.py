@@ -5,6 +5,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from oms_es.commands import OrderCommand
+from oms_es.decimals import ONE
 from oms_es.events import StateChanged
 from oms_es.order import Content, Waiting
 from oms_es.vocabulary import OrderState, Origin
@@ -18,6 +19,8 @@ class Given(Struct, frozen=True, kw_only=True):
     price_band: Decimal | None = None  # fraction of the reference price; None: no check
     accept_exceptions: bool = False  # fills.on_exception: accept
     mark: Decimal | None = None  # the last mark of the symbol
+    multiplier: Decimal = ONE  # of the instrument
+    currency: str = "USD"
     unknown_contents: frozenset[Content] = frozenset()  # of this order id's fills that came before any order
     unknown_waiting: tuple[Waiting, ...] = ()  # those of them that still wait
     unknown_count: int = 0  # how many fills of unknown orders the account ever had

@@ -14,6 +14,7 @@ from oms_es import risk
 from oms_es.commands import (
     AmendOrder,
     Command,
+    DefineInstrument,
     OrderCommand,
     RecordMark,
     Request,
@@ -23,13 +24,14 @@ from oms_es.commands import (
     SubmitOrder,
 )
 from oms_es.deciding import decide
-from oms_es.decimals import ZERO, minus, text
+from oms_es.decimals import ONE, ZERO, minus, text
 from oms_es.envelope import Draft
-from oms_es.errors import FillQuarantinedError, InvalidInput, OrderRejected, UnknownOrder
+from oms_es.errors import FillQuarantinedError, InstrumentInUse, InvalidInput, OrderRejected, UnknownOrder
 from oms_es.events import (
     AmendRefused,
     Event,
     FillQuarantined,
+    InstrumentDefined,
     MarkRecorded,
     OrderSubmitted,
     PolicyChanged,
@@ -104,6 +106,8 @@ def handle(world: World, request: Request, command: Command, moment: Moment) -> 
     match command:
         case RecordMark():
             event = MarkRecorded(symbol=command.symbol, price=command.price, actor=command.actor)
+        case DefineInstrument():
+            return _define(world, command, request, moment)
         case SetLimits():
             event = PolicyChanged(
                 account=command.account,
@@ -119,6 +123,24 @@ def handle(world: World, request: Request, command: Command, moment: Moment) -> 
         case _:
             raise AssertionError(f"nobody handles {type(command).__name__}")
     return drafts([(event, occurred_at, occurred_at)], request, moment)
+
+
+def _define(world: World, command: DefineInstrument, request: Request, moment: Moment) -> list[Draft]:
+    """Return the definition; [] when it says what holds already."""
+    symbol, positions = command.symbol, world.positions
+    was = (positions.multiplier(symbol), positions.currency(symbol))
+    if was == (command.multiplier, command.currency):
+        return []
+    open_in = [account for account in positions.holders.get(symbol) or () if positions.position(account, symbol)]
+    if open_in:
+        raise InstrumentInUse(
+            f"{shown(symbol)} is held in {', '.join(open_in)}, booked with multiplier {text(was[0])} in {was[1]}; "
+            "close the positions before it becomes another instrument"
+        )
+    event = InstrumentDefined(
+        symbol=symbol, multiplier=command.multiplier, currency=command.currency, actor=command.actor
+    )
+    return drafts([(event, moment.now, moment.now)], request, moment)
 
 
 def _occurred_at(request: Request, moment: Moment) -> int:
@@ -189,13 +211,16 @@ def _given(
 ) -> Given:
     policy = world.policies.policy(command.account)
     symbol = order.symbol if order is not None else getattr(command, "symbol", None)
-    mark = world.positions.marks.get(symbol) if symbol else None
+    positions = world.positions
+    mark = positions.marks.get(symbol) if symbol else None
     return Given(
         origin=request.origin,
         violations=_violations(world, request, command, order, moment),
         price_band=policy.price_band,
         accept_exceptions=policy.on_exception == "accept",
         mark=None if mark is None else mark.price,
+        multiplier=positions.multiplier(symbol) if symbol else ONE,
+        currency=positions.currency(symbol) if symbol else "USD",
         unknown_contents=unknown.contents,
         unknown_waiting=unknown.waiting,
         unknown_count=world.orders.unknown_count.get(command.account) or 0,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.decimals import ZERO, canonical, divide, minus, plus, text, times
+from oms_es.decimals import ONE, ZERO, canonical, divide, minus, plus, text, times
 from oms_es.events import (
     AmendRefused,
     Event,
@@ -43,6 +43,7 @@ class Fill(Struct, frozen=True, kw_only=True):
     trade_id: str | None
     occurred_at: int  # ns UTC, at the venue
     seq: int  # of the event that added it
+    multiplier: Decimal = ONE
     late: bool = False
     forced: bool = False
     busted: bool = False
@@ -172,6 +173,7 @@ def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: i
         trade_id=event.trade_id,
         occurred_at=occurred_at,
         seq=seq,
+        multiplier=event.multiplier,
         late=event.late,
         forced=event.forced,
     )

@@ -115,7 +115,8 @@ class Questions:
         return max(found.effective_at, found.recorded_at)
 
     def _policy_method(self, seq: int) -> CostMethod:
-        policies = Policies().replay(self._log.read(until=seq, topics=Policies.topics()))
+        stream = self._log.stream(f"policy/{EVERY_ACCOUNT}")
+        policies = Policies().replay(each for each in stream if each.seq <= seq)
         return policies.policy(EVERY_ACCOUNT).method if policies.is_set else self._method
 
     # --- answers ---

@@ -10,6 +10,7 @@ from oms_es.commands import (
     ChangeState,
     Command,
     CorrectFill,
+    DefineInstrument,
     RecordMark,
     ReduceOrder,
     ResolveQuarantined,
@@ -24,6 +25,7 @@ from oms_es.events import (
     FillBusted,
     FillCorrected,
     FillQuarantined,
+    InstrumentDefined,
     MarkRecorded,
     OrderAmended,
     OrderSubmitted,
@@ -80,6 +82,10 @@ def _asked(event: Event) -> Command | None:
             )
         case MarkRecorded():
             return RecordMark(actor=event.actor, symbol=event.symbol, price=event.price)
+        case InstrumentDefined():
+            return DefineInstrument(
+                actor=event.actor, symbol=event.symbol, multiplier=event.multiplier, currency=event.currency
+            )
         case PolicyChanged():
             return SetLimits(account=event.account, actor=event.actor, values=event.values, reason=event.reason)
         case TradingLevelChanged():

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from oms_es.commands import RecordMark, SetLevel, SetLimits
+from oms_es.commands import DefineInstrument, RecordMark, SetLevel, SetLimits
 from oms_es.decimals import decimal
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import identifier
 from oms_es.identifiers import reason as checked_reason
-from oms_es.inputs import Number, choice, limits, named_actor, named_scope
+from oms_es.inputs import Number, choice, limits, named_actor, named_scope, positive
 from oms_es.session import Session
 from oms_es.vocabulary import TradingLevel
 
@@ -30,6 +30,36 @@ class RiskDesk(Session):
         """
         mark = RecordMark(actor=named_actor(actor), symbol=identifier(symbol, "symbol"), price=decimal(price, "price"))
         await self._perform(mark, command_id, occurred_at)
+
+    async def define_instrument(
+        self,
+        symbol: str,
+        *,
+        multiplier: Number = 1,
+        currency: str = "USD",
+        command_id: str | None = None,
+        actor: str = "",
+    ) -> None:
+        """
+        Say what one unit of a symbol stands for; a symbol never defined has multiplier 1 and counts in USD.
+
+        Args:
+            symbol: of what.
+            multiplier: quote units per price unit and base unit, above 0 (a future on 50 barrels: 50).
+            currency: what its money is counted in; sums and limits in money apply per currency.
+            command_id: the same id and content again changes nothing.
+            actor: who says so.
+
+        Raises:
+            InstrumentInUse: somebody holds it, so it may not become something else.
+        """
+        command = DefineInstrument(
+            actor=named_actor(actor),
+            symbol=identifier(symbol, "symbol"),
+            multiplier=positive(multiplier, "multiplier"),
+            currency=identifier(currency, "currency"),
+        )
+        await self._perform(command, command_id, None)
 
     async def set_limits(
         self,

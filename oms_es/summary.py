@@ -20,10 +20,8 @@ def portfolio_summary(world: World, trading_day: str, account: str | None = None
     held = [each for key, each in sorted(world.positions.held.settled.items()) if account in (None, key[0])]
     accounts = sorted({each.account for each in held})
     by_currency = {
-        currency: _sums(
-            world, [each for each in held if world.positions.currency(each.symbol) == currency], trading_day
-        )
-        for currency in sorted({world.positions.currency(each.symbol) for each in held})
+        currency: _sums(world, [each for each in held if each.currency == currency], trading_day)
+        for currency in sorted({each.currency for each in held})
     }
     opened = world.orders.open_count.settled
     return {
@@ -52,7 +50,7 @@ def _sums(world: World, held: list[Held], trading_day: str) -> dict[str, Decimal
         unrealized = None if level is None or unrealized is None else plus(unrealized, level)
     daily = ZERO
     for account in {each.account for each in held}:
-        currency = world.positions.currency(held[0].symbol)
+        currency = held[0].currency
         basis = world.policies.policy(account).basis
         daily = plus(daily, world.positions.daily_pnl(account, trading_day, currency, basis))
     figures = (canonical(notional), canonical(realized), unrealized, canonical(fees), canonical(daily))
@@ -63,7 +61,7 @@ def _notional(world: World, held: Held) -> Decimal:
     mark = world.positions.marks.get(held.symbol)
     if mark is None:
         return held.cost_basis.copy_abs()
-    return times(times(held.quantity, mark.price), world.positions.multiplier(held.symbol)).copy_abs()
+    return times(times(held.quantity, mark.price), held.multiplier).copy_abs()
 
 
 def _total(figures: list[Decimal | None]) -> Decimal | None:

@@ -1,5 +1,7 @@
 """Lots, realized P&L, marks and what each trading day came to: per account and symbol."""
 
+import hashlib
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -10,11 +12,12 @@ from oms_es.accounting import Lot, Lots, book, lot, total
 from oms_es.decimals import ONE, ZERO, canonical, divide, minus, negate, plus, times
 from oms_es.envelope import Recorded
 from oms_es.events import FillAdded, FillBusted, FillCorrected, InstrumentDefined, MarkRecorded
-from oms_es.projections.projection import Cells, Projection, Trails, on
+from oms_es.projections.projection import Cells, Projection, Trails, canonical_json, on
 from oms_es.vocabulary import CostMethod
 
 Key = tuple[str, str]  # account, symbol
 DayKey = tuple[str, str, str]  # trading day, account, symbol
+Trade = tuple[str, str | None]  # order id, trade id
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -28,7 +31,9 @@ class Held(Struct, frozen=True, kw_only=True):
     gross: Decimal = ZERO  # realized P&L before fees
     fees: Decimal = ZERO
     fills: int = 0
-    updated_at: int = 0  # occurred_at of the last fill, ns UTC
+    multiplier: Decimal = ONE  # quote units per price unit and base unit
+    currency: str = "USD"
+    updated_at: int = 0  # effective_at of the last fill, ns UTC
 
     @property
     def realized(self) -> Decimal:
@@ -54,23 +59,29 @@ class Instrument(Struct, frozen=True):
 class Day(Struct, frozen=True):
     """What a trading day brought in one symbol."""
 
-    gross: Decimal = ZERO
+    gross: Decimal = ZERO  # realized P&L before fees
     fees: Decimal = ZERO
+    fills: int = 0
+    opening: Decimal = ZERO  # unrealized P&L as it stood when the day began
+    unrealized: Decimal | None = ZERO  # as it stands at the day's end; None without a mark
+
+    @property
+    def realized(self) -> Decimal:
+        """Return realized P&L net of fees."""
+        return canonical(minus(self.gross, self.fees))
+
+    @property
+    def unrealized_change(self) -> Decimal:
+        """Return how far unrealized P&L has moved during the day."""
+        return canonical(minus(self.unrealized or ZERO, self.opening))
 
 
 class Booked(Struct, frozen=True):
     """A fill as it is booked now."""
 
-    trade: tuple[str, str | None]  # order id, trade id
+    trade: Trade
     lot: Lot
     fee: Decimal
-
-
-class Opening(Struct, frozen=True):
-    """Unrealized P&L as it stood when a trading day began."""
-
-    trading_day: str
-    unrealized: Decimal
 
 
 class Positions(Projection):
@@ -79,30 +90,36 @@ class Positions(Projection):
 
     Args:
         method: which lots a closing fill takes first.
+        earlier: the fills booked before this state began, by key; asked for only when one of them is restated.
     """
 
-    def __init__(self, method: CostMethod = CostMethod.FIFO) -> None:
+    def __init__(
+        self, method: CostMethod = CostMethod.FIFO, earlier: Callable[[Key], list[Booked]] | None = None
+    ) -> None:
         self.method = method
         self.held: Cells[Key, Held] = Cells()
-        self.booked: Trails[Key, Booked] = Trails()
         self.marks: Cells[str, Mark] = Cells()
         self.instruments: Cells[str, Instrument] = Cells()
         self.days: Cells[DayKey, Day] = Cells()
-        self.openings: Cells[Key, Opening] = Cells()
         self.holders: Cells[str, tuple[str, ...]] = Cells()  # symbol → accounts
         self.symbols: Cells[str, tuple[str, ...]] = Cells()  # account → symbols
+        self._booked: Trails[Key, Booked] = Trails()
+        self._earlier = earlier
+        self._loaded: set[Key] = set()
+
+    # --- handlers ---
 
     @on(FillAdded)
     def _fill(self, event: FillAdded, at: Recorded) -> None:
         key = (event.account, event.symbol)
-        held = self._held(key)
-        opened = lot(event.side, event.fill_quantity, event.fill_price, self.multiplier(event.symbol), at.seq)
-        self.booked.append(key, Booked((event.order_id, event.trade_id), opened, event.fee))
+        held, level = self._held(key), self.unrealized(key)
+        opened = lot(event.side, event.fill_quantity, event.fill_price, event.multiplier, at.seq)
+        self._booked.append(key, Booked((event.order_id, event.trade_id), opened, event.fee))
         lots, realized = book(held.lots, opened, self.method)
-        self._open_day(key, at.trading_day)
         # The fee comes off here and not in book(): a fee belongs to no lot.
-        self._add_to_day(at.trading_day, key, realized, event.fee)
-        self._put(key, held, lots, plus(held.gross, realized), plus(held.fees, event.fee), at)
+        after = _after(held, lots, plus(held.gross, realized), plus(held.fees, event.fee), at)
+        after = replace(after, fills=held.fills + 1, multiplier=event.multiplier, currency=event.currency)
+        self._put(held, after, level, at.trading_day)
 
     @on(FillBusted)
     def _bust(self, event: FillBusted, at: Recorded) -> None:
@@ -110,28 +127,28 @@ class Positions(Projection):
 
     @on(FillCorrected)
     def _correct(self, event: FillCorrected, at: Recorded) -> None:
-        multiplier = self.multiplier(event.symbol)
-        self._restate(event, lot(event.side, event.fill_quantity, event.fill_price, multiplier), event.fee, at)
+        new = lot(event.side, event.fill_quantity, event.fill_price, event.multiplier)
+        self._restate(event, new, event.fee, at)
 
     def _restate(self, event: FillBusted | FillCorrected, new: Lot | None, fee: Decimal, at: Recorded) -> None:
         """Fold the lots again as if the fill had been right from the start; the difference belongs to this day."""
         key = (event.account, event.symbol)
-        trail = _restated(self.booked.get(key), (event.order_id, event.trade_id), new, fee)
-        self.booked.replace(key, trail)
-        held = self._held(key)
+        trail = restated(self.trail(key), (event.order_id, event.trade_id), new, fee)
+        self._booked.replace(key, trail)
+        held, level = self._held(key), self.unrealized(key)
         lots, gross, fees = fold(trail, self.method)
-        self._open_day(key, at.trading_day)
-        self._add_to_day(at.trading_day, key, minus(gross, held.gross), minus(fees, held.fees))
-        self._put(key, held, lots, gross, fees, at)
+        self._put(held, replace(_after(held, lots, gross, fees, at), fills=len(trail)), level, at.trading_day)
 
     @on(MarkRecorded)
     def _mark(self, event: MarkRecorded, at: Recorded) -> None:
         last = self.marks.get(event.symbol)
         if last is not None and at.effective_at < last.at:
             return
-        for account in self.holders.get(event.symbol) or ():
-            self._open_day((account, event.symbol), at.trading_day)
+        keys = [(account, event.symbol) for account in self.holders.get(event.symbol) or ()]
+        levels = {key: self.unrealized(key) for key in keys if self.position(*key)}
         self.marks[event.symbol] = Mark(event.price, at.effective_at, at.seq)
+        for key, level in levels.items():
+            self._count(key, at.trading_day, level, Day())
 
     @on(InstrumentDefined)
     def _define(self, event: InstrumentDefined, _: Recorded) -> None:
@@ -146,44 +163,50 @@ class Positions(Projection):
         self.symbols[account] = (*(self.symbols.get(account) or ()), symbol)
         return Held(account=account, symbol=symbol)
 
-    def _put(self, key: Key, held: Held, lots: Lots, gross: Decimal, fees: Decimal, at: Recorded) -> None:
-        quantity, cost = total(lots)
-        self.held[key] = replace(
-            held,
-            lots=lots,
-            quantity=quantity,
-            cost_basis=cost,
-            gross=canonical(gross),
-            fees=canonical(fees),
-            fills=len(self.booked.get(key)),
-            updated_at=max(held.updated_at, at.effective_at),
+    def _put(self, before: Held, after: Held, level: Decimal | None, trading_day: str) -> None:
+        key = (after.account, after.symbol)
+        self.held[key] = after
+        gained = Day(minus(after.gross, before.gross), minus(after.fees, before.fees), after.fills - before.fills)
+        self._count(key, trading_day, level, gained)
+
+    def _count(self, key: Key, trading_day: str, level: Decimal | None, gained: Day) -> None:
+        """Add to a trading day; `level` is unrealized P&L as it stood before the event."""
+        day = self.days.get((trading_day, *key)) or Day(opening=level or ZERO)
+        self.days[(trading_day, *key)] = Day(
+            canonical(plus(day.gross, gained.gross)),
+            canonical(plus(day.fees, gained.fees)),
+            day.fills + gained.fills,
+            day.opening,
+            self.unrealized(key),
         )
-
-    def _add_to_day(self, trading_day: str, key: Key, gross: Decimal, fees: Decimal) -> None:
-        day = self.days.get((trading_day, *key)) or Day()
-        self.days[(trading_day, *key)] = Day(canonical(plus(day.gross, gross)), canonical(plus(day.fees, fees)))
-
-    def _open_day(self, key: Key, trading_day: str) -> None:
-        """Remember unrealized P&L as it stood before the first event of a trading day."""
-        opening = self.openings.get(key)
-        if opening is None or opening.trading_day < trading_day:
-            self.openings[key] = Opening(trading_day, self.unrealized(key) or ZERO)
 
     # --- answers; they see staged state, so that the sequencer can ask too ---
 
+    def trail(self, key: Key) -> list[Booked]:
+        """Return every fill that is booked for `key`, in the order of booking."""
+        if self._earlier is not None and key not in self._loaded:
+            self._loaded.add(key)
+            self._booked.replace(key, [*self._earlier(key), *self._booked.get(key)])
+        return self._booked.get(key)
+
     def multiplier(self, symbol: str) -> Decimal:
-        """Return quote units per price unit and base unit."""
+        """Return quote units per price unit and base unit, as the symbol is defined now."""
         instrument = self.instruments.get(symbol)
         return ONE if instrument is None else instrument.multiplier
 
     def currency(self, symbol: str) -> str:
-        """Return what the symbol's money is counted in."""
+        """Return what the symbol's money is counted in, as the symbol is defined now."""
         instrument = self.instruments.get(symbol)
         return "USD" if instrument is None else instrument.currency
 
     def currencies(self, account: str) -> list[str]:
         """Return what the account's money is counted in."""
-        return sorted({self.currency(symbol) for symbol in self.symbols.get(account) or ()})
+        return sorted({self.currency_of(account, symbol) for symbol in self.symbols.get(account) or ()})
+
+    def currency_of(self, account: str, symbol: str) -> str:
+        """Return what the account's money in a symbol is counted in."""
+        held = self.held.get((account, symbol))
+        return self.currency(symbol) if held is None else held.currency
 
     def unrealized(self, key: Key) -> Decimal | None:
         """Return what closing at the last mark would realize; 0 when flat, None without a mark."""
@@ -192,13 +215,13 @@ class Positions(Projection):
             return ZERO
         if mark is None:
             return None
-        return canonical(minus(times(times(held.quantity, mark.price), self.multiplier(key[1])), held.cost_basis))
+        return canonical(minus(times(times(held.quantity, mark.price), held.multiplier), held.cost_basis))
 
     def avg_price(self, held: Held) -> Decimal | None:
         """Return the average price of what is open, per base unit; None when flat."""
         if not held.quantity:
             return None
-        return divide(held.cost_basis, times(held.quantity, self.multiplier(held.symbol)))
+        return divide(held.cost_basis, times(held.quantity, held.multiplier))
 
     def position(self, account: str, symbol: str) -> Decimal:
         """Return the signed quantity held."""
@@ -209,24 +232,21 @@ class Positions(Projection):
         """Return the account's P&L of a trading day in one currency, net of fees; `total` adds unrealized's change."""
         pnl = ZERO
         for symbol in self.symbols.get(account) or ():
-            if self.currency(symbol) != currency:
+            day = self.days.get((trading_day, account, symbol))
+            if day is None or self.currency_of(account, symbol) != currency:
                 continue
-            day = self.days.get((trading_day, account, symbol)) or Day()
-            pnl = plus(pnl, minus(day.gross, day.fees))
+            pnl = plus(pnl, day.realized)
             if basis == "total":
-                pnl = plus(pnl, self.unrealized_change((account, symbol), trading_day))
+                pnl = plus(pnl, day.unrealized_change)
         return canonical(pnl)
 
-    def unrealized_change(self, key: Key, trading_day: str) -> Decimal:
-        """Return how far unrealized P&L has moved since the trading day began."""
-        opening = self.openings.get(key)
-        if opening is None or opening.trading_day != trading_day:
-            return ZERO
-        return minus(self.unrealized(key) or ZERO, opening.unrealized)
+    def sorted(self) -> list[tuple[Key, Held]]:
+        """Return what is held, flat positions included, by account and symbol."""
+        return sorted(self.held.settled.items())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return what is held, flat positions included, by account and symbol."""
-        return [self.row(held) for _, held in sorted(self.held.settled.items())]
+        """Return what is held as plain rows, flat positions included."""
+        return [self.row(held) for _, held in self.sorted()]
 
     def row(self, held: Held) -> dict[str, Any]:
         """Return a position as its row in `oms positions --json`."""
@@ -243,13 +263,53 @@ class Positions(Projection):
             "mark_price": None if mark is None else mark.price,
             "mark_at": None if mark is None else mark.at,
             "unrealized_pnl": None if mark is None else self.unrealized((held.account, held.symbol)),
-            "currency": self.currency(held.symbol),
+            "currency": held.currency,
+            "multiplier": held.multiplier,
             "fills": held.fills,
             "updated_at": held.updated_at,
         }
 
+    def day_rows(self) -> list[dict[str, Any]]:
+        """Return what each trading day brought, by day, account and symbol."""
+        return [self._day_row(key, day) for key, day in sorted(self.days.settled.items())]
 
-def _restated(trail: list[Booked], trade: tuple[str, str | None], new: Lot | None, fee: Decimal) -> list[Booked]:
+    def _day_row(self, key: DayKey, day: Day) -> dict[str, Any]:
+        trading_day, account, symbol = key
+        return {
+            "trading_day": trading_day,
+            "account": account,
+            "symbol": symbol,
+            "currency": self.currency_of(account, symbol),
+            "realized_pnl": day.realized,
+            "gross_realized_pnl": day.gross,
+            "fees": day.fees,
+            "unrealized_pnl": day.unrealized,
+            "unrealized_change": day.unrealized_change,
+            "total_pnl": canonical(plus(day.realized, day.unrealized_change)),
+            "fills": day.fills,
+        }
+
+    def digest(self) -> str:
+        """Return one digest over what is held, the lots it consists of, and what each day brought."""
+        lots = [[*key, *([each.quantity, each.cost, each.source] for each in held.lots)] for key, held in self.sorted()]
+        content = {"method": self.method.value, "held": self.rows(), "lots": lots, "days": self.day_rows()}
+        return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def _after(held: Held, lots: Lots, gross: Decimal, fees: Decimal, at: Recorded) -> Held:
+    quantity, cost = total(lots)
+    return replace(
+        held,
+        lots=lots,
+        quantity=quantity,
+        cost_basis=cost,
+        gross=canonical(gross),
+        fees=canonical(fees),
+        updated_at=max(held.updated_at, at.effective_at),
+    )
+
+
+def restated(trail: list[Booked], trade: Trade, new: Lot | None, fee: Decimal) -> list[Booked]:
     """Return the trail with the last fill of `trade` taken out, or put right."""
     for place in range(len(trail) - 1, -1, -1):
         if trail[place].trade == trade:
@@ -274,4 +334,4 @@ def cash(trail: list[Booked]) -> Decimal:
     paid = ZERO
     for booked in trail:
         paid = plus(paid, booked.lot.cost)
-    return negate(paid)
+    return canonical(negate(paid))
