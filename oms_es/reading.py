@@ -5,6 +5,7 @@ A question reads; it never writes. Without a moment the answer is of the log's e
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from msgspec import Struct
@@ -15,8 +16,10 @@ from oms_es.errors import InvalidInput, UnknownOrder
 from oms_es.identifiers import shown
 from oms_es.instants import iso
 from oms_es.log.contract import Log
+from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order
 from oms_es.projections.as_of import orders_as_of, positions_as_of
+from oms_es.projections.checkpoints import Checkpoints
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
@@ -123,6 +126,15 @@ class Questions:
 
     def positions(self, basis: Basis) -> Positions:
         """Return what was held."""
+        if not isinstance(self._log, SqliteLog):
+            return self.booked(basis)
+        with closing(Checkpoints(self._log)) as checkpoints:
+            if basis.as_of is not None:
+                return checkpoints.as_of(basis.as_of, basis.seq, basis.method)
+            return checkpoints.known(basis.seq, basis.method)
+
+    def booked(self, basis: Basis) -> Positions:
+        """Return what was held, folded from zero: with every fill and what each trading day brought."""
         events = self._log.read(until=basis.seq, topics=Positions.topics())
         if basis.as_of is not None:
             return positions_as_of(events, basis.as_of, basis.method)

@@ -21,6 +21,7 @@ from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsErro
 from oms_es.events import Event
 from oms_es.handling import Moment, handle, initial_policy, located
 from oms_es.identifiers import shown
+from oms_es.keeper import Keeper
 from oms_es.log.contract import Log
 from oms_es.order import Order
 from oms_es.projections.world import World
@@ -75,6 +76,7 @@ class Sequencer:
         self._fallback = settings.policy  # whose calendar holds while the log has no rules
         self._clock = clock
         self._callbacks = callbacks
+        self._keeper = Keeper(log, settings.position_snapshot_interval)
         self._world: World | None = None
         self._jobs: deque[_Job] = deque()
         self._draining: asyncio.Task[None] | None = None
@@ -89,6 +91,7 @@ class Sequencer:
         """Return the state after everything in the log; reads the log the first time."""
         if self._world is None:
             self._world = self._from_zero()
+            self._keeper.begin(self._world.settled_seq, self._world.recorded_at)
         elif not self._busy:
             self.catch_up()
         return self._world
@@ -117,6 +120,7 @@ class Sequencer:
 
     def _settle(self, world: World) -> None:
         world.settle()
+        self._keeper.after(world.settled_seq, world.recorded_at)
         if world.policies.is_set and world.policies.policy(EVERY_ACCOUNT).method is not world.positions.method:
             self._world = self._from_zero()  # the policy asks for another cost method: fold again
 
@@ -312,6 +316,8 @@ class Sequencer:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
+        if self._world is not None:
+            self._keeper.finish(self._world.settled_seq)
         self.log.close()
 
 

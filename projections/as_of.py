@@ -42,13 +42,14 @@ def as_corrected(events: Iterable[Recorded]) -> Iterator[Recorded]:
             kept[places[_trade(event)].pop()] = None
         elif isinstance(event, FillCorrected):
             place = places[_trade(event)][-1]
-            kept[place] = _put_right(kept[place], event)
+            kept[place] = put_right(kept[place], event)
         else:
             kept.append(each)
     return (each for each in kept if each is not None)
 
 
-def _put_right(fill: Recorded | None, correction: FillCorrected) -> Recorded:
+def put_right(fill: Recorded | None, correction: FillCorrected) -> Recorded:
+    """Return a fill as a correction has left it."""
     assert fill is not None, "a busted fill is not corrected"
     event = fill.event
     assert isinstance(event, FillAdded), "only fills are corrected"

@@ -96,6 +96,20 @@ class SqliteLog:
             order="e.originator_version",
         )
 
+    def pick(self, seqs: Sequence[int]) -> list[Recorded]:
+        """Return the events with these seqs, in order of seq."""
+        found: list[Recorded] = []
+        for start in range(0, len(seqs), 500):
+            some = list(seqs[start : start + 500])
+            found += map(to_recorded, self._select(f"e.seq IN ({','.join('?' * len(some))})", some))
+        return sorted(found, key=lambda recorded: recorded.seq)
+
+    def chain_at(self, seq: int) -> str | None:
+        """Return the chain after the event `seq`, as hex; None when there is no such event."""
+        reader = self._reader()
+        found = None if reader is None else reader.execute("SELECT chain FROM events WHERE seq = ?", (seq,)).fetchone()
+        return None if found is None else bytes(found[0]).hex()
+
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
         reader = self._reader()

@@ -1,0 +1,61 @@
+"""Keeping checkpoints up to date beside the work: every so many events, every so many seconds, and at the end."""
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from oms_es.instants import SECOND
+from oms_es.log.contract import Log
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.checkpointing import EVERY, advance
+
+EVENTS = 4 * EVERY  # a few checkpoints at a time
+_log = logging.getLogger("oms_es")
+
+
+class Keeper:
+    """
+    Makes checkpoints in a thread of its own; they are a cache, so what goes wrong here is logged and harms nobody.
+
+    Args:
+        log: whose checkpoints; a log in memory has none.
+        interval: seconds of `recorded_at` after which there is something to do, however little has happened.
+    """
+
+    def __init__(self, log: Log, interval: int) -> None:
+        self._path = log.path if isinstance(log, SqliteLog) else None
+        self._interval = interval * SECOND
+        self._kept_seq, self._kept_at = 0, 0
+        self._thread: ThreadPoolExecutor | None = None
+        self._working: Future[None] | None = None
+
+    def begin(self, seq: int, recorded_at: int) -> None:
+        """Count from here: what stands in the log already has its checkpoints, or gets them with the next."""
+        self._kept_seq, self._kept_at = seq, recorded_at
+
+    def after(self, seq: int, recorded_at: int) -> None:
+        """Make checkpoints if enough has come since the last time, and none are being made."""
+        if self._path is None or seq == self._kept_seq or (self._working is not None and not self._working.done()):
+            return
+        if seq - self._kept_seq >= EVENTS or recorded_at - self._kept_at >= self._interval:
+            self.begin(seq, recorded_at)
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-keeper")
+            self._working = self._thread.submit(self._advance)
+
+    def finish(self, seq: int) -> None:
+        """Wait for what is under way; make the last checkpoints where it is worth it."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+            self._thread = self._working = None
+        if self._path is not None and seq - self._kept_seq >= EVERY:
+            self._advance()
+
+    def _advance(self) -> None:
+        assert self._path is not None, "only files have checkpoints"
+        log = SqliteLog(self._path)
+        try:
+            advance(log)
+        except Exception:
+            _log.exception("checkpoints could not be made; answers take longer, and stay right")
+        finally:
+            log.close()

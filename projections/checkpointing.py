@@ -1,0 +1,217 @@
+"""Making checkpoints: reads the log on from where it stopped last, and keeps a state every so many facts."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+from oms_es.envelope import Recorded
+from oms_es.events import FillAdded, FillBusted, FillCorrected
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.checkpoints import (
+    BEGINNING,
+    TABLES,
+    VERSION,
+    Place,
+    belongs,
+    booked_until,
+    cache_path,
+    corrected,
+    digest,
+    meta,
+    packed,
+    place_of,
+    restated_fill,
+    unpacked,
+)
+from oms_es.projections.positions import Positions
+from oms_es.vocabulary import CostMethod
+
+EVERY = 250  # facts between two checkpoints
+Progress = Callable[[int, int], None]  # events read, events in all
+
+
+def advance(log: SqliteLog, every: int = EVERY, progress: Progress | None = None) -> int:
+    """
+    Bring the checkpoints up to the end of the log; return how many events were read.
+
+    What another process is making at the same time is left to it. A cache of another version, of another log, or a
+    damaged one is made anew.
+    """
+    if log.head().seq == 0:
+        return 0
+    try:
+        return _advance(log, every, progress)
+    except sqlite3.DatabaseError:
+        forget(log)  # damaged
+        return _advance(log, every, progress)
+
+
+def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
+    with closing(_connect(log)) as cache:
+        try:
+            cache.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return 0  # another process is at it
+        try:
+            if not _is_empty(cache) and not belongs(cache, log):
+                for table in ("meta", "facts", "restatements", "known", "as_of"):
+                    cache.execute(f"DROP TABLE IF EXISTS {table}")
+            read = _Builder(log, cache, every).build(progress)
+            cache.execute("COMMIT")
+        except BaseException:
+            if cache.in_transaction:
+                cache.execute("ROLLBACK")
+            raise
+    return read
+
+
+def forget(log: SqliteLog) -> None:
+    """Delete the checkpoints of a log."""
+    path = cache_path(log)
+    for name in (path.name, path.name + "-wal", path.name + "-shm", path.name + "-journal"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def _is_empty(cache: sqlite3.Connection) -> bool:
+    return cache.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+
+def _connect(log: SqliteLog) -> sqlite3.Connection:
+    cache = sqlite3.connect(cache_path(log), isolation_level=None, timeout=0, check_same_thread=False)
+    cache.execute("PRAGMA synchronous=OFF")  # a cache: what a power cut takes is made again
+    return cache
+
+
+def _check(right: bool) -> None:
+    if not right:
+        raise sqlite3.DatabaseError("a checkpoint is not what was kept")
+
+
+class _Builder:
+    def __init__(self, log: SqliteLog, cache: sqlite3.Connection, every: int) -> None:
+        self._log, self._cache, self._every = log, cache, every
+        if _is_empty(cache):
+            for statement in TABLES.strip().split(";\n"):
+                cache.execute(statement)
+            meta_log = log.meta()
+            assert meta_log is not None, "an empty log has no checkpoints"
+            self._note(version=VERSION, log_id=meta_log.log_id)
+        self._seq = int(meta(cache, "ingested") or 0)
+        self._known = {method: self._last_known(method) for method in CostMethod}
+        self._place, self._needs, self._as_of = self._last_as_of()
+        self._dirty: int | None = None  # the earliest effective time that a late event has reached back to
+
+    def build(self, progress: Progress | None) -> int:
+        begun, last, waiting = self._seq, self._log.head(), 0
+        for recorded in self._log.read(begun, last.seq, Positions.topics()):
+            self._take(recorded)
+            waiting += 1
+            if waiting % self._every == 0:
+                self._keep()
+                if progress is not None:
+                    progress(recorded.seq - begun, last.seq - begun)
+        self._seq = last.seq
+        if self._dirty is not None:
+            self._rebuild_as_of(self._dirty)
+        if waiting:
+            self._keep()
+        self._note(ingested=last.seq, chain=last.chain.hex())
+        return last.seq - begun
+
+    def _take(self, recorded: Recorded) -> None:
+        self._seq = recorded.seq
+        for positions in self._known.values():
+            positions.apply(recorded)
+        if isinstance(recorded.event, FillBusted | FillCorrected):
+            fill = restated_fill(self._log, recorded)
+            self._cache.execute("INSERT OR IGNORE INTO restatements VALUES (?, ?)", (fill.seq, recorded.seq))
+            self._reach_back(fill.effective_at, recorded.seq)
+            return
+        self._cache.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", place_of(recorded))
+        if self._dirty is None and place_of(recorded) > self._place:
+            self._add(recorded, recorded.seq)
+        else:
+            self._reach_back(recorded.effective_at, recorded.seq)
+
+    def _add(self, recorded: Recorded, needs: int) -> None:
+        for positions in self._as_of.values():
+            positions.apply(recorded)
+        self._place, self._needs = place_of(recorded), max(self._needs, needs)
+
+    def _reach_back(self, effective_at: int, seq: int) -> None:
+        self._cache.execute(
+            "UPDATE as_of SET valid_until = ? WHERE effective_at >= ? AND valid_until IS NULL", (seq, effective_at)
+        )
+        self._dirty = effective_at if self._dirty is None else min(self._dirty, effective_at)
+
+    def _rebuild_as_of(self, reached: int) -> None:
+        """Fold again in as-of order, from the last checkpoint that no late event reached behind."""
+        self._place, self._needs, self._as_of = self._last_as_of(before=reached)
+        self._dirty = None
+        query = "SELECT effective_at, seq FROM facts WHERE (effective_at, seq) > (?, ?) ORDER BY effective_at, seq"
+        places = self._cache.execute(query, self._place).fetchall()
+        for number in range(0, len(places), self._every):
+            seqs = [seq for _, seq in places[number : number + self._every]]
+            facts = {each.seq: each for each in self._log.pick(seqs)}
+            for seq in seqs:
+                self._add_corrected(facts[seq])
+            self._keep_as_of()
+
+    def _add_corrected(self, fact: Recorded) -> None:
+        restated: list[Recorded] = []
+        if isinstance(fact.event, FillAdded):
+            query = "SELECT seq FROM restatements WHERE fill = ? AND seq <= ? ORDER BY seq"
+            restated = self._log.pick([seq for (seq,) in self._cache.execute(query, (fact.seq, self._seq))])
+        found = corrected(fact, restated)
+        needs = max([fact.seq, *(each.seq for each in restated)])
+        if found is not None:
+            self._add(found, needs)
+        self._place, self._needs = place_of(fact), max(self._needs, needs)
+
+    # --- keeping ---
+
+    def _keep(self) -> None:
+        for method, positions in self._known.items():
+            positions.settle()
+            state = packed(positions)
+            values = (method.value, self._seq, state, digest(method, (0, self._seq), state))
+            self._cache.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", values)
+        if self._dirty is None:
+            self._keep_as_of()
+
+    def _keep_as_of(self) -> None:
+        for method, positions in self._as_of.items():
+            positions.settle()
+            state = packed(positions)
+            values = (method.value, *self._place, self._needs, None, state, digest(method, self._place, state))
+            self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _last_known(self, method: CostMethod) -> Positions:
+        query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
+        found = self._cache.execute(query, (method.value, self._seq)).fetchone()
+        if found is None:
+            return Positions(method).replay(self._log.read(until=self._seq, topics=Positions.topics()))
+        seq, state, kept = found
+        _check(kept == digest(method, (0, seq), state))
+        positions = unpacked(state, method, booked_until(self._log, seq))
+        return positions.replay(self._log.read(seq, self._seq, Positions.topics()))
+
+    def _last_as_of(self, before: int | None = None) -> tuple[Place, int, dict[CostMethod, Positions]]:
+        query = (
+            "SELECT effective_at, seq, needs_seq FROM as_of WHERE valid_until IS NULL AND effective_at < ? "
+            "ORDER BY effective_at DESC, seq DESC LIMIT 1"
+        )
+        found = self._cache.execute(query, (2**63 - 1 if before is None else before,)).fetchone()
+        if found is None:
+            return BEGINNING, 0, {method: Positions(method) for method in CostMethod}
+        effective_at, seq, needs = found
+        states = {}
+        for method in CostMethod:
+            query = "SELECT state, digest FROM as_of WHERE method = ? AND effective_at = ? AND seq = ? AND valid_until IS NULL"
+            state, kept = self._cache.execute(query, (method.value, effective_at, seq)).fetchone()
+            _check(kept == digest(method, (effective_at, seq), state))
+            states[method] = unpacked(state, method)
+        return (effective_at, seq), needs, states
+
+    def _note(self, **values: object) -> None:
+        self._cache.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))

@@ -1,0 +1,252 @@
+"""
+Checkpoints: positions as they stood at many places of the log, so that any moment is near one. A cache beside the log.
+
+Two kinds, for the two clocks:
+
+- known: the state after the event `seq`, in log order.
+- as-of: the state of all fills and marks up to (`effective_at`, seq), in the order in which they were true.
+
+An as-of state holds for a reader who knows the log up to U when everything in it was known by then (`needs_seq` <= U)
+and nothing up to U came late into it: `valid_until` is the seq of the first late event, bust or correction that
+reaches back behind the checkpoint. So a late event never makes an answer wrong; it only makes it start further back.
+
+Every state is checked against its digest; one that does not agree is passed over. Deleting the file costs time only.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from oms_es.envelope import Recorded
+from oms_es.events import FillAdded, FillBusted, FillCorrected
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.as_of import put_right
+from oms_es.projections.positions import Booked, Held, Instrument, Key, Mark, Positions
+from oms_es.vocabulary import CostMethod
+
+VERSION = f"1.{Positions.version}"
+TABLES = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE facts(effective_at INTEGER, seq INTEGER, PRIMARY KEY (effective_at, seq)) WITHOUT ROWID;
+CREATE TABLE restatements(fill INTEGER, seq INTEGER, PRIMARY KEY (fill, seq)) WITHOUT ROWID;
+CREATE TABLE known(method TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KEY (method, seq));
+CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
+                   state BLOB, digest BLOB);
+CREATE INDEX as_of_place ON as_of(method, effective_at, seq);
+"""
+Place = tuple[int, int]  # effective_at, seq
+Earlier = Callable[[Key], list[Booked]]
+BEGINNING: Place = (-1, 0)
+
+
+class State(Struct, frozen=True):
+    """What a checkpoint keeps of positions."""
+
+    held: list[Held]
+    marks: dict[str, Mark]
+    instruments: dict[str, Instrument]
+
+
+class Found(NamedTuple):
+    """A checkpoint to start from."""
+
+    place: Place
+    positions: Positions
+
+
+_encode = msgspec.msgpack.Encoder(order="sorted").encode
+_decode = msgspec.msgpack.Decoder(State).decode
+
+
+def packed(positions: Positions) -> bytes:
+    """Return the settled state of positions as bytes."""
+    held = [each for _, each in positions.sorted()]
+    return _encode(State(held, positions.marks.settled, positions.instruments.settled))
+
+
+def unpacked(state: bytes, method: CostMethod, earlier: Earlier | None = None) -> Positions:
+    """Return positions that go on from a state; what each day brought is not part of it."""
+    kept, positions = _decode(state), Positions(method, earlier)
+    for held in kept.held:
+        positions.held[(held.account, held.symbol)] = held
+        positions.holders[held.symbol] = (*(positions.holders.get(held.symbol) or ()), held.account)
+        positions.symbols[held.account] = (*(positions.symbols.get(held.account) or ()), held.symbol)
+    for symbol, mark in kept.marks.items():
+        positions.marks[symbol] = mark
+    for symbol, instrument in kept.instruments.items():
+        positions.instruments[symbol] = instrument
+    positions.settle()
+    return positions
+
+
+def digest(method: CostMethod, place: Place, state: bytes) -> bytes:
+    """Return what a checkpoint's state is checked against."""
+    return hashlib.sha256(f"{VERSION}|{method.value}|{place}|".encode() + state).digest()
+
+
+def cache_path(log: SqliteLog) -> Path:
+    """Return where the checkpoints of a log are kept."""
+    return log.path.with_name(log.path.name + ".checkpoints")
+
+
+class Checkpoints:
+    """
+    The checkpoints of one log, for reading.
+
+    Args:
+        log: the log they belong to; checkpoints of another log, or of another version, are as good as none.
+    """
+
+    def __init__(self, log: SqliteLog) -> None:
+        self._log = log
+        self._cache = self._open()
+        self._ingested = 0 if self._cache is None else int(meta(self._cache, "ingested") or 0)
+
+    def _open(self) -> sqlite3.Connection | None:
+        path = cache_path(self._log)
+        if not path.is_file():
+            return None
+        cache = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        with suppress(sqlite3.Error):
+            if belongs(cache, self._log):
+                return cache
+        cache.close()
+        return None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._cache is not None:
+            self._cache.close()
+            self._cache = None
+
+    # --- known ---
+
+    def known(self, until: int, method: CostMethod) -> Positions:
+        """Return positions after the event `until`, in log order."""
+        start = self._nearest_known(until, method)
+        return start.positions.replay(self._log.read(start.place[1], until, Positions.topics()))
+
+    def _nearest_known(self, until: int, method: CostMethod) -> Found:
+        query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"
+        for seq, state, kept in self._rows(query, (method.value, until)):
+            if kept == digest(method, (0, seq), state):
+                return Found((0, seq), unpacked(state, method, booked_until(self._log, seq)))
+        return Found((0, 0), Positions(method))
+
+    # --- as-of ---
+
+    def as_of(self, moment: int, until: int, method: CostMethod) -> Positions:
+        """Return the positions that were true at `moment` (ns UTC), as far as was known after the event `until`."""
+        recent = list(self._log.read(self._ingested, until, Positions.topics())) if until > self._ingested else []
+        late = min((self.reaches_back_to(each) for each in recent), default=2**63 - 1)
+        start = self._nearest_as_of(min(moment, late - 1), until, method)
+        seqs = self._places(start.place, moment, min(until, self._ingested))
+        facts = self._log.pick(seqs)
+        facts += [e for e in recent if start.place < (e.effective_at, e.seq) and e.effective_at <= moment]
+        return start.positions.replay(sorted(self._corrected(facts, recent, until), key=place_of))
+
+    def reaches_back_to(self, recorded: Recorded) -> int:
+        """Return the effective time of the fact that an event adds or restates."""
+        if isinstance(recorded.event, FillBusted | FillCorrected):
+            return restated_fill(self._log, recorded).effective_at
+        return recorded.effective_at
+
+    def _nearest_as_of(self, moment: int, until: int, method: CostMethod) -> Found:
+        query = (
+            "SELECT effective_at, seq, state, digest FROM as_of WHERE method = ? AND effective_at <= ? "
+            "AND needs_seq <= ? AND (valid_until IS NULL OR valid_until > ?) "
+            "ORDER BY effective_at DESC, seq DESC LIMIT 4"
+        )
+        for effective_at, seq, state, kept in self._rows(query, (method.value, moment, until, until)):
+            if kept == digest(method, (effective_at, seq), state):
+                return Found((effective_at, seq), unpacked(state, method))
+        return Found(BEGINNING, Positions(method))
+
+    def _places(self, after: Place, moment: int, until: int) -> list[int]:
+        query = "SELECT seq FROM facts WHERE (effective_at, seq) > (?, ?) AND effective_at <= ? AND seq <= ?"
+        return [seq for (seq,) in self._rows(query, (*after, moment, until))]
+
+    def _corrected(self, facts: list[Recorded], recent: list[Recorded], until: int) -> Iterator[Recorded]:
+        """Return the facts with each fill as it stood last by `until`; busted ones and the busts are left out."""
+        restated: dict[int, list[Recorded]] = {}
+        for fill, seq in self._restatements([each.seq for each in facts if isinstance(each.event, FillAdded)], until):
+            restated.setdefault(fill, []).extend(self._log.pick([seq]))
+        for each in recent:
+            if isinstance(each.event, FillBusted | FillCorrected):
+                restated.setdefault(restated_fill(self._log, each).seq, []).append(each)
+        for fact in facts:
+            if isinstance(fact.event, FillBusted | FillCorrected):
+                continue
+            found = corrected(fact, restated.get(fact.seq, ()))
+            if found is not None:
+                yield found
+
+    def _restatements(self, fills: list[int], until: int) -> Iterator[tuple[int, int]]:
+        for start in range(0, len(fills), 500):
+            some = fills[start : start + 500]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT fill, seq FROM restatements WHERE fill IN ({marks}) AND seq <= ? ORDER BY seq"  # noqa: S608
+            yield from self._rows(query, (*some, until))
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> Iterable[tuple]:  # type: ignore[type-arg]
+        if self._cache is None:
+            return []
+        try:
+            return self._cache.execute(query, values).fetchall()
+        except sqlite3.Error:  # damaged: as good as none
+            return []
+
+
+def booked_until(log: SqliteLog, seq: int) -> Earlier:
+    """Return what tells the fills booked up to `seq`: folded from zero, for a restatement that reaches behind."""
+    return lambda key: Positions().replay(log.read(until=seq, topics=Positions.topics())).trail(key)
+
+
+def corrected(fact: Recorded, restatements: Iterable[Recorded]) -> Recorded | None:
+    """Return a fact as busts and corrections have left it; None when it was taken back."""
+    for each in restatements:
+        if isinstance(each.event, FillBusted):
+            return None
+        assert isinstance(each.event, FillCorrected), "only busts and corrections restate"
+        fact = put_right(fact, each.event)
+    return fact
+
+
+def restated_fill(log: SqliteLog, restatement: Recorded) -> Recorded:
+    """Return the fill that a bust or a correction is about."""
+    event, standing = restatement.event, list[Recorded]()
+    assert isinstance(event, FillBusted | FillCorrected), "only busts and corrections restate"
+    for each in log.stream(restatement.originator_id):
+        if each.seq >= restatement.seq:
+            break
+        if isinstance(each.event, FillAdded) and each.event.trade_id == event.trade_id:
+            standing.append(each)
+        elif isinstance(each.event, FillBusted) and each.event.trade_id == event.trade_id:
+            standing.pop()
+    return standing[-1]
+
+
+def place_of(recorded: Recorded) -> Place:
+    """Return where an event stands in the as-of order."""
+    return recorded.effective_at, recorded.seq
+
+
+def meta(cache: sqlite3.Connection, key: str) -> str | None:
+    """Return an entry of the cache's meta table."""
+    found = cache.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if found is None else str(found[0])
+
+
+def belongs(cache: sqlite3.Connection, log: SqliteLog) -> bool:
+    """Return whether a cache is of this version and of this very log."""
+    known = log.meta()
+    if known is None or meta(cache, "version") != VERSION or meta(cache, "log_id") != known.log_id:
+        return False
+    ingested = int(meta(cache, "ingested") or 0)
+    return ingested == 0 or log.chain_at(ingested) == meta(cache, "chain")

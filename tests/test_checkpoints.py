@@ -1,0 +1,173 @@
+"""Answers from checkpoints are those of a fold from zero, however late, busted or corrected the fills are."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oms_es import OrderManagementSystem, Settings, errors
+from oms_es.instants import SECOND
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.checkpointing import advance, forget
+from oms_es.projections.checkpoints import cache_path
+from oms_es.reading import Basis, Questions, When
+from oms_es.vocabulary import CostMethod
+
+START = 1_700_000_000 * SECOND
+SYMBOLS = ("ALFA", "BETA")
+FREE = Settings.from_mapping(
+    {
+        "risk": {"max_position_size": None, "max_daily_loss": None, "max_open_orders": None},
+        "trading": {"min_quote_size": None, "max_skew": None},
+        "fills": {"price_band": None},
+    }
+)
+
+
+class Desk:
+    """A desk whose fills come late, are busted and corrected, by a seeded dice."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.log = SqliteLog(path)
+        self.now = START
+        self.oms = OrderManagementSystem(FREE, log=self.log, clock=lambda: self.now)
+        self.fills: list[tuple[str, str]] = []
+        self.orders = 0
+
+    async def work(self, steps: int) -> None:
+        for _ in range(steps):
+            self.now += self.dice.choice([0, 1, 1, 2]) * SECOND
+            try:
+                await self._step(self.dice.random())
+            except errors.OmsError as refusal:
+                assert isinstance(refusal, errors.UnknownFill | errors.FillQuarantinedError), repr(refusal)
+
+    async def _step(self, choice: float) -> None:
+        late = self.now - self.dice.choice([0, 0, 0, 1, 5, 40]) * SECOND
+        price = self.dice.randrange(90, 110)
+        if choice < 0.15:
+            await self.oms.record_mark(self.dice.choice(SYMBOLS), price, occurred_at=max(late, START))
+        elif choice < 0.25 and self.fills:
+            await self.oms.bust_fill(*self.dice.choice(self.fills))
+        elif choice < 0.35 and self.fills:
+            await self.oms.correct_fill(*self.dice.choice(self.fills), fill_price=price)
+        else:
+            self.orders += 1
+            order, trade = f"o-{self.orders}", f"t-{self.orders}"
+            side, quantity = self.dice.choice(["buy", "sell"]), self.dice.randrange(1, 20)
+            symbol = self.dice.choice(SYMBOLS)
+            await self.oms.submit_order(symbol, side, "market", quantity, order_id=order, occurred_at=START)
+            await self.oms.add_fill(order, quantity, price, trade, "0.25", occurred_at=max(late, START))
+            self.fills.append((order, trade))
+
+
+def moments(desk: Desk, count: int) -> Iterator[When]:
+    last = desk.log.head().seq
+    for _ in range(count):
+        as_of = desk.dice.randrange(START - SECOND, desk.now + 2 * SECOND, SECOND)
+        known_at = desk.dice.randrange(START - SECOND, desk.now + 2 * SECOND, SECOND)
+        yield When(as_of=as_of)
+        yield When(known_at=known_at)
+        yield When(as_of=as_of, known_at=known_at)
+        yield When(at_seq=desk.dice.randrange(0, last + 2))
+
+
+def same(questions: Questions, basis: Basis) -> bool:
+    quick, slow = questions.positions(basis), questions.booked(basis)
+    lots = [{key: held.lots for key, held in each.sorted()} for each in (quick, slow)]
+    return quick.rows() == slow.rows() and lots[0] == lots[1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_answer_from_checkpoints_is_that_of_a_fold_from_zero(seed: int, tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day.db", seed)
+    for _ in range(4):
+        asyncio.run(desk.work(25))
+        if desk.dice.random() < 0.8:
+            advance(desk.log, every=desk.dice.choice([1, 4, 9]))
+        questions = Questions(desk.log)
+
+        wrong = [
+            basis
+            for when in moments(desk, 6)
+            for method in CostMethod
+            if not same(questions, basis := questions.basis(when, method))
+        ]
+
+        assert not wrong
+    desk.log.close()
+
+
+def test_an_answer_starts_from_a_checkpoint_and_not_from_zero(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day.db", seed=1)
+    asyncio.run(desk.work(60))
+    advance(desk.log, every=5)
+    read = _reads(desk.log)
+
+    Questions(desk.log).positions(Questions(desk.log).basis(When(as_of=desk.now), CostMethod.FIFO))
+
+    assert max(read) < desk.log.head().seq / 2
+    desk.log.close()
+
+
+def _reads(log: SqliteLog) -> list[int]:
+    """Count from here on how many events each read of the log returns."""
+    counts, read, pick = [0], log.read, log.pick
+
+    def counting(*args: object, **options: object) -> Iterator[object]:
+        found = list(read(*args, **options))  # type: ignore[arg-type]
+        counts.append(len(found))
+        return iter(found)
+
+    def picking(seqs: list[int]) -> list[object]:
+        counts.append(len(seqs))
+        return list(pick(seqs))
+
+    log.read, log.pick = counting, picking  # type: ignore[method-assign,assignment]
+    return counts
+
+
+@pytest.mark.parametrize("harm", ["delete", "garbage", "truncate", "change a state", "another log's"])
+def test_checkpoints_that_are_gone_or_damaged_change_no_answer(harm: str, tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day.db", seed=3)
+    asyncio.run(desk.work(60))
+    advance(desk.log, every=5)
+    path = cache_path(desk.log)
+    _harm(harm, path, tmp_path)
+
+    questions = Questions(desk.log)
+    right = all(same(questions, questions.basis(when, CostMethod.FIFO)) for when in moments(desk, 5))
+
+    assert right
+    asyncio.run(desk.work(15))
+    advance(desk.log, every=5)
+    assert all(same(questions, questions.basis(when, CostMethod.FIFO)) for when in moments(desk, 5))
+    forget(desk.log)
+    assert not path.exists()
+    desk.log.close()
+
+
+def _harm(harm: str, path: Path, folder: Path) -> None:
+    content = path.read_bytes()
+    if harm == "delete":
+        path.unlink()
+    elif harm == "garbage":
+        path.write_bytes(b"nothing of the kind" * 100)
+    elif harm == "truncate":
+        path.write_bytes(content[: len(content) // 2])
+    elif harm == "another log's":
+        other = Desk(folder / "other.db", seed=4)
+        asyncio.run(other.work(60))
+        advance(other.log, every=5)
+        path.write_bytes(cache_path(other.log).read_bytes())
+        other.log.close()
+    else:
+        cache = sqlite3.connect(path)
+        for table in ("known", "as_of"):
+            cache.execute(f"UPDATE {table} SET state = (SELECT state FROM {table} ORDER BY rowid LIMIT 1)")
+        cache.commit()
+        cache.close()
