@@ -80,6 +80,7 @@ class Order(Struct, frozen=True, kw_only=True):
     submitted_at: int = 0
     updated_at: int = 0
     version: int = 0
+    last_seq: int = 0  # of its last event
 
     @property
     def account(self) -> str:
@@ -147,9 +148,11 @@ def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int
             submitted_at=occurred_at,
             updated_at=occurred_at,
             version=1,
+            last_seq=seq,
         )
     changed = _EVOLVE[type(event)](order, event, occurred_at, recorded_at, seq)
-    return replace(changed, version=order.version + 1, updated_at=max(order.updated_at, occurred_at))
+    updated_at = max(order.updated_at, occurred_at)
+    return replace(changed, version=order.version + 1, updated_at=updated_at, last_seq=seq)
 
 
 def _state_changed(order: Order, event: StateChanged, *_: int) -> Order:

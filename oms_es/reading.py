@@ -6,11 +6,12 @@ A question reads; it never writes. Without a moment the answer is of the log's e
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
-from oms_es.decimals import canonical, times
+from oms_es.decimals import ZERO, canonical, plus, times
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput, UnknownOrder
 from oms_es.identifiers import shown
@@ -140,6 +141,14 @@ class Questions:
             return positions_as_of(events, basis.as_of, basis.method)
         return Positions(basis.method).replay(events)
 
+    def events(self, basis: Basis, topics: frozenset[str]) -> list[Recorded]:
+        """Return the events of these topics that were known, in log order."""
+        return list(self._log.read(until=basis.seq, topics=topics))
+
+    def days(self, basis: Basis) -> list[dict[str, Any]]:
+        """Return what each trading day brought: a row for a day, an account and a symbol."""
+        return self.booked(basis).day_rows()
+
     def orders(self, basis: Basis) -> Orders:
         """Return the orders as they stood."""
         events = self._log.read(until=basis.seq, topics=Orders.topics())
@@ -160,6 +169,26 @@ class Questions:
 def narrowed(rows: Iterable[dict[str, Any]], symbol: str | None, account: str | None) -> list[dict[str, Any]]:
     """Return the rows of one symbol and one account; None: of all."""
     return [each for each in rows if symbol in (None, each["symbol"]) and account in (None, each["account"])]
+
+
+_SUMMED = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl", "unrealized_change", "total_pnl")
+
+
+def summed(days: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    """Return the rows of `days` added up by "symbol" (over accounts) or by "account" (over symbols), per currency."""
+    names = ("trading_day", by, "currency")
+    sums: dict[tuple[str, ...], dict[str, Any]] = {}
+    for day in days:
+        key = tuple(day[name] for name in names)
+        total = sums.setdefault(key, dict(zip(names, key, strict=True)))
+        for figure in _SUMMED:
+            total[figure] = _added(total.get(figure, ZERO), day[figure])
+        total["fills"] = total.get("fills", 0) + day["fills"]
+    return [sums[key] for key in sorted(sums)]
+
+
+def _added(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else canonical(plus(one, other))
 
 
 def order_rows(orders: Orders) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from oms_es.identifiers import shown
 from oms_es.inputs import choice
 from oms_es.instants import instant
 from oms_es.order import Order
-from oms_es.reading import Questions, When
+from oms_es.reading import Questions, When, narrowed
 from oms_es.session import Session
 from oms_es.summary import portfolio_summary
 from oms_es.views import Answers, OMSOrder, Position, order_view, position_view
@@ -121,6 +121,28 @@ class Reading(Session):
         found = questions.orders(basis).sorted()
         rows = [order_view(each) for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
         return Answers(rows, basis)
+
+    def pnl(
+        self,
+        *,
+        as_of: Any = None,
+        known_at: Any = None,
+        at_seq: int | None = None,
+        method: CostMethod | str | None = None,
+        day: str | None = None,
+        symbol: str | None = None,
+        account: str | None = None,
+    ) -> Answers[dict[str, Any]]:
+        """
+        Return what each trading day brought, a row (dict) for a day, an account and a symbol.
+
+        Keys as in `oms pnl --json`; money as Decimal in the row's `currency`. `unrealized_pnl` is the level at the
+        day's end, `unrealized_change` how far it moved that day. The other arguments are those of `positions`.
+        """
+        questions = Questions(self.log, self.settings.policy.method)
+        basis = questions.basis(moment(as_of, known_at, at_seq), cost_method(method))
+        found = narrowed(questions.days(basis), symbol, account)
+        return Answers([row for row in found if day in (None, row["trading_day"])], basis)
 
 
 def moment(as_of: Any, known_at: Any, at_seq: int | None) -> When:

@@ -26,6 +26,7 @@ from oms_es.projections.checkpoints import (
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
+_VALID = " AND valid_until IS NULL"
 EVERY = 250  # facts between two checkpoints
 Progress = Callable[[int, int], None]  # events read, events in all
 
@@ -198,7 +199,7 @@ class _Builder:
 
     def _last_as_of(self, before: int | None = None) -> tuple[Place, int, dict[CostMethod, Positions]]:
         query = (
-            "SELECT effective_at, seq, needs_seq FROM as_of WHERE valid_until IS NULL AND effective_at < ? "
+            f"SELECT effective_at, seq, needs_seq FROM as_of WHERE effective_at < ? {_VALID} "  # noqa: S608
             "ORDER BY effective_at DESC, seq DESC LIMIT 1"
         )
         found = self._cache.execute(query, (2**63 - 1 if before is None else before,)).fetchone()
@@ -207,7 +208,7 @@ class _Builder:
         effective_at, seq, needs = found
         states = {}
         for method in CostMethod:
-            query = "SELECT state, digest FROM as_of WHERE method = ? AND effective_at = ? AND seq = ? AND valid_until IS NULL"
+            query = "SELECT state, digest FROM as_of WHERE (method, effective_at, seq) = (?, ?, ?)" + _VALID  # noqa: S608
             state, kept = self._cache.execute(query, (method.value, effective_at, seq)).fetchone()
             _check(kept == digest(method, (effective_at, seq), state))
             states[method] = unpacked(state, method)

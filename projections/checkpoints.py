@@ -34,7 +34,9 @@ VERSION = f"1.{Positions.version}"
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts(effective_at INTEGER, seq INTEGER, PRIMARY KEY (effective_at, seq)) WITHOUT ROWID;
+CREATE UNIQUE INDEX facts_seq ON facts(seq);
 CREATE TABLE restatements(fill INTEGER, seq INTEGER, PRIMARY KEY (fill, seq)) WITHOUT ROWID;
+CREATE UNIQUE INDEX restatements_seq ON restatements(seq);
 CREATE TABLE known(method TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KEY (method, seq));
 CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
                    state BLOB, digest BLOB);
@@ -130,7 +132,12 @@ class Checkpoints:
     def known(self, until: int, method: CostMethod) -> Positions:
         """Return positions after the event `until`, in log order."""
         start = self._nearest_known(until, method)
-        return start.positions.replay(self._log.read(start.place[1], until, Positions.topics()))
+        begun, ingested = start.place[1], min(until, self._ingested)
+        tables = ("facts", "restatements")
+        places = " UNION ".join(f"SELECT seq FROM {table} WHERE seq > ? AND seq <= ?" for table in tables)  # noqa: S608
+        seqs = [seq for (seq,) in self._rows(places, (begun, ingested) * 2)]
+        start.positions.replay(self._log.pick(seqs))
+        return start.positions.replay(self._log.read(max(begun, ingested), until, Positions.topics()))
 
     def _nearest_known(self, until: int, method: CostMethod) -> Found:
         query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"

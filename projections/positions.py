@@ -271,9 +271,10 @@ class Positions(Projection):
 
     def day_rows(self) -> list[dict[str, Any]]:
         """Return what each trading day brought, by day, account and symbol."""
-        return [self._day_row(key, day) for key, day in sorted(self.days.settled.items())]
+        return [self.day_row(key, day) for key, day in sorted(self.days.settled.items())]
 
-    def _day_row(self, key: DayKey, day: Day) -> dict[str, Any]:
+    def day_row(self, key: DayKey, day: Day) -> dict[str, Any]:
+        """Return what a trading day brought as its row in `oms pnl --json`."""
         trading_day, account, symbol = key
         return {
             "trading_day": trading_day,

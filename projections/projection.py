@@ -50,6 +50,10 @@ class Cells(Generic[K, V]):
         """Forget what is staged."""
         self._staged.clear()
 
+    def staged(self) -> list[K]:
+        """Return the keys that are written and not settled yet."""
+        return list(self._staged)
+
     def hide(self) -> None:
         """Show what is settled only; called again, show what is staged as well."""
         self._staged, self._hidden = self._hidden, self._staged

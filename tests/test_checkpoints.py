@@ -4,6 +4,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,8 @@ class Desk:
     async def work(self, steps: int) -> None:
         for _ in range(steps):
             self.now += self.dice.choice([0, 1, 1, 2]) * SECOND
-            try:
+            with suppress(errors.UnknownFill):  # busted before
                 await self._step(self.dice.random())
-            except errors.OmsError as refusal:
-                assert isinstance(refusal, errors.UnknownFill | errors.FillQuarantinedError), repr(refusal)
 
     async def _step(self, choice: float) -> None:
         late = self.now - self.dice.choice([0, 0, 0, 1, 5, 40]) * SECOND

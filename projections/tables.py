@@ -1,0 +1,295 @@
+"""
+A database of plain tables beside the log: orders, fills, positions, daily P&L, quarantine; for SQL and for Datasette.
+
+Each run takes the events that have come since, and writes what they changed together with the place in the log, in
+one transaction: killed at any point, the next run goes on where the tables stand, and nothing is counted twice. Rows
+come from the same fold as every other answer. Money and quantities are TEXT, so that nothing is rounded.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from oms_es.decimals import text
+from oms_es.envelope import Recorded
+from oms_es.errors import LogError, LogMissing
+from oms_es.events import FillQuarantined, QuarantineResolved
+from oms_es.instants import iso
+from oms_es.log.sqlite import SqliteLog
+from oms_es.order import Order
+from oms_es.projections.orders import Orders, row
+from oms_es.projections.policies import Policies
+from oms_es.projections.positions import Positions
+from oms_es.vocabulary import CostMethod
+
+VERSION = f"1.{Orders.version}.{Positions.version}"
+CHUNK = 5000  # events in one transaction
+Progress = Callable[[int, int], None]  # events taken, events in all
+_TOPICS = Orders.topics() | Positions.topics()
+
+_ORDER = {
+    "key": str, "account": str, "order_id": str, "symbol": str, "side": str, "order_type": str, "quantity": str,
+    "price": str, "state": str, "filled_quantity": str, "remaining_quantity": str, "open_quantity": str,
+    "avg_fill_price": str, "fees": str, "time_in_force": str, "reduce_only": int, "external": int,
+    "external_order_id": str, "error_message": str, "reason": str, "violations": str, "submitted_at": str,
+    "updated_at": str, "seq": int,
+}  # fmt: skip
+_FILL = {
+    "seq": int, "order_key": str, "account": str, "symbol": str, "side": str, "quantity": str, "price": str,
+    "fee": str, "trade_id": str, "occurred_at": str, "late": int, "forced": int, "busted": int, "corrected": int,
+}  # fmt: skip
+_POSITION = {
+    "key": str, "account": str, "symbol": str, "quantity": str, "avg_price": str, "cost_basis": str,
+    "realized_pnl": str, "gross_realized_pnl": str, "fees": str, "mark_price": str, "mark_at": str,
+    "unrealized_pnl": str, "currency": str, "multiplier": str, "fills": int, "updated_at": str,
+}  # fmt: skip
+_DAY = {
+    "key": str, "trading_day": str, "account": str, "symbol": str, "position_key": str, "currency": str,
+    "realized_pnl": str, "gross_realized_pnl": str, "fees": str, "unrealized_pnl": str, "unrealized_change": str,
+    "total_pnl": str, "fills": int,
+}  # fmt: skip
+_QUARANTINE = {
+    "quarantine_id": str, "account": str, "order_id": str, "why": str, "symbol": str, "side": str, "quantity": str,
+    "price": str, "fee": str, "trade_id": str, "occurred_at": str, "recorded_at": str, "state": str, "resolved_at": str,
+    "resolved_by": str, "reason": str, "seq": int,
+}  # fmt: skip
+
+
+def update_tables(log: SqliteLog, path: Path, progress: Progress | None = None) -> int:
+    """
+    Bring the tables at `path` up to the end of the log; return how many events were taken in.
+
+    Tables of an earlier version, or of another log, are made anew and swapped in when they are complete.
+
+    Raises:
+        LogMissing: the log is not there, or empty.
+        LogError: the file is no database of tables, or cannot be written.
+    """
+    if log.head().seq == 0:
+        raise LogMissing(f"{log.path} holds no events yet")
+    try:
+        if not path.exists() or not _go_on(log, path):
+            return rebuild_tables(log, path, progress)
+        with closing(sqlite_utils.Database(path)) as tables:
+            return _Tables(log, tables).take(progress)
+    except sqlite3.Error as error:
+        raise LogError(f"{path}: {error}") from error
+
+
+def rebuild_tables(log: SqliteLog, path: Path, progress: Progress | None = None) -> int:
+    """Make the tables anew side by side, and swap them in when they are complete; return how many events there are."""
+    fresh = path.with_name(path.name + ".new")
+    _remove(fresh)
+    try:
+        with closing(sqlite_utils.Database(fresh)) as tables:
+            taken = _Tables(log, tables).take(progress)
+        os.replace(fresh, path)
+    except sqlite3.Error as error:
+        raise LogError(f"{fresh}: {error}") from error
+    finally:
+        _remove(fresh)
+    return taken
+
+
+def _remove(path: Path) -> None:
+    for name in (path.name, path.name + "-journal", path.name + "-wal", path.name + "-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def _go_on(log: SqliteLog, path: Path) -> bool:
+    """Return whether the tables are ours, of this version and of this log as it stands."""
+    with closing(sqlite_utils.Database(path)) as tables:
+        names = tables.table_names()
+        if not names:
+            return False
+        if "log_position" not in names:
+            raise LogError(f"{path} is a database, but not one of tables made by oms; it is left as it is")
+        ((version, log_id, seq, chain),) = tables.execute("SELECT version, log_id, seq, chain FROM log_position")
+    meta = log.meta()
+    assert meta is not None, "the log is not empty"
+    return bool(version == VERSION and log_id == meta.log_id and log.chain_at(seq) == chain)
+
+
+class _Tables:
+    def __init__(self, log: SqliteLog, tables: sqlite_utils.Database) -> None:
+        self._log, self._tables = log, tables
+        self._orders, self._positions = Orders(), Positions(_method(log))
+        self._seq = 0
+        if "log_position" not in tables.table_names():
+            with tables.atomic():
+                _create(tables)
+                self._note(0)
+        ((self._seq,),) = tables.execute("SELECT seq FROM log_position")
+
+    def take(self, progress: Progress | None) -> int:
+        """Fold up to where the tables stand, then go on and write what changes."""
+        if self._seq == self._log.head().seq:
+            return 0
+        for recorded in self._log.read(until=self._seq, topics=_TOPICS):
+            self._apply(recorded)
+        self._settle()
+        begun, last = self._seq, self._log.head().seq
+        events = iter(self._log.read(self._seq, last, _TOPICS))
+        while self._seq < last:
+            chunk = list(islice(events, CHUNK))
+            end = chunk[-1].seq if len(chunk) == CHUNK else last
+            for recorded in chunk:
+                self._apply(recorded)
+            with self._tables.atomic():
+                self._write(chunk)
+                self._note(end)
+            self._settle()
+            self._seq = end
+            if progress is not None:
+                progress(end - begun, last - begun)
+        return last - begun
+
+    def _apply(self, recorded: Recorded) -> None:
+        self._orders.apply(recorded)
+        self._positions.apply(recorded)
+
+    def _settle(self) -> None:
+        self._orders.settle()
+        self._positions.settle()
+
+    def _note(self, seq: int) -> None:
+        meta = self._log.meta()
+        assert meta is not None, "the log is not empty"
+        chain = self._log.chain_at(seq)
+        values = {"id": 1, "version": VERSION, "log_id": meta.log_id, "seq": seq, "chain": chain}
+        self._tables["log_position"].upsert(values, pk="id")  # type: ignore[union-attr]
+
+    def _write(self, chunk: list[Recorded]) -> None:
+        orders = [order for key in self._orders.orders.staged() if (order := self._orders.orders.get(key))]
+        self._upsert("orders", "key", (_order_row(order) for order in orders))
+        self._upsert("fills", "seq", (fill for order in orders for fill in _fill_rows(order)))
+        self._upsert("positions", "key", self._position_rows())
+        self._upsert("daily_pnl", "key", self._day_rows())
+        self._upsert("quarantine", "quarantine_id", map(_waiting_row, _of(chunk, FillQuarantined)))
+        self._upsert("quarantine", "quarantine_id", map(_resolved_row, _of(chunk, QuarantineResolved)))
+
+    def _upsert(self, table: str, pk: str, rows: Iterable[dict[str, Any]]) -> None:
+        self._tables[table].upsert_all([_plain(each) for each in rows], pk=pk)  # type: ignore[union-attr]
+
+    def _position_rows(self) -> Iterable[dict[str, Any]]:
+        positions = self._positions
+        marked = {(account, s) for s in positions.marks.staged() for account in positions.holders.get(s) or ()}
+        for key in sorted({*positions.held.staged(), *marked}):
+            held = positions.held.get(key)
+            if held is not None:
+                shown = positions.row(held)
+                shown["mark_at"] = None if shown["mark_at"] is None else iso(shown["mark_at"])
+                yield {"key": "/".join(key), **shown, "updated_at": iso(held.updated_at)}
+
+    def _day_rows(self) -> Iterable[dict[str, Any]]:
+        for key in sorted(self._positions.days.staged()):
+            day = self._positions.days.get(key)
+            if day is not None:
+                yield {"key": "/".join(key), "position_key": "/".join(key[1:]), **self._positions.day_row(key, day)}
+
+
+def _create(tables: sqlite_utils.Database) -> None:
+    tables.create_table("log_position", {"id": int, "version": str, "log_id": str, "seq": int, "chain": str}, pk="id")
+    orders = tables.create_table("orders", _ORDER, pk="key", not_null=("account", "order_id", "symbol", "state"))
+    fills = tables.create_table("fills", _FILL, pk="seq", foreign_keys=[("order_key", "orders", "key")])
+    tables.create_table("positions", _POSITION, pk="key")
+    days = tables.create_table("daily_pnl", _DAY, pk="key", foreign_keys=[("position_key", "positions", "key")])
+    waiting = tables.create_table("quarantine", _QUARANTINE, pk="quarantine_id")
+    for table, columns in (
+        (orders, ("symbol", "account")), (orders, ("state",)), (orders, ("submitted_at",)),
+        (fills, ("order_key",)), (fills, ("symbol", "account")), (fills, ("occurred_at",)), (fills, ("trade_id",)),
+        (days, ("position_key",)), (days, ("trading_day", "account")), (waiting, ("state",)),
+    ):  # fmt: skip
+        table.create_index(columns)
+
+
+def _method(log: SqliteLog) -> CostMethod:
+    policies = Policies().replay(log.stream("policy/*"))
+    return policies.policy("*").method
+
+
+def _of(chunk: list[Recorded], kind: type) -> list[Recorded]:
+    return [recorded for recorded in chunk if isinstance(recorded.event, kind)]
+
+
+def _order_row(order: Order) -> dict[str, Any]:
+    shown = row(order)
+    shown["violations"] = "; ".join(order.violations) or None
+    kept = {name: shown[name] for name in _ORDER if name in shown}
+    return {
+        "key": f"{order.account}/{order.order_id}",
+        **kept,
+        "submitted_at": iso(order.submitted_at),
+        "updated_at": iso(order.updated_at),
+        "seq": order.last_seq,
+    }
+
+
+def _fill_rows(order: Order) -> Iterable[dict[str, Any]]:
+    for fill in order.fills:
+        yield {
+            "seq": fill.seq,
+            "order_key": f"{order.account}/{order.order_id}",
+            "account": order.account,
+            "symbol": order.symbol,
+            "side": order.side.value,
+            "quantity": fill.quantity,
+            "price": fill.price,
+            "fee": fill.fee,
+            "trade_id": fill.trade_id,
+            "occurred_at": iso(fill.occurred_at),
+            "late": fill.late,
+            "forced": fill.forced,
+            "busted": fill.busted,
+            "corrected": fill.corrected,
+        }
+
+
+def _waiting_row(recorded: Recorded) -> dict[str, Any]:
+    fill = recorded.event
+    assert isinstance(fill, FillQuarantined), "chosen by kind"
+    return {
+        "quarantine_id": fill.quarantine_id,
+        "account": fill.account,
+        "order_id": fill.order_id,
+        "why": fill.why.value,
+        "symbol": fill.symbol,
+        "side": None if fill.side is None else fill.side.value,
+        "quantity": fill.fill_quantity,
+        "price": fill.fill_price,
+        "fee": fill.fee,
+        "trade_id": fill.trade_id,
+        "occurred_at": iso(recorded.occurred_at),
+        "recorded_at": iso(recorded.recorded_at),
+        "state": "waiting",
+        "seq": recorded.seq,
+    }
+
+
+def _resolved_row(recorded: Recorded) -> dict[str, Any]:
+    event = recorded.event
+    assert isinstance(event, QuarantineResolved), "chosen by kind"
+    return {
+        "quarantine_id": event.quarantine_id,
+        "state": "accepted" if event.accepted else "rejected",
+        "resolved_at": iso(recorded.recorded_at),
+        "resolved_by": event.actor or None,
+        "reason": event.reason or None,
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: _cell(value) for name, value in values.items()}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return text(value)
+    return int(value) if isinstance(value, bool) else value
