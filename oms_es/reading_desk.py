@@ -68,9 +68,8 @@ class Reading(Session):
     def get_portfolio_summary(self, *, account: str | None = None) -> dict[str, Any]:
         """Return totals over what is held, open and earned; see `oms_es.summary` for the keys."""
         world = self.sequencer.world
-        today = self.risk_manager.today(world)
         with world.durable():
-            return portfolio_summary(world, today, account)
+            return portfolio_summary(world, self.risk_manager.today(world), account)
 
     def positions(
         self,

@@ -35,8 +35,8 @@ class RiskManager:
             Whether it may go, and everything that is wrong with it.
         """
         world = self._world()
-        moment = self._moment(world)
         with world.durable():
+            moment = self._moment(world)
             exposure = world.exposure(order.account, order.symbol, moment.day_of(moment.now), moment.now)
             limits = world.policies.policy(order.account) if world.policies.is_set else self._policy
             known = world.orders.orders.get((order.account, order.order_id))
@@ -65,13 +65,13 @@ class RiskManager:
     def daily_pnl(self) -> Decimal:
         """Return the P&L of the trading day so far, net of fees, over all accounts; quote units."""
         world = self._world()
-        moment = self._moment(world)
         pnl = ZERO
         with world.durable():
+            today = self.today(world)
             for account in world.positions.symbols:
                 basis = world.policies.policy(account).basis
                 for currency in world.positions.currencies(account):
-                    pnl = plus(pnl, world.positions.daily_pnl(account, moment.day_of(moment.now), currency, basis))
+                    pnl = plus(pnl, world.positions.daily_pnl(account, today, currency, basis))
         return canonical(pnl)
 
     @property

@@ -11,6 +11,8 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -30,7 +32,9 @@ from oms_es.settings import Settings
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 
 MOST_AT_ONCE = 1000  # commands in one transaction
-MOST_TRIES = 100  # decisions of one batch while others keep appending
+FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
+MOST_TRIES = 10  # after that something else is wrong
+T = TypeVar("T")
 _log = logging.getLogger("oms_es")
 
 
@@ -172,8 +176,8 @@ class Sequencer:
     async def _batch(self, batch: list[_Job]) -> None:
         cancelled = False
         try:
-            for _ in range(MOST_TRIES):
-                done, interrupted = await self._attempt(batch)
+            for number in range(MOST_TRIES):
+                done, interrupted = await self._attempt(batch, lock_first=number >= FREE_TRIES)
                 cancelled = cancelled or interrupted
                 if done:
                     break
@@ -189,14 +193,32 @@ class Sequencer:
         if cancelled:
             raise asyncio.CancelledError
 
-    async def _attempt(self, batch: list[_Job]) -> tuple[bool, bool]:
-        """Decide the batch on the state as it is and append it; return (done, cancelled): not done, the log moved."""
+    async def _attempt(self, batch: list[_Job], *, lock_first: bool) -> tuple[bool, bool]:
+        """
+        Decide the batch on the state as it is and append it.
+
+        With `lock_first` nobody else can append between the two: for a batch that others were faster than before.
+
+        Returns:
+            (done, cancelled): not done when the log had moved on meanwhile.
+        """
+        cancelled = False
+        if lock_first:
+            _, cancelled = await self._in_thread(self.log.lock)
+        try:
+            done, interrupted = await self._attempt_now(batch)
+        finally:
+            if lock_first:
+                self.log.unlock()
+        return done, cancelled or interrupted
+
+    async def _attempt_now(self, batch: list[_Job]) -> tuple[bool, bool]:
         world, cancelled = self.world, False
         self._busy = True
         try:
             drafts, notices = self._decide(world, batch)
             if drafts:
-                cancelled = await self._append(drafts, world.settled_seq)
+                _, cancelled = await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
         except HeadMoved:
             world.discard()
             return False, False
@@ -211,17 +233,20 @@ class Sequencer:
         self._callbacks.publish(notices)
         return True, cancelled
 
-    async def _append(self, drafts: list[Draft], head: int) -> bool:
-        """Append beside the loop; cancelled meanwhile, still wait for the end, for it may commit. Return whether so."""
+    async def _in_thread(self, work: Callable[[], T]) -> tuple[T, bool]:
+        """
+        Work beside the loop; cancelled meanwhile, still wait for the end, for it may commit.
+
+        Returns:
+            What came of it, and whether we were cancelled.
+        """
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-writer")
-        working = self._thread.submit(self.log.append, drafts, head)
+        working = self._thread.submit(work)
         try:
-            await asyncio.shield(asyncio.wrap_future(working))
+            return await asyncio.shield(asyncio.wrap_future(working)), False
         except asyncio.CancelledError:
-            working.result()
-            return True
-        return False
+            return working.result(), True
 
     # --- deciding ---
 

@@ -58,11 +58,14 @@ class World:
     def durable(self) -> Iterator["World"]:
         """Show what is settled only, for as long as this lasts; no event is applied and nobody waits meanwhile."""
         cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, Cells)]
+        staged = self.seq, self.recorded_at
+        self.seq, self.recorded_at = self.settled_seq, self._settled_recorded_at
         for cell in cells:
             cell.hide()
         try:
             yield self
         finally:
+            self.seq, self.recorded_at = staged
             for cell in cells:
                 cell.hide()
 

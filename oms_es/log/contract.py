@@ -40,6 +40,12 @@ class Log(Protocol):
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
 
+    def lock(self) -> None:
+        """Keep everybody else from appending until the next `append` of this object, or `unlock`."""
+
+    def unlock(self) -> None:
+        """Let others append again; without a lock, do nothing."""
+
     def close(self) -> None:
         """Let go of the file."""
 

@@ -73,5 +73,11 @@ class MemoryLog:
         """Return what is stored."""
         return list(self._rows)
 
+    def lock(self) -> None:
+        """Do nothing: nobody else can append."""
+
+    def unlock(self) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing: there is no file."""

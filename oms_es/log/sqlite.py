@@ -197,7 +197,8 @@ class SqliteLog:
         """Write all drafts, or none; they are durable when this returns."""
         with told_apart(self.path):
             writer = self._writer()
-            writer.execute("BEGIN IMMEDIATE")
+            if not writer.in_transaction:
+                writer.execute("BEGIN IMMEDIATE")
             try:
                 meta, head = self._prepare(writer)
                 if head.seq != decided_on:
@@ -216,6 +217,16 @@ class SqliteLog:
             Recorded(r.seq, r.originator_id, r.originator_version, d.event, r.account, d.origin, *r[7:12])
             for r, d in zip(sealed, drafts, strict=True)
         ]
+
+    def lock(self) -> None:
+        """Keep everybody else from appending until the next `append` of this object, or `unlock`."""
+        with told_apart(self.path):
+            self._writer().execute("BEGIN IMMEDIATE")
+
+    def unlock(self) -> None:
+        """Let others append again; without a lock, do nothing."""
+        if self._writing is not None and self._writing.in_transaction:
+            self._writing.execute("ROLLBACK")
 
     def _prepare(self, writer: sqlite3.Connection) -> tuple[schema.Meta, Head]:
         if schema.is_empty(writer):
