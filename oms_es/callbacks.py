@@ -86,7 +86,7 @@ class Callbacks:
         event = recorded.event
         order = position = None
         if self._orders and is_order_event(event):
-            order = world.orders.orders.get((event.account, event.order_id))  # type: ignore[attr-defined]
+            order = world.orders.order((event.account, event.order_id))  # type: ignore[attr-defined]
         if self._positions and isinstance(event, FillAdded | FillBusted | FillCorrected):
             held = world.positions.held.get((event.account, event.symbol))
             position = None if held is None else position_view(world.positions, held)

@@ -55,6 +55,7 @@ class Moment(Struct, frozen=True, kw_only=True):
 
     now: int  # our clock, never behind the log's head; ns UTC: `recorded_at`
     behind: int = 0  # how far our clock was behind the log's head, ns
+    overtime: str | None = None  # RISK_TIMEOUT, where judging took too long; a replay takes it as given
     calendar: Policy  # whose day settings tell the trading day
 
     @classmethod
@@ -159,7 +160,7 @@ def _about_order(
     world: World, request: Request, command: OrderCommand, moment: Moment, occurred_at: int
 ) -> list[Draft]:
     key = (command.account, command.order_id)
-    order, unknown = world.orders.orders.get(key), world.orders.unknown.get(key) or Unknown()
+    order, unknown = world.orders.order(key), world.orders.unknown.get(key) or Unknown()
     events = decide(command, order, _given(world, request, command, order, unknown, moment))
     # An accepted fill stands where it was executed, and so does an order that it opens.
     accepts = isinstance(command, ResolveQuarantined)
@@ -235,7 +236,8 @@ def _violations(
     proposal = proposed(command, order)
     if proposal is None:
         return ()
-    return judged(world, command.account, proposal, moment)
+    found = judged(world, command.account, proposal, moment)
+    return found if moment.overtime is None else (*found, moment.overtime)
 
 
 def judged(world: World, account: str, proposal: Proposal, moment: Moment) -> tuple[str, ...]:
@@ -273,6 +275,11 @@ def proposed(command: OrderCommand, order: Order | None) -> Proposal | None:
             amends=True,
         )
     return None
+
+
+def is_judged(request: Request, command: Command) -> bool:
+    """Return whether limits have a say in the command."""
+    return request.origin is not Origin.IMPORT and isinstance(command, SubmitOrder | AmendOrder)
 
 
 # --- the rules themselves ---

@@ -81,6 +81,7 @@ class Order(Struct, frozen=True, kw_only=True):
     updated_at: int = 0
     version: int = 0
     last_seq: int = 0  # of its last event
+    recorded_at: int = 0  # of its last event
 
     @property
     def account(self) -> str:
@@ -149,10 +150,11 @@ def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int
             updated_at=occurred_at,
             version=1,
             last_seq=seq,
+            recorded_at=recorded_at,
         )
     changed = _EVOLVE[type(event)](order, event, occurred_at, recorded_at, seq)
     updated_at = max(order.updated_at, occurred_at)
-    return replace(changed, version=order.version + 1, updated_at=updated_at, last_seq=seq)
+    return replace(changed, version=order.version + 1, updated_at=updated_at, last_seq=seq, recorded_at=recorded_at)
 
 
 def _state_changed(order: Order, event: StateChanged, *_: int) -> Order:

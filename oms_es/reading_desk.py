@@ -27,13 +27,17 @@ class Reading(Session):
         world = self.sequencer.world
         with world.durable():
             key = world.orders.find(order_id, account)
-            order = None if key is None else world.orders.orders.get(key)
+            order = None if key is None else world.orders.order(key)
             return None if order is None else order_view(order)
 
     def get_all_orders(
         self, symbol: str | None = None, state: OrderState | str | None = None, *, account: str | None = None
     ) -> list[OMSOrder]:
-        """Return orders, by account and order id; only those of a symbol, a state, an account where given."""
+        """
+        Return orders, by account and order id; only those of a symbol, a state, an account where given.
+
+        Completed ones leave memory after `system.order_history_retention`; `orders()` reads all of them from the log.
+        """
         wanted = None if state is None else choice(OrderState, state, "state")
         return [order_view(each) for each in self._orders(symbol, account) if wanted in (None, each.state)]
 

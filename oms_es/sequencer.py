@@ -8,6 +8,7 @@ events are taken in and everything is decided again, so no limit is ever exceede
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,15 +22,17 @@ from oms_es.commands import Command, OrderCommand, Request, SubmitOrder
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
 from oms_es.events import Event
-from oms_es.handling import Moment, handle, initial_policy, located
+from oms_es.handling import Moment, handle, initial_policy, is_judged, located
 from oms_es.identifiers import shown
+from oms_es.instants import SECOND
 from oms_es.keeper import Keeper
 from oms_es.log.contract import Log
-from oms_es.order import Order
+from oms_es.metrics import Metrics
+from oms_es.order import Order, evolve
 from oms_es.projections.world import World
 from oms_es.recall import rebuild, same_content
 from oms_es.settings import Settings
-from oms_es.vocabulary import EVERY_ACCOUNT, Origin
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, Origin
 
 MOST_AT_ONCE = 1000  # commands in one transaction
 FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
@@ -86,6 +89,8 @@ class Sequencer:
         self._draining: asyncio.Task[None] | None = None
         self._busy = False  # staged state is in the world
         self._file_taken = False
+        self._retired_at = 0
+        self.metrics: Metrics | None = None  # measured only once somebody looks
         self._thread: ThreadPoolExecutor | None = None
 
     # --- the state ---
@@ -101,11 +106,30 @@ class Sequencer:
         return self._world
 
     def _from_zero(self) -> World:
-        world = World(self._fallback.method).replay(self.log.read())
+        world = self._folded(self._fallback.method)
         method = world.policies.policy(EVERY_ACCOUNT).method if world.policies.is_set else world.positions.method
         if method is not world.positions.method:
-            world = World(method).replay(self.log.read())
+            world = self._folded(method)
         return world
+
+    def _folded(self, method: CostMethod) -> World:
+        world = World(method).replay(self.log.read())
+        world.orders.reload = self._reload
+        self._retire(world)
+        return world
+
+    def _reload(self, key: tuple[str, str]) -> Order | None:
+        order: Order | None = None
+        for each in self.log.stream(f"order/{key[0]}/{key[1]}"):
+            order = evolve(order, each.event, each.occurred_at, each.recorded_at, each.seq)
+        return order
+
+    def _retire(self, world: World) -> None:
+        """Let completed orders leave memory after `system.order_history_retention`; looked after now and then."""
+        retention = self._settings.order_history_retention * SECOND
+        if world.recorded_at - self._retired_at >= min(retention, 60 * SECOND):
+            self._retired_at = world.recorded_at
+            world.orders.retire(world.recorded_at - retention)
 
     def catch_up(self) -> None:
         """Take in what other processes have appended."""
@@ -124,6 +148,7 @@ class Sequencer:
 
     def _settle(self, world: World) -> None:
         world.settle()
+        self._retire(world)
         self._keeper.after(world.settled_seq, world.recorded_at)
         if world.policies.is_set and world.policies.policy(EVERY_ACCOUNT).method is not world.positions.method:
             self._world = self._from_zero()  # the policy asks for another cost method: fold again
@@ -227,6 +252,8 @@ class Sequencer:
             raise
         else:
             self._settle(world)
+            if self.metrics is not None:
+                self.metrics.appended(drafts, world)
             self._file_taken = self._file_taken or bool(drafts)
         finally:
             self._busy = False
@@ -286,9 +313,21 @@ class Sequencer:
         repeated = self._recorded(request, command, staged)
         if repeated is not None:
             return [], repeated
-        added = handle(world, request, command, Moment.of(self._clock(), world, self._fallback))
+        added = self._judge_in_time(world, request, command)
         events = [draft.event for draft in added]
         return added, Answer(command, events, None, repeated=not events)
+
+    def _judge_in_time(self, world: World, request: Request, command: Command) -> list[Draft]:
+        """Decide; what took longer than `system.risk_check_timeout` to judge is refused, and says so."""
+        moment, begun = Moment.of(self._clock(), world, self._fallback), time.perf_counter_ns()
+        added = handle(world, request, command, moment)
+        spent, allowed = time.perf_counter_ns() - begun, self._settings.risk_check_timeout * 1_000_000
+        if self.metrics is not None:
+            self.metrics.judged(spent)
+        if spent <= allowed or not is_judged(request, command):
+            return added
+        overtime = f"RISK_TIMEOUT: judging took {spent // 1_000_000} ms, the limit is {allowed // 1_000_000} ms"
+        return handle(world, request, command, replace(moment, overtime=overtime))
 
     def _stage(self, world: World, draft: Draft) -> Notice:
         recorded = Recorded(
@@ -349,4 +388,4 @@ class Sequencer:
 def _order_of(world: World, command: Command) -> Order | None:
     if not isinstance(command, OrderCommand):
         return None
-    return world.orders.orders.get((command.account, command.order_id))
+    return world.orders.order((command.account, command.order_id))

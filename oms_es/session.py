@@ -15,6 +15,7 @@ from oms_es.identifiers import identifier
 from oms_es.instants import instant
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
+from oms_es.metrics import Metrics
 from oms_es.risk_manager import RiskManager
 from oms_es.sequencer import Answer, Sequencer
 from oms_es.settings import Settings
@@ -55,6 +56,18 @@ class Session:
         """Wait for what is under way and let go of the file; not needed, for every answer is durable already."""
         await self.sequencer.idle()
         self.sequencer.close()
+
+    @property
+    def metrics(self) -> Metrics:
+        """
+        Return latencies and sizes; measured from the first look on.
+
+        Raises:
+            MetricsMissing: prometheus-client is not installed (`pip install 'oms_es[metrics]'`).
+        """
+        if self.sequencer.metrics is None:
+            self.sequencer.metrics = Metrics()
+        return self.sequencer.metrics
 
     def add_order_callback(self, callback: OrderCallback) -> None:
         """Call `callback` (sync or async) with the order after each of its events, after the commit, in log order."""

@@ -1,5 +1,6 @@
 """Orders as their events have left them, what is open of them, and the fills that wait in quarantine."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -62,6 +63,8 @@ class Orders(Projection):
         self.waiting: Cells[str, Key | tuple[()]] = Cells()  # quarantine id → order; () once it is resolved
         self.unknown: Cells[Key, Unknown] = Cells()
         self.unknown_count: Cells[str, int] = Cells()
+        self.reload: Callable[[Key], Order | None] | None = None  # brings back an order that has left memory
+        self.retired = 0
 
     @on(OrderSubmitted)
     def _submitted(self, event: OrderSubmitted, at: Recorded) -> None:
@@ -79,7 +82,7 @@ class Orders(Projection):
     @on(FillAdded, OrderAmended, AmendRefused, FillBusted, FillCorrected)
     def _evolve(self, event: OrderEvent | FillQuarantined | QuarantineResolved, at: Recorded) -> None:
         key = (event.account, event.order_id)
-        old = self.orders.get(key)
+        old = self.order(key)
         new = evolve(old, event, at.occurred_at, at.recorded_at, at.seq)
         self.orders[key] = new
         before = old.open_quantity if old is not None else ZERO
@@ -126,6 +129,29 @@ class Orders(Projection):
             key = (fill.account, fill.symbol)
             self.waiting_sides[key] = (self.waiting_sides.get(key) or Sides()).changed(fill.side, minus(new, old))
 
+    # --- memory ---
+
+    def order(self, key: Key) -> Order | None:
+        """Return an order; one that has left memory comes back from the log."""
+        found = self.orders.get(key)
+        if found is None and self.retired and self.reload is not None and key[0] in (self.accounts.get(key[1]) or ()):
+            found = self.reload(key)
+            if found is not None:
+                self.orders.settled[key] = found
+        return found
+
+    def retire(self, before: int) -> int:
+        """Let completed orders leave memory whose last event was recorded before this (ns UTC); return how many."""
+        done = [
+            key
+            for key, order in self.orders.settled.items()
+            if order.recorded_at < before and order.state.is_terminal and not order.waiting
+        ]
+        for key in done:
+            del self.orders.settled[key]
+        self.retired += len(done)
+        return len(done)
+
     # --- answers ---
 
     def find(self, order_id: str, account: str | None) -> Key | None:
@@ -144,7 +170,7 @@ class Orders(Projection):
 
     def waiting_of(self, key: Key) -> tuple[Waiting, ...]:
         """Return the fills of an order (or of an unknown order id) that wait."""
-        order, unknown = self.orders.get(key), self.unknown.get(key)
+        order, unknown = self.order(key), self.unknown.get(key)
         return (*(order.waiting if order else ()), *(unknown.waiting if unknown else ()))
 
     def all_waiting(self) -> list[Waiting]:
