@@ -172,23 +172,99 @@ def clock(_: Proposal, exposure: Exposure, limits: Policy) -> str | None:
     return f"CLOCK: our clock is {exposure.clock_behind} s behind the log, the limit is {limits.max_clock_step} s"
 
 
-CHECKS: tuple[Check, ...] = (
-    position_size,
-    daily_loss,
-    position_skew,
-    order_quantity,
-    order_notional,
-    open_orders,
-    emergency_stop,
-    price_collar,
-    order_rate,
-    restricted_symbol,
-    reduce_only,
-    clock,
+class Rule(Struct, frozen=True):
+    """A check, the settings it goes by, and what it looks at."""
+
+    code: str  # never changes
+    check: Check
+    keys: tuple[str, ...]  # paths in the settings
+    reads: tuple[str, ...]  # fields of `Exposure`
+    says: str
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "POSITION_SIZE",
+        position_size,
+        ("risk.max_position_size",),
+        ("position", "open_buys", "open_sells"),
+        "the position, if every open order on that side and this one are filled, stays within the limit",
+    ),
+    Rule(
+        "DAILY_LOSS",
+        daily_loss,
+        ("risk.max_daily_loss", "daily_loss.basis"),
+        ("daily_pnl",),
+        "the trading day's loss has not reached the limit",
+    ),
+    Rule(
+        "POSITION_SKEW",
+        position_skew,
+        ("trading.max_skew",),
+        ("position", "open_buys", "open_sells"),
+        "a position beyond the limit is not increased",
+    ),
+    Rule(
+        "ORDER_QUANTITY",
+        order_quantity,
+        ("trading.min_quote_size", "risk.max_order_quantity"),
+        ("position",),
+        "the quantity is at least the minimum, unless it closes the position exactly, and at most the maximum",
+    ),
+    Rule(
+        "ORDER_NOTIONAL",
+        order_notional,
+        ("risk.max_order_notional",),
+        ("mark", "multiplier"),
+        "quantity times price (a market order: times the last mark) stays within the limit",
+    ),
+    Rule(
+        "OPEN_ORDERS",
+        open_orders,
+        ("risk.max_open_orders",),
+        ("open_orders",),
+        "the account has fewer orders open than the limit",
+    ),
+    Rule(
+        "EMERGENCY_STOP",
+        emergency_stop,
+        (),
+        ("level", "position", "open_buys", "open_sells"),
+        "trading is not halted; at reduce_only the order reduces a position",
+    ),
+    Rule(
+        "PRICE_COLLAR",
+        price_collar,
+        ("risk.price_collar",),
+        ("mark",),
+        "a limit price is not further from the last mark than this fraction of it",
+    ),
+    Rule(
+        "ORDER_RATE",
+        order_rate,
+        ("risk.max_orders_per_second",),
+        ("recent_orders",),
+        "submits and amends of the last second, refused ones included, are below the limit",
+    ),
+    Rule("RESTRICTED_SYMBOL", restricted_symbol, ("risk.restricted",), (), "the symbol is not on the list"),
+    Rule(
+        "REDUCE_ONLY",
+        reduce_only,
+        (),
+        ("position", "open_buys", "open_sells"),
+        "an order submitted as reduce_only reduces a position",
+    ),
+    Rule(
+        "CLOCK",
+        clock,
+        ("day.max_clock_step",),
+        ("clock_behind",),
+        "our clock is not further behind the log than the limit",
+    ),
 )
 
 
 def violations(order: Proposal, exposure: Exposure, limits: Policy) -> tuple[str, ...]:
-    """Return everything that is wrong with the order, in the order of `CHECKS`; () when it may go."""
-    found = (check(order, exposure, limits) for check in CHECKS)
+    """Return everything that is wrong with the order, in the order of `RULES`; () when it may go."""
+    found = (rule.check(order, exposure, limits) for rule in RULES)
     return tuple(each for each in found if each is not None)
