@@ -1,0 +1,53 @@
+"""What the README shows really happens."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def run(command: list[str], folder: Path) -> str:
+    home = {"HOME": str(folder), "OMS_LOG": "", "OMS_CONFIG": ""}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, **home, "PATH": path}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_embedding_code_runs_and_does_what_it_says(tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    (tmp_path / "bot.py").write_text(code, encoding="utf-8")
+
+    said = run([sys.executable, "-W", "error", "bot.py"], tmp_path).splitlines()
+
+    assert said[0] == "50% filled, 50 remain"
+    assert said[1] == "Order rejected: POSITION_SIZE: 20100 ADAUSDM would exceed the limit of 10000"
+    assert said[2] == "50 []"
+    assert len(code.strip().splitlines()) < 20
+
+
+@pytest.mark.parametrize("session", blocks("console"))
+def test_a_terminal_session_shows_what_the_commands_print(session: str, tmp_path: Path) -> None:
+    steps = re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]
+    shown = [step.partition("\n")[2] for step in steps]
+
+    printed = [run(["bash", "-c", step.partition("\n")[0]], tmp_path) for step in steps]
+
+    assert printed == shown
+
+
+def test_every_file_that_the_readme_links_to_is_there() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+
+    assert [link for link in links if not (ROOT / link).exists()] == []
