@@ -1,0 +1,68 @@
+"""A made-up trading history of any length, the same every time."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from oms_es import OrderManagementSystem, Settings
+from oms_es.importers.door import import_facts
+from oms_es.importers.facts import Defaults, Fact, to_fact
+from oms_es.instants import SECOND, iso
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.checkpointing import advance
+
+START = 1_700_000_000 * SECOND
+SYMBOLS = [f"SYM{number}" for number in range(20)]
+
+
+def facts(events: int, seed: int = 1) -> Iterator[Fact]:
+    """Return facts that come to about so many events: orders, a fifth of them filled, one fill in a hundred late."""
+    dice = random.Random(seed)
+    now, seq, made = START, 0, 0
+    prices = dict.fromkeys(SYMBOLS, 10_000)
+    while made < events:
+        seq += 1
+        now += dice.randrange(SECOND)
+        symbol = dice.choice(SYMBOLS)
+        prices[symbol] = max(1_000, prices[symbol] + dice.randrange(-9, 10))
+        price, qty = f"{prices[symbol] / 100:.2f}", str(dice.randrange(1, 200))
+        order: dict[str, Any] = {"order_id": f"o{seq}", "symbol": symbol, "side": dice.choice(["buy", "sell"])}
+        yield _fact(seq, now, kind="submit", qty=qty, price=price, **order)
+        made += 3
+        late = 30 * SECOND if dice.random() < 0.01 else 0
+        if dice.random() < 0.2:
+            yield _fact(seq, now - late, kind="fill", qty=qty, price=price, trade_id=f"t{seq}", **order)
+            made += 2
+        else:
+            yield _fact(seq, now, kind="cancel", **order)
+            made += 1
+        if dice.random() < 0.02:
+            yield _fact(seq, now, kind="mark", symbol=symbol, price=price)
+            made += 1
+
+
+def _fact(seq: int, at: int, **body: Any) -> Fact:
+    return to_fact({"seq": seq, "ts": iso(at), **body}, seq, Defaults())
+
+
+def make_log(path: Path, events: int, *, checkpoints: bool = True) -> SqliteLog:
+    """Return a log of about so many events."""
+
+    async def fill() -> None:
+        oms = OrderManagementSystem(Settings.default(), log=SqliteLog(path, durability="normal"))
+        await import_facts(oms.sequencer, lambda: facts(events))
+        oms.sequencer.log.close()
+
+    asyncio.run(fill())
+    log = SqliteLog.existing(path)
+    if checkpoints:
+        advance(log)
+    return log
+
+
+def percentiles(times: list[float]) -> tuple[float, float]:
+    """Return p50 and p99 of times in seconds, as milliseconds."""
+    ordered = sorted(times)
+    return ordered[len(ordered) // 2] * 1e3, ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1e3

@@ -1,0 +1,45 @@
+"""How long an answer at a random moment takes, by either clock, as the log grows."""
+
+import random
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.days import START, make_log, percentiles
+from oms_es.log.sqlite import SqliteLog
+from oms_es.reading import Questions, When
+from oms_es.vocabulary import CostMethod
+
+SIZES = (10_000, 100_000, 1_000_000)
+ASKED = 200
+
+
+def main() -> None:
+    """Print p50 and p99 for each size, asked in turn so that a noisy moment hits all of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        logs = {size: make_log(Path(folder) / f"{size}.db", size) for size in SIZES}
+        times: dict[tuple[str, int], list[float]] = {(k, s): [] for k in ("as-of", "known-at") for s in SIZES}
+        dice = random.Random(2)
+        for _ in range(ASKED):
+            for size, log in logs.items():
+                for kind in ("as-of", "known-at"):
+                    times[kind, size].append(_ask(log, kind, dice))
+        for log in logs.values():
+            log.close()
+    for kind in ("as-of", "known-at"):
+        medians = {}
+        for size in SIZES:
+            medians[size], slow = percentiles(times[kind, size])
+            print(f"{kind:9} {size:>9,} events: p50 {medians[size]:6.2f} ms, p99 {slow:6.2f} ms")
+        print(f"{kind:9} p50 grows by {medians[SIZES[2]] / medians[SIZES[1]]:.2f} from {SIZES[1]:,} to {SIZES[2]:,}")
+
+
+def _ask(log: SqliteLog, kind: str, dice: random.Random) -> float:
+    head = log.head()
+    first, last = START, log.pick([head.seq])[0].effective_at
+    when = When(as_of=dice.randrange(first, last)) if kind == "as-of" else When(at_seq=dice.randrange(1, head.seq))
+    method = dice.choice(list(CostMethod))
+    begun = time.perf_counter()
+    questions = Questions(log)
+    questions.positions(questions.basis(when, method)).rows()
+    return time.perf_counter() - begun
