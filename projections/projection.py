@@ -173,14 +173,15 @@ class Projection:
 
 def canonical_json(value: object) -> bytes:
     """Return JSON with sorted keys and decimals as canonical text."""
-    return msgspec.json.encode(_texts(value), order="sorted")
+    return msgspec.json.encode(plain(value), order="sorted")
 
 
-def _texts(value: object) -> object:
+def plain(value: Any) -> Any:
+    """Return a value of dicts and lists with decimals as canonical text."""
     if isinstance(value, Decimal):
         return text(value)
     if isinstance(value, dict):
-        return {key: _texts(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_texts(item) for item in value]
+        return [plain(item) for item in value]
     return value

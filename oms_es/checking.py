@@ -1,0 +1,126 @@
+"""
+Deciding again: every command of a log on the state before it, with the rules in force then.
+
+The events must be the recorded ones. What was of the moment (our clock's step back, a check that took too long) is
+taken as it was recorded; what an operator or a settings file decided (limits, halts) is given, not decided.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from oms_es.commands import Request
+from oms_es.envelope import Draft, Recorded
+from oms_es.errors import OmsError
+from oms_es.events import AmendRefused, DayClosed, Event, PolicyChanged, StateChanged, TradingLevelChanged
+from oms_es.handling import Moment, handle
+from oms_es.instants import SECOND
+from oms_es.policy import Policy
+from oms_es.projections.projection import plain
+from oms_es.projections.world import World
+from oms_es.recall import rebuild
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin
+
+GIVEN = (PolicyChanged, TradingLevelChanged, DayClosed)
+
+
+class Divergence(Struct, frozen=True, kw_only=True):
+    """A command that is decided differently now."""
+
+    seq: int
+    command: str
+    recorded: list[dict[str, Any]]
+    decided: list[dict[str, Any]]
+    error: str | None = None  # what deciding raised instead
+    state: dict[str, Any]  # the order and the position as they stood before
+
+
+def by_command(events: Iterable[Recorded]) -> Iterator[list[Recorded]]:
+    """Return the events of a log, command by command."""
+    group: list[Recorded] = []
+    for each in events:
+        if each.begins_command and group:
+            yield group
+            group = []
+        group.append(each)
+    if group:
+        yield group
+
+
+def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
+    """
+    Decide one command again.
+
+    Args:
+        world: the state before it; it is not changed.
+        group: the events that were recorded.
+
+    Returns:
+        None when the same comes out.
+    """
+    first = group[0]
+    if isinstance(first.event, GIVEN):
+        return None
+    command = rebuild([each.event for each in group])
+    request = Request(
+        command=command,
+        command_id=first.command_id or None,
+        occurred_at=first.occurred_at,
+        origin=Origin.IMPORT if first.origin is Origin.IMPORT else Origin.COMMAND,
+    )
+    drafts: list[Draft] = []
+    error = None
+    try:
+        drafts = handle(world, request, command, moment_of(world, group))
+    except OmsError as refusal:
+        error = f"{type(refusal).__name__}: {refusal}"
+    has_rules = world.policies.is_set
+    was = [_told(each, has_rules=has_rules) for each in group]
+    now = [_told(each, has_rules=has_rules) for each in drafts]
+    if was == now:
+        return None
+    return Divergence(
+        seq=first.seq,
+        command=type(command).__name__,
+        recorded=was,
+        decided=now,
+        error=error,
+        state=_around(world, first.event),
+    )
+
+
+def moment_of(world: World, group: list[Recorded]) -> Moment:
+    """Return the moment of a decision as the log tells it."""
+    first = group[0]
+    calendar = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else Policy()
+    told = [text for each in group for text in _violations(each.event)]
+    behind = 1 if getattr(first.event, "clamped", False) else 0
+    if any(text.startswith("CLOCK") for text in told):
+        behind = int(next(text for text in told if text.startswith("CLOCK")).split(" s behind")[0].split()[-1]) * SECOND
+    overtime = next((text for text in told if text.startswith("RISK_TIMEOUT")), None)
+    return Moment(now=first.recorded_at, behind=behind, overtime=overtime, calendar=calendar)
+
+
+def _violations(event: Event) -> tuple[str, ...]:
+    return event.violations if isinstance(event, StateChanged | AmendRefused) else ()
+
+
+def _told(each: Recorded | Draft, *, has_rules: bool) -> dict[str, Any]:
+    """Return what must be the same: the event and its times; the day only where the log holds the calendar."""
+    body = msgspec.to_builtins(each.event, builtin_types=(str,))
+    told = {"event": type(each.event).__name__, **plain(body), "effective_at": each.effective_at}
+    return {**told, "trading_day": each.trading_day} if has_rules else told
+
+
+def _around(world: World, event: Event) -> dict[str, Any]:
+    account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
+    order = None if account is None or order_id is None else world.orders.order((account, order_id))
+    symbol = getattr(event, "symbol", None) or (order.symbol if order else None)
+    position = world.positions.position(account, symbol) if account and symbol else None
+    return {
+        "order": None if order is None else f"{order.state.value}, filled {order.filled_quantity} of {order.quantity}",
+        "position": position,
+        "open_orders": world.orders.open_count.get(account) if account else None,
+    }
