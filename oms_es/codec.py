@@ -12,11 +12,13 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
+import msgspec.inspect
 from msgspec.structs import asdict
 
 from oms_es.decimals import text
 from oms_es.events import EVENTS, Event
 
+_DIGITS = 60  # sums of what we take in have far fewer, on either side of the point
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -41,6 +43,7 @@ class Codec:
         renamed: Mapping[str, str] | None = None,
     ) -> None:
         self._decoders = {cls.__name__: msgspec.json.Decoder(cls) for cls in events}
+        self._decimals = {cls.__name__: _decimal_fields(cls) for cls in events}
         self._encoder = msgspec.json.Encoder()
         self._upcasters = dict(upcasters or {})
         self._renamed = dict(renamed or {})
@@ -71,18 +74,45 @@ class Codec:
         if decoder is None:
             raise CodecError(f"topic {topic!a} is unknown to this version")
         try:
-            if topic in self._upcasters:
+            if topic in self._upcasters or state.startswith(b'{"v":'):
                 state = self._upcast(topic, state)
+            if not state.startswith(b"{"):
+                raise CodecError(f"the body of {topic} is no JSON object")
             rest = b"}" if state == b"{}" else b"," + state[1:]
-            return decoder.decode(identity(originator_id) + rest)
-        except (msgspec.MsgspecError, UnicodeError, ArithmeticError) as error:
+            event = decoder.decode(identity(originator_id) + rest)
+        except (msgspec.MsgspecError, UnicodeError, ArithmeticError, RecursionError) as error:
             raise CodecError(f"the body does not fit {topic}: {error}") from None
+        if event.originator_id != originator_id:
+            raise CodecError(f"the body of {topic} speaks for {event.originator_id!a}, not for its own stream")
+        for name in self._decimals[topic]:
+            number = getattr(event, name)
+            if number is not None and not (number.is_finite() and -_DIGITS < number.adjusted() < _DIGITS):
+                raise CodecError(f"the body of {topic} holds no number that we would have written: {name}")
+        return event
 
     def _upcast(self, topic: str, state: bytes) -> bytes:
         body = msgspec.json.decode(state, type=dict[str, Any])
-        for upcast in self._upcasters[topic][body.pop("v", 1) - 1 :]:
-            body = upcast(body)
+        version, steps = body.pop("v", 1), self._upcasters.get(topic, ())
+        if type(version) is not int or not 1 <= version <= len(steps) + 1:
+            raise CodecError(f"{topic} of version {version!a} is unknown; this version reads 1 to {len(steps) + 1}")
+        try:
+            for upcast in steps[version - 1 :]:
+                body = upcast(body)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise CodecError(f"{topic} of version {version} cannot be brought up to date: {error!r}") from None
         return self._encoder.encode(body)
+
+
+def _decimal_fields(cls: type[Event]) -> tuple[str, ...]:
+    found = msgspec.inspect.type_info(cls)
+    assert isinstance(found, msgspec.inspect.StructType), "events are structs"
+    kinds = {field.name: field.type for field in found.fields}
+    return tuple(name for name, kind in kinds.items() if _is_decimal(kind))
+
+
+def _is_decimal(kind: msgspec.inspect.Type) -> bool:
+    parts = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    return any(isinstance(part, msgspec.inspect.DecimalType) for part in parts)
 
 
 def _plain(fields: dict[str, Any], event: Event) -> dict[str, Any]:

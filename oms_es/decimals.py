@@ -95,12 +95,17 @@ def _in_range(value: Decimal, name: str) -> Decimal:
         raise InvalidInput(
             f"{name}: {_shown(value)} is out of range: |x| must be below 10^18, with at most 18 decimals"
         )
-    value = canonical(value)
+    try:
+        value = canonical(value)
+    except ArithmeticError:  # hundreds of decimals
+        raise InvalidInput(f"{name}: {_shown(value)} has more than {MAX_DECIMALS} decimals") from None
     if int(value.as_tuple().exponent) < -MAX_DECIMALS:
         raise InvalidInput(f"{name}: {_shown(value)} has more than {MAX_DECIMALS} decimals and is never rounded")
     return value
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 4 * _MAX_TEXT:
+        return f"a number of {value.bit_length()} bits"
     shown = ascii(value) if isinstance(value, str) else ascii(str(value))[1:-1]
     return shown if len(shown) <= _MAX_TEXT else f"{shown[:_MAX_TEXT]}…"

@@ -50,6 +50,8 @@ def _checked(value: object, name: str, least: int, most: int) -> str:
 
 def shown(value: object) -> str:
     """Return `value` quoted for a message: cut to a sane length, everything that could deceive a terminal escaped."""
+    if isinstance(value, int) and value.bit_length() > MAX_NAME:
+        return f"a number of {value.bit_length()} bits"
     shortened = value if isinstance(value, str) else str(value)
     cut = len(shortened) > MAX_NAME
     return f"'{escaped(shortened[:MAX_NAME])}{'…' if cut else ''}'"

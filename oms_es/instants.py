@@ -29,7 +29,7 @@ def instant(value: object, name: str = "instant") -> int:
     if isinstance(value, int):
         return _in_range(value, name, value)
     if isinstance(value, datetime):
-        if value.tzinfo is None:
+        if value.utcoffset() is None:
             raise InvalidInput(f"{name}: {value.isoformat()} has no zone; add one, as in 2012-06-21T13:45:00Z")
         return _in_range(_nanoseconds(value), name, value)
     return _from_text(value, name)

@@ -63,9 +63,9 @@ def count(value: str, name: str) -> int:
 
 def yes_or_no(value: str, name: str) -> bool:
     """Read true or false."""
-    if value not in ("true", "false"):
+    if value.lower() not in ("true", "false"):
         raise InvalidInput(f"{name}: {shown(value)} is neither true nor false")
-    return value == "true"
+    return value.lower() == "true"
 
 
 def one_of(*words: str) -> Callable[[str, str], str]:
@@ -155,7 +155,9 @@ def checked(path: str, value: Value) -> Value:
     if not isinstance(value, str):
         raise InvalidInput(f"{path}: a list is not allowed here")
     read = key.read(value, path)
-    return text(read) if isinstance(read, Decimal) else value
+    if isinstance(read, Decimal):
+        return text(read)
+    return str(read).lower() if isinstance(read, bool | int) else value
 
 
 def typed(values: Mapping[str, Value]) -> Policy:

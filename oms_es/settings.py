@@ -19,6 +19,8 @@ from oms_es.identifiers import shown
 from oms_es.policy import DEFAULTS, KEYS, Policy, Value, checked, count, one_of, typed
 
 _MAX_FILE = 1_000_000
+_MAX_NODES = 10_000
+_MAX_DEPTH = 4
 _RUNNING = {  # what does not decide: path → reader and default
     "system.order_history_retention": (count, "86400"),
     "system.position_snapshot_interval": (count, "300"),
@@ -74,7 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
         except (yaml.YAMLError, UnicodeError, RecursionError) as error:
             raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
-        return cls._from_tree({} if node is None else _tree(node, str(path)), str(path))
+        return cls._from_tree({} if node is None else _Tree(str(path)).of(node), str(path))
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Settings":
@@ -122,25 +124,32 @@ def _take(path: str, value: Any, deciding: dict[str, Value], running: dict[str, 
         raise SettingsError(f"{source}: {error}") from None
 
 
-def _tree(node: yaml.Node, where: str, depth: int = 0) -> Any:
-    """Return the node as dicts, lists and text; null is None, a boolean its lower-case text."""
-    if depth > 3:
-        raise SettingsError(f"{where}: nested too deeply")
-    if isinstance(node, yaml.ScalarNode):
-        if node.tag == "tag:yaml.org,2002:null":
-            return None
-        return node.value.lower() if node.tag == "tag:yaml.org,2002:bool" else node.value
-    if isinstance(node, yaml.SequenceNode):
-        return [_tree(each, where, depth + 1) for each in node.value]
-    assert isinstance(node, yaml.MappingNode), "YAML has no fourth kind of node"
-    found: dict[str, Any] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise SettingsError(f"{where}: a key is not plain text")
-        if key.value in found:
-            raise SettingsError(f"{where}: {key.value} stands there twice (line {key.start_mark.line + 1})")
-        found[key.value] = _tree(value, where, depth + 1)
-    return found
+class _Tree:
+    """YAML nodes as dicts, lists and text; what grows beyond any settings is refused before it has grown."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._nodes = 0
+
+    def of(self, node: yaml.Node, path: str = "") -> Any:
+        """Return the node's content; null is None, everything else the text that stands there."""
+        self._nodes += 1
+        if self._nodes > _MAX_NODES or path.count(".") > _MAX_DEPTH:
+            raise SettingsError(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
+        if isinstance(node, yaml.ScalarNode):
+            return None if node.tag == "tag:yaml.org,2002:null" else node.value
+        if isinstance(node, yaml.SequenceNode):
+            return [self.of(each, f"{path}.") for each in node.value]
+        assert isinstance(node, yaml.MappingNode), "YAML has no fourth kind of node"
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise SettingsError(f"{self._source}: {path.strip('.')}: a key is not plain text")
+            if key.value in found:
+                line = key.start_mark.line + 1
+                raise SettingsError(f"{self._source}: {path}{key.value} stands there twice (line {line})")
+            found[key.value] = self.of(value, f"{path}{key.value}.")
+        return found
 
 
 def _texts(value: Any, path: str) -> Any:
