@@ -59,10 +59,10 @@ def _exception(command: AddFill, order: Order, given: Given) -> QuarantineReason
     other = command.symbol not in (None, order.symbol) or command.side not in (None, order.side)
     if other or _is_known(command, order.contents | given.unknown_contents):
         return Q.CONFLICT
-    if order.is_external:
-        return Q.PRICE_BAND if _is_out_of_band(command, None, given) else None
     if order.state in (S.REJECTED, S.FILLED, S.IDLE):
         return Q.ORDER_DONE
+    if order.is_external:
+        return Q.PRICE_BAND if _is_out_of_band(command, None, given) else None
     if plus(order.filled_quantity, command.fill_quantity) > order.quantity:
         return Q.OVERFILL
     return Q.PRICE_BAND if _is_out_of_band(command, order.price, given) else None

@@ -7,6 +7,7 @@ Facts: one JSON object a line, numbers as text, in order.
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 if len(line) > _MAX_LINE:
                     raise ImportFailed(f"{path}:{number}: the line is longer than {_MAX_LINE} bytes")
                 yield number, line
-    except (OSError, EOFError) as error:  # a gzip file that was cut off ends in EOFError
+    except (OSError, EOFError, zlib.error) as error:  # a gzip file that was cut off ends in EOFError
         raise ImportFailed(f"{path}: cannot be read to its end: {getattr(error, 'strerror', None) or error}") from None
 
 

@@ -1,6 +1,7 @@
 """Opening a log file: connections with the durability we promise, and clear words when it is no log of ours."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,11 +66,24 @@ def open_writer(path: Path, durability: str = "full") -> sqlite3.Connection:
 
 def _promise(connection: sqlite3.Connection, durability: str) -> None:
     level = _SYNCHRONOUS[durability]
-    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    mode = _write_ahead(connection)
     connection.execute(f"PRAGMA synchronous={level}")
     (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
     if mode != "wal" or synchronous != level:
         raise LogError(f"SQLite gives journal_mode={mode}, synchronous={synchronous}; we need wal and {level}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> str:
+    """Switch to the write-ahead log; SQLite does not wait by itself for whoever does the same at this moment."""
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            busy = (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 
 from oms_es.envelope import Draft, Recorded
-from oms_es.errors import HeadMoved
+from oms_es.errors import HeadMoved, LogWriteFailed
 from oms_es.log.contract import to_recorded, to_row
 from oms_es.log.rows import Head, Row, genesis, sealed
 
@@ -30,6 +30,9 @@ class MemoryLog:
         head = self.head()
         if head.seq != decided_on:
             raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
+        for draft in drafts:
+            if draft.command_id and draft.command_id in self._commands:
+                raise LogWriteFailed(f"command {draft.command_id!a} stands in the log already; nothing was written")
         chain, rows, added = head.chain, list[Row](), dict[str, int]()
         for draft in drafts:
             name = draft.event.originator_id

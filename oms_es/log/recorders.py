@@ -200,7 +200,7 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["LogApplicationRecorder"]:
         """Return the notifications after `gt`, those to come included; only those of `topics` when given."""
-        return LogSubscription(self, gt, topics)
+        return LogSubscription(self, self.bell, gt, topics)
 
 
 class LogProcessRecorder(SQLiteProcessRecorder, LogApplicationRecorder):

@@ -50,7 +50,17 @@ CREATE TRIGGER events_follow BEFORE INSERT ON events
 WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM events)
   OR EXISTS (SELECT 1 FROM events WHERE originator_id = NEW.originator_id
              AND originator_version = NEW.originator_version)
-BEGIN SELECT RAISE(ABORT, 'the log is append-only: seq follows the last, a stream''s version comes once'); END;
+  OR EXISTS (SELECT 1 FROM events WHERE command_id = NEW.command_id AND command_id > '')
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: seq follows the last, a version and a command come once'); END;
+CREATE TRIGGER names_once BEFORE INSERT ON names
+WHEN EXISTS (SELECT 1 FROM names WHERE id = NEW.id OR name = NEW.name)
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: a name comes once'); END;
+CREATE TRIGGER streams_once BEFORE INSERT ON streams
+WHEN EXISTS (SELECT 1 FROM streams WHERE id = NEW.id OR (name = NEW.name AND prefix = NEW.prefix))
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: a stream comes once'); END;
+CREATE TRIGGER meta_once BEFORE INSERT ON meta
+WHEN EXISTS (SELECT 1 FROM meta WHERE key = NEW.key)
+BEGIN SELECT RAISE(ABORT, 'the log is append-only: what identifies it comes once'); END;
 """
 APPEND_ONLY = "".join(
     f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "

@@ -4,6 +4,7 @@ import sqlite3
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import DamagedLog, HeadMoved, LogMissing, NotALog
@@ -16,9 +17,10 @@ from oms_es.log.writing import Keys, write
 _SELECT = """
 SELECT e.seq, s.prefix, s.name, e.originator_version, e.topic, e.state, e.account, e.origin, e.occurred_at,
        coalesce(e.effective_at, e.occurred_at), e.recorded_at, e.trading_day, e.command_id, e.chain
-FROM events e CROSS JOIN streams s ON s.id = e.originator_id
+FROM events e LEFT JOIN streams s ON s.id = e.originator_id
 """
 EMPTY = Head(0, b"", 0)
+PAGE = 2000  # rows read at once
 
 
 class SqliteLog:
@@ -76,18 +78,30 @@ class SqliteLog:
 
     def rows(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Row]:
         """Return the stored rows, as `read` returns the events."""
-        where, values = "e.seq > ? AND e.seq <= ?", [after, 2**62 if until is None else until]
-        if topics is None:
-            return self._contiguous(self._select(where, values), after)
+        last = self.head().seq if until is None else until
         reader = self._reader()
-        keys = [] if reader is None else [key for key, name in self._load_names(reader).items() if name in topics]
-        return self._select(f"{where} AND e.topic IN ({','.join('?' * len(keys))})", [*values, *keys])
+        wanted = None
+        if topics is not None and reader is not None:
+            wanted = [key for key, name in self._load_names(reader).items() if name in topics]
+        found = self._pages(after, last, wanted)
+        return self._contiguous(found, after) if topics is None else found
+
+    def _pages(self, after: int, last: int, topics: list[int] | None) -> Iterator[Row]:
+        """Return the rows page by page: no cursor stays open between two of them, so no reader holds a snapshot."""
+        more = "" if topics is None else f" AND e.topic IN ({','.join('?' * len(topics))})"
+        while after < last:
+            values = [after, last, *(topics or ())]
+            page = self._select(f"e.seq > ? AND e.seq <= ?{more}", values, limit=PAGE)
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1].seq
 
     def stream(self, originator_id: str) -> list[Recorded]:
         """Return the events of one stream, in order."""
         return [to_recorded(row) for row in self.stream_rows(originator_id)]
 
-    def stream_rows(self, originator_id: str) -> Iterator[Row]:
+    def stream_rows(self, originator_id: str) -> list[Row]:
         """Return the rows of one stream, in order."""
         return self._select(
             "e.originator_id = (SELECT s.id FROM streams s JOIN names n ON n.id = s.prefix "
@@ -140,27 +154,27 @@ class SqliteLog:
                 found.update(Keys.command_text(row[0]) for row in reader.execute(query, list(map(Keys.command, some))))
         return found
 
-    def _select(self, where: str, values: list[int] | list[str], order: str = "e.seq") -> Iterator[Row]:
+    def _select(
+        self, where: str, values: Sequence[object], order: str = "e.seq", limit: int | None = None
+    ) -> list[Row]:
         reader = self._reader()
         if reader is None:
-            return
-        names = self._load_names(reader)
+            return []
+        query = f"{_SELECT} WHERE {where} ORDER BY {order}" + ("" if limit is None else f" LIMIT {limit}")
         with told_apart(self.path):
-            for columns in reader.execute(f"{_SELECT} WHERE {where} ORDER BY {order}", values):
-                try:
-                    row = _row(columns, names)
-                except KeyError:  # a name that another process has added since
-                    names = self._load_names(reader)
-                    row = self._row_or_damage(columns, names)
-                if type(row.state) is not bytes or len(row.chain) != 32:
-                    raise DamagedLog(f"{self.path}: seq {row.seq}: state or chain is not what we write")
-                yield row
+            found = reader.execute(query, list(values)).fetchall()
+        names = self._load_names(reader)  # after the rows: it knows every name that they use
+        return [self._row(columns, names) for columns in found]
 
-    def _row_or_damage(self, columns: tuple[object, ...], names: dict[int, str]) -> Row:
+    def _row(self, columns: Sequence[Any], names: dict[int, str]) -> Row:
+        """Return a row in words; one that we cannot have written is a `DamagedLog` that names its seq."""
         try:
-            return _row(columns, names)
+            row = _in_words(columns, names)
         except KeyError as error:
-            raise DamagedLog(f"{self.path}: seq {columns[0]}: no name stands under key {error}") from None
+            raise DamagedLog(f"{self.path}: seq {columns[0]}: nothing stands under key {error}") from None
+        if not _is_ours(row):
+            raise DamagedLog(f"{self.path}: seq {columns[0]}: a column does not hold what we write")
+        return row
 
     def _contiguous(self, rows: Iterable[Row], after: int) -> Iterator[Row]:
         for row in rows:
@@ -272,13 +286,13 @@ def _head(connection: sqlite3.Connection) -> Head | None:
     return None if found is None else Head(*found)
 
 
-def _row(columns: tuple, names: dict[int, str]) -> Row:  # type: ignore[type-arg]
+def _in_words(columns: Sequence[Any], names: dict[int, str]) -> Row:
     seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = (
         columns
     )
     return Row(
         seq,
-        names[prefix] + name,
+        f"{names[prefix]}{name}" if type(name) is str else name,
         version,
         names[topic],
         state,
@@ -288,6 +302,18 @@ def _row(columns: tuple, names: dict[int, str]) -> Row:  # type: ignore[type-arg
         effective,
         recorded,
         names[day],
-        command if command is None or type(command) is str else Keys.command_text(command),
+        Keys.command_text(command) if type(command) is bytes else command,
         chain,
+    )
+
+
+_TYPES = (int, str, int, str, bytes, str, str, int, int, int, str)
+
+
+def _is_ours(row: Row) -> bool:
+    return (
+        tuple(map(type, row[:11])) == _TYPES
+        and type(row.chain) is bytes
+        and len(row.chain) == 32
+        and (row.command_id is None or type(row.command_id) is str)
     )

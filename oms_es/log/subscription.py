@@ -3,12 +3,8 @@
 from collections import deque
 from collections.abc import Sequence
 from threading import Condition
-from typing import TYPE_CHECKING
 
-from eventsourcing.persistence import Notification, Subscription
-
-if TYPE_CHECKING:
-    from oms_es.log.recorders import LogApplicationRecorder
+from eventsourcing.persistence import ApplicationRecorder, Notification, Subscription
 
 POLL_INTERVAL = 0.02  # seconds; for so long the append of another process may go unnoticed
 _AT_ONCE = 500
@@ -33,7 +29,7 @@ class Bell:
             self._rung.wait_for(lambda: self.rings != heard, timeout)
 
 
-class LogSubscription(Subscription["LogApplicationRecorder"]):
+class LogSubscription(Subscription[ApplicationRecorder]):
     """
     The notifications after `gt`, without end until it is stopped.
 
@@ -41,23 +37,26 @@ class LogSubscription(Subscription["LogApplicationRecorder"]):
     there is nothing to leak, whether it is stopped, dropped, or never asked at all.
     """
 
-    def __init__(self, recorder: "LogApplicationRecorder", gt: int | None = None, topics: Sequence[str] = ()) -> None:
+    def __init__(
+        self, recorder: ApplicationRecorder, bell: Bell, gt: int | None = None, topics: Sequence[str] = ()
+    ) -> None:
         super().__init__(recorder, gt, topics)
+        self._bell = bell
         self._read_to = gt or 0
         self._read: deque[Notification] = deque()
 
     def stop(self) -> None:
         """End it, from any thread; who waits for a notification stops waiting."""
         super().stop()
-        self._recorder.bell.ring()
+        self._bell.ring()
 
     def __next__(self) -> Notification:
         while not self._has_been_stopped:
             if self._read:
                 return self._read.popleft()
-            heard = self._recorder.bell.rings
+            heard = self._bell.rings
             if not self._read_on():
-                self._recorder.bell.wait(heard, POLL_INTERVAL)
+                self._bell.wait(heard, POLL_INTERVAL)
         raise StopIteration
 
     def _read_on(self) -> bool:
