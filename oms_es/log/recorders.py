@@ -198,7 +198,7 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
             if notification.id != expected:
                 raise DamagedLog(f"{self.datastore.pool.db_name}: seq {expected} is missing")
 
-    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription["LogApplicationRecorder"]:
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """Return the notifications after `gt`, those to come included; only those of `topics` when given."""
         return LogSubscription(self, self.bell, gt, topics)
 
