@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from eventsourcing.domain import TAggregateID
-from eventsourcing.persistence import Mapper, Notification, StoredEvent, Subscription, Transcoder
+from eventsourcing.persistence import ApplicationRecorder, Mapper, Notification, StoredEvent, Subscription, Transcoder
 from eventsourcing.sqlite import (
     SQLiteAggregateRecorder,
     SQLiteApplicationRecorder,
