@@ -49,6 +49,8 @@ from oms_es.projections.world import World
 from oms_es.risk import Proposal
 from oms_es.vocabulary import EVERY_ACCOUNT, OrderState, Origin, TradingLevel
 
+FILE_CHANGED = "the settings file has changed"
+
 
 class Moment(Struct, frozen=True, kw_only=True):
     """The moment of a decision."""
@@ -297,7 +299,7 @@ def initial_policy(world: World, values: dict[str, Value], named: Sequence[str],
     if not changed:
         return []
     from_file = tuple(key for key in named if key in changed)
-    reason = "the settings of the first command" if fresh else "the settings file has changed"
+    reason = "the settings of the first command" if fresh else FILE_CHANGED
     events: list[Event] = [
         PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
     ]

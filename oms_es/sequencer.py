@@ -21,9 +21,9 @@ from oms_es.callbacks import Callbacks, Notice
 from oms_es.commands import Command, OrderCommand, Request, SubmitOrder
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
-from oms_es.events import Event
-from oms_es.handling import Moment, handle, initial_policy, is_judged, located
-from oms_es.identifiers import shown
+from oms_es.events import Event, PolicyChanged
+from oms_es.handling import FILE_CHANGED, Moment, handle, initial_policy, is_judged, located
+from oms_es.identifiers import escaped, shown
 from oms_es.instants import SECOND
 from oms_es.keeper import Keeper
 from oms_es.log.contract import Log
@@ -255,6 +255,7 @@ class Sequencer:
             if self.metrics is not None:
                 self.metrics.appended(drafts, world)
             self._file_taken = self._file_taken or bool(drafts)
+            _say(drafts)
         finally:
             self._busy = False
         self._callbacks.publish(notices)
@@ -383,6 +384,15 @@ class Sequencer:
         if self._world is not None:
             self._keeper.finish(self._world.settled_seq)
         self.log.close()
+
+
+def _say(drafts: list[Draft]) -> None:
+    """Say aloud that a settings file has changed the rules of a log that had some."""
+    for draft in drafts:
+        event = draft.event
+        if isinstance(event, PolicyChanged) and event.reason == FILE_CHANGED:
+            changes = ", ".join(f"{key} = {value}" for key, value in sorted(event.values.items()))
+            _log.warning("the settings file has changed the rules in force: %s", escaped(changes))
 
 
 def _order_of(world: World, command: Command) -> Order | None:

@@ -1,0 +1,265 @@
+"""
+A trading day again: what happened, what it came to, and whether the code would decide the same.
+
+Everything is folded from zero by the same `apply` as live; nothing is written. A day's figures are those of the
+events booked on it; its digest is of the whole state after its last event.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct, field
+
+from oms_es.checking import GIVEN, Divergence, by_command, decided_again
+from oms_es.decimals import ZERO, minus, negate, plus
+from oms_es.envelope import Recorded
+from oms_es.events import (
+    AmendRefused,
+    FillAdded,
+    FillBusted,
+    FillCorrected,
+    FillQuarantined,
+    OrderEvent,
+    OrderSubmitted,
+    QuarantineEvent,
+    StateChanged,
+)
+from oms_es.projections.world import World
+from oms_es.recall import rebuild
+from oms_es.vocabulary import CostMethod, OrderState
+
+Progress = Callable[[int], None]  # events taken in
+
+
+class Reach(Struct):
+    """How far a figure went, and the limit that stood then."""
+
+    most: Decimal = ZERO
+    limit: Decimal | None = None
+    seq: int = 0  # of the event after which it was so
+
+    def take(self, value: Decimal, limit: Decimal | None, seq: int) -> None:
+        """Keep the value if it is the largest so far."""
+        if value > self.most:
+            self.most, self.limit, self.seq = value, limit, seq
+
+
+class Day(Struct, kw_only=True):
+    """What a trading day came to."""
+
+    trading_day: str
+    events: int = 0
+    commands: int = 0
+    first_seq: int = 0
+    last_seq: int = 0
+    submitted: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)  # transitions into a done state, by that state
+    fills: int = 0
+    late: int = 0  # fills after the order was done, and facts told after their own day
+    busted: int = 0
+    corrected: int = 0
+    quarantined: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)  # by the code of the check
+    worst_loss: dict[str, Reach] = field(default_factory=dict)  # by account
+    exposure: dict[str, Reach] = field(default_factory=dict)  # worst case held, by account/symbol
+    pnl: list[dict[str, Any]] = field(default_factory=list)  # rows of `oms pnl`
+    waiting: int = 0  # in quarantine at the day's end
+    digest: str = ""
+
+    def rows(self) -> dict[str, Any]:
+        """Return the day as it stands in JSON."""
+        reached = {
+            name: {key: {"most": r.most, "limit": r.limit, "seq": r.seq} for key, r in sorted(part.items())}
+            for name, part in (("worst_loss", self.worst_loss), ("largest_exposure", self.exposure))
+        }
+        return {
+            "trading_day": self.trading_day,
+            "events": self.events,
+            "digest": self.digest,
+            "commands": self.commands,
+            "first_seq": self.first_seq,
+            "last_seq": self.last_seq,
+            "orders": {"submitted": self.submitted, **dict(sorted(self.outcomes.items()))},
+            "fills": self.fills,
+            "late": self.late,
+            "busted": self.busted,
+            "corrected": self.corrected,
+            "refusals": dict(sorted(self.refusals.items())),
+            "quarantined": self.quarantined,
+            "waiting": self.waiting,
+            **reached,
+            "pnl": self.pnl,
+        }
+
+
+class Replay(Struct, kw_only=True):
+    """What a replay saw."""
+
+    events: int = 0
+    digest: str = ""
+    days: list[Day] = field(default_factory=list)
+    checked: Counter[str] | None = None  # commands decided again, by kind
+    divergent: list[Divergence] = field(default_factory=list)
+
+    def rows(self) -> dict[str, Any]:
+        """Return the replay as it stands in JSON."""
+        check = None
+        if self.checked is not None:
+            check = {
+                "commands": self.checked.total(),
+                "divergent": len(self.divergent),
+                "kinds": dict(sorted(self.checked.items())),
+                "first": None if not self.divergent else _divergence(self.divergent[0]),
+            }
+        return {
+            "events": self.events,
+            "digest": self.digest,
+            "days": [day.rows() for day in self.days],
+            "check": check,
+        }
+
+
+def _divergence(found: Divergence) -> dict[str, Any]:
+    return {
+        "seq": found.seq,
+        "command": found.command,
+        "recorded": found.recorded,
+        "decided": found.decided,
+        "error": found.error,
+        "state": found.state,
+    }
+
+
+def replay(
+    events: Iterable[Recorded],
+    *,
+    method: CostMethod = CostMethod.FIFO,
+    day: str | None = None,
+    account: str | None = None,
+    check: bool = False,
+    progress: Progress | None = None,
+) -> Replay:
+    """
+    Fold a log and tell what each day came to.
+
+    Args:
+        events: the log from its first event on; days after `day` are not read.
+        method: the cost method of the state.
+        day: only report this trading day (everything before it is folded too).
+        account: only count this account's events; the state, and so the digest, is of all.
+        check: decide every command again, and compare.
+        progress: called now and then.
+    """
+    seen = _Replayer(World(method), day, account, check=check)
+    for number, group in enumerate(by_command(events)):
+        if day is not None and group[0].trading_day > day and seen.has_ended(day):
+            break
+        seen.take(group)
+        if progress is not None and number % 500 == 0:
+            progress(group[-1].seq)
+    return seen.finished()
+
+
+class _Replayer:
+    def __init__(self, world: World, day: str | None, account: str | None, *, check: bool) -> None:
+        self._world, self._only, self._account = world, day, account
+        self._days: dict[str, Day] = {}
+        self._current: str | None = None
+        self._result = Replay(checked=Counter() if check else None)
+
+    def has_ended(self, day: str) -> bool:
+        return self._current is not None and self._current >= day
+
+    def take(self, group: list[Recorded]) -> None:
+        if self._result.checked is not None and not isinstance(group[0].event, GIVEN):
+            kind = type(rebuild([each.event for each in group])).__name__
+            self._result.checked[kind] += 1
+            found = decided_again(self._world, group)
+            if found is not None:
+                self._result.divergent.append(found)
+        self._turn(group[0].trading_day)
+        for each in group:
+            self._world.apply(each)
+            self._count(each)
+        self._world.settle()
+        self._reach(group)
+
+    def _turn(self, trading_day: str) -> None:
+        """Close the books of the day before when another one begins."""
+        if trading_day != self._current:
+            if self._current is not None:
+                self._end(self._days[self._current])
+            self._current = trading_day
+            self._days.setdefault(trading_day, Day(trading_day=trading_day))
+
+    def _end(self, day: Day) -> None:
+        day.waiting = len(self._world.orders.all_waiting())
+        if self._only in (None, day.trading_day):
+            day.digest = self._world.digest()
+
+    def finished(self) -> Replay:
+        if self._current is not None:
+            self._end(self._days[self._current])
+        rows = self._world.positions.day_rows()
+        for day in self._days.values():
+            mine = [row for row in rows if row["trading_day"] == day.trading_day]
+            day.pnl = [row for row in mine if self._account in (None, row["account"])]
+        self._result.events = self._world.seq
+        self._result.digest = self._world.digest()
+        self._result.days = [
+            day for name, day in sorted(self._days.items()) if self._only in (None, name) and day.events
+        ]
+        return self._result
+
+    # --- counting ---
+
+    def _count(self, at: Recorded) -> None:
+        if self._account is not None and at.account not in ("", self._account):
+            return
+        day, event = self._days[at.trading_day] if at.trading_day in self._days else self._other(at), at.event
+        day.events += 1
+        day.commands += at.begins_command
+        day.first_seq, day.last_seq = day.first_seq or at.seq, at.seq
+        day.submitted += isinstance(event, OrderSubmitted)
+        day.fills += isinstance(event, FillAdded)
+        day.late += isinstance(event, FillAdded) and event.late
+        day.busted += isinstance(event, FillBusted)
+        day.corrected += isinstance(event, FillCorrected)
+        day.quarantined += isinstance(event, FillQuarantined)
+        if isinstance(event, StateChanged) and event.new.is_terminal:
+            day.outcomes[event.new.value] += 1
+        if isinstance(event, StateChanged) and event.old.is_terminal:
+            day.outcomes["reopened"] += 1
+        refused = isinstance(event, AmendRefused) or (
+            isinstance(event, StateChanged) and event.new is OrderState.REJECTED
+        )
+        if refused and isinstance(event, AmendRefused | StateChanged):
+            day.refusals.update(text.partition(":")[0] for text in event.violations)
+
+    def _other(self, at: Recorded) -> Day:
+        return self._days.setdefault(at.trading_day, Day(trading_day=at.trading_day))
+
+    def _reach(self, group: list[Recorded]) -> None:
+        """Look how far loss and exposure have gone, after a command that may have moved them."""
+        touched = set()
+        for each in group:
+            if isinstance(each.event, OrderEvent | QuarantineEvent):
+                key = (each.event.account, each.event.order_id)
+                order = self._world.orders.order(key)
+                if order is not None:
+                    touched.add((order.account, order.symbol))
+        for account, symbol in sorted(touched):
+            if self._account in (None, account):
+                self._reach_of(account, symbol, group[-1])
+
+    def _reach_of(self, account: str, symbol: str, at: Recorded) -> None:
+        world, day = self._world, self._days[at.trading_day]
+        policy, sides = world.policies.policy(account), world.orders.exposed(account, symbol)
+        held = world.positions.position(account, symbol)
+        worst = max(plus(held, sides.buys).copy_abs(), minus(held, sides.sells).copy_abs(), held.copy_abs())
+        day.exposure.setdefault(f"{account}/{symbol}", Reach()).take(worst, policy.max_position_size, at.seq)
+        currency = world.positions.currency_of(account, symbol)
+        loss = negate(world.positions.daily_pnl(account, at.trading_day, currency, policy.basis))
+        day.worst_loss.setdefault(account, Reach()).take(loss, policy.max_daily_loss, at.seq)
