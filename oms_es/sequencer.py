@@ -24,15 +24,14 @@ from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsErro
 from oms_es.events import Event, PolicyChanged
 from oms_es.handling import FILE_CHANGED, Moment, handle, initial_policy, is_judged, located
 from oms_es.identifiers import escaped, shown
-from oms_es.instants import SECOND
-from oms_es.keeper import Keeper
+from oms_es.live import Live
 from oms_es.log.contract import Log
 from oms_es.metrics import Metrics
-from oms_es.order import Order, evolve
+from oms_es.order import Order
 from oms_es.projections.world import World
 from oms_es.recall import rebuild, same_content
 from oms_es.settings import Settings
-from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, Origin
+from oms_es.vocabulary import Origin
 
 MOST_AT_ONCE = 1000  # commands in one transaction
 FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
@@ -83,13 +82,11 @@ class Sequencer:
         self._fallback = settings.policy  # whose calendar holds while the log has no rules
         self._clock = clock
         self._callbacks = callbacks
-        self._keeper = Keeper(log, settings.position_snapshot_interval)
-        self._world: World | None = None
+        self._live = Live(log, settings)
         self._jobs: deque[_Job] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._busy = False  # staged state is in the world
         self._file_taken = False
-        self._retired_at = 0
         self.metrics: Metrics | None = None  # measured only once somebody looks
         self._thread: ThreadPoolExecutor | None = None
 
@@ -98,60 +95,23 @@ class Sequencer:
     @property
     def world(self) -> World:
         """Return the state after everything in the log; reads the log the first time."""
-        if self._world is None:
-            self._world = self._from_zero()
-            self._keeper.begin(self._world.settled_seq, self._world.recorded_at)
-        elif not self._busy:
+        if self._live.is_open and not self._busy:
             self.catch_up()
-        return self._world
-
-    def _from_zero(self) -> World:
-        world = self._folded(self._fallback.method)
-        method = world.policies.policy(EVERY_ACCOUNT).method if world.policies.is_set else world.positions.method
-        if method is not world.positions.method:
-            world = self._folded(method)
-        return world
-
-    def _folded(self, method: CostMethod) -> World:
-        world = World(method).replay(self.log.read())
-        world.orders.reload = self._reload
-        self._retire(world)
-        return world
-
-    def _reload(self, key: tuple[str, str]) -> Order | None:
-        order: Order | None = None
-        for each in self.log.stream(f"order/{key[0]}/{key[1]}"):
-            order = evolve(order, each.event, each.occurred_at, each.recorded_at, each.seq)
-        return order
-
-    def _retire(self, world: World) -> None:
-        """Let completed orders leave memory after `system.order_history_retention`; looked after now and then."""
-        retention = self._settings.order_history_retention * SECOND
-        if world.recorded_at - self._retired_at >= min(retention, 60 * SECOND):
-            self._retired_at = world.recorded_at
-            world.orders.retire(world.recorded_at - retention)
+        return self._live.world
 
     def catch_up(self) -> None:
         """Take in what other processes have appended."""
-        world = self._world
-        assert world is not None, "nobody catches up before the log was read"
+        world = self._live.world
         assert not self._busy, "nobody catches up over staged state"
         if self.log.head().seq <= world.settled_seq:
             return
         notices = [self._apply(world, recorded) for recorded in self.log.read(after=world.settled_seq)]
-        self._settle(world)
+        self._live.settle()
         self._callbacks.publish(notices)
 
     def _apply(self, world: World, recorded: Recorded) -> Notice:
         world.apply(recorded)
         return self._callbacks.notice(world, recorded)
-
-    def _settle(self, world: World) -> None:
-        world.settle()
-        self._retire(world)
-        self._keeper.after(world.settled_seq, world.recorded_at)
-        if world.policies.is_set and world.policies.policy(EVERY_ACCOUNT).method is not world.positions.method:
-            self._world = self._from_zero()  # the policy asks for another cost method: fold again
 
     # --- the way in ---
 
@@ -251,7 +211,7 @@ class Sequencer:
             world.discard()
             raise
         else:
-            self._settle(world)
+            self._live.settle()
             if self.metrics is not None:
                 self.metrics.appended(drafts, world)
             self._file_taken = self._file_taken or bool(drafts)
@@ -381,8 +341,7 @@ class Sequencer:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
-        if self._world is not None:
-            self._keeper.finish(self._world.settled_seq)
+        self._live.close()
         self.log.close()
 
 

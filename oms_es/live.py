@@ -1,0 +1,82 @@
+"""The working state of one process: folded from the log once, carried on from there, kept small and checkpointed."""
+
+from oms_es.instants import SECOND
+from oms_es.keeper import Keeper
+from oms_es.log.contract import Log
+from oms_es.order import Order, evolve
+from oms_es.projections.world import World
+from oms_es.settings import Settings
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
+
+
+class Live:
+    """
+    The state after everything in the log.
+
+    Args:
+        log: what it is folded from.
+        settings: how long completed orders stay in memory, and how often checkpoints are made.
+    """
+
+    def __init__(self, log: Log, settings: Settings) -> None:
+        self._log = log
+        self._method = settings.policy.method
+        self._retention = settings.order_history_retention * SECOND
+        self._keeper = Keeper(log, settings.position_snapshot_interval)
+        self._world: World | None = None
+        self._retired_at = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the log was read."""
+        return self._world is not None
+
+    @property
+    def world(self) -> World:
+        """Return the state; reads the log the first time."""
+        if self._world is None:
+            self._world = self._from_zero()
+            self._keeper.begin(self._world.settled_seq, self._world.recorded_at)
+        return self._world
+
+    def settle(self) -> None:
+        """Make what is staged visible, and look after memory and checkpoints."""
+        world = self.world
+        world.settle()
+        self._retire(world)
+        self._keeper.after(world.settled_seq, world.recorded_at)
+        if self._method_of(world) is not world.positions.method:
+            self._world = self._from_zero()  # the policy asks for another cost method: fold again
+
+    def close(self) -> None:
+        """Make the last checkpoints."""
+        if self._world is not None:
+            self._keeper.finish(self._world.settled_seq)
+
+    def _from_zero(self) -> World:
+        world = self._folded(self._method)
+        method = self._method_of(world)
+        return world if method is world.positions.method else self._folded(method)
+
+    @staticmethod
+    def _method_of(world: World) -> CostMethod:
+        policies = world.policies
+        return policies.policy(EVERY_ACCOUNT).method if policies.is_set else world.positions.method
+
+    def _folded(self, method: CostMethod) -> World:
+        world = World(method).replay(self._log.read())
+        world.orders.reload = self._reload
+        self._retire(world)
+        return world
+
+    def _reload(self, key: tuple[str, str]) -> Order | None:
+        order: Order | None = None
+        for each in self._log.stream(f"order/{key[0]}/{key[1]}"):
+            order = evolve(order, each.event, each.occurred_at, each.recorded_at, each.seq)
+        return order
+
+    def _retire(self, world: World) -> None:
+        """Let completed orders leave memory after `system.order_history_retention`; looked after now and then."""
+        if world.recorded_at - self._retired_at >= min(self._retention, 60 * SECOND):
+            self._retired_at = world.recorded_at
+            world.orders.retire(world.recorded_at - self._retention)
