@@ -1,0 +1,233 @@
+"""Commands about fills: add, bust, correct, and decide about those in quarantine."""
+
+from typing import Annotated
+
+import typer
+
+from oms_es.cli.moments import say_basis
+from oms_es.cli.opening import asking
+from oms_es.cli.options import (
+    Account,
+    Actor,
+    CommandId,
+    ConfigPath,
+    Json,
+    LogPath,
+    OccurredAt,
+    OrderId,
+    Reason,
+    TradeId,
+)
+from oms_es.cli.placing import change_order
+from oms_es.cli.render import counted, say, show_rows_json, show_table
+from oms_es.cli.rows import waiting_row
+from oms_es.cli.tables import QUARANTINE
+from oms_es.reading import When
+
+Quantity = Annotated[str, typer.Argument(metavar="QUANTITY", help="Executed, in base units.")]
+Price = Annotated[str, typer.Argument(metavar="PRICE", help="Quote units per base unit.")]
+NewTradeId = Annotated[
+    str | None, typer.Option("--trade-id", metavar="ID", help="The venue's id; without one a repetition counts twice.")
+]
+Fee = Annotated[str, typer.Option(metavar="NUMBER", help="In quote units; below 0 for a rebate.")]
+Symbol = Annotated[str | None, typer.Option(metavar="NAME", help="With --side: opens an unknown order.")]
+Side = Annotated[str | None, typer.Option(metavar="SIDE", help="With --symbol: opens an unknown order.")]
+Changed = Annotated[str | None, typer.Option(metavar="NUMBER", help="What it should have been.")]
+QuarantineId = Annotated[str, typer.Argument(metavar="ID", help="As `oms quarantine` lists it.")]
+
+
+def fill(
+    order_id: OrderId,
+    quantity: Quantity,
+    price: Price,
+    trade_id: NewTradeId = None,
+    fee: Fee = "0",
+    symbol: Symbol = None,
+    side: Side = None,
+    account: Account = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    occurred_at: OccurredAt = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Record an execution. One that breaks a rule waits in quarantine.
+
+    For example:
+
+        oms fill o-1 50 0.451 --trade-id t-1 --fee 0.01
+    """
+    change_order(
+        log,
+        config,
+        as_json,
+        lambda oms: oms.add_fill(
+            order_id,
+            quantity,
+            price,
+            trade_id,
+            fee,
+            symbol=symbol,
+            side=side,
+            account=account,
+            command_id=command_id,
+            occurred_at=occurred_at,
+            actor=actor,
+        ),
+    )
+
+
+def bust(
+    order_id: OrderId,
+    trade_id: TradeId,
+    reason: Reason = "",
+    account: Account = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    occurred_at: OccurredAt = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Take a fill back. The position is as if it had never been.
+
+    For example:
+
+        oms bust o-1 t-1 --reason "erroneous trade"
+    """
+    change_order(
+        log,
+        config,
+        as_json,
+        lambda oms: oms.bust_fill(
+            order_id,
+            trade_id,
+            reason=reason,
+            account=account,
+            command_id=command_id,
+            occurred_at=occurred_at,
+            actor=actor,
+        ),
+    )
+
+
+def correct(
+    order_id: OrderId,
+    trade_id: TradeId,
+    quantity: Changed = None,
+    price: Changed = None,
+    fee: Changed = None,
+    reason: Reason = "",
+    account: Account = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    occurred_at: OccurredAt = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Put a fill right. The position is as if it had been so from the start.
+
+    For example:
+
+        oms correct o-1 t-1 --price 0.452
+    """
+    change_order(
+        log,
+        config,
+        as_json,
+        lambda oms: oms.correct_fill(
+            order_id,
+            trade_id,
+            fill_quantity=quantity,
+            fill_price=price,
+            fee=fee,
+            reason=reason,
+            account=account,
+            command_id=command_id,
+            occurred_at=occurred_at,
+            actor=actor,
+        ),
+    )
+
+
+# --- quarantine ---
+
+
+def quarantine(context: typer.Context, log: LogPath = None, config: ConfigPath = None, as_json: Json = False) -> None:
+    """
+    List the fills that wait for a decision. Each breaks a rule; accept or reject it.
+
+    For example:
+
+        oms quarantine
+
+        oms quarantine accept q-0123456789abcdef --reason "confirmed by the venue"
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with asking(log, config) as asked:
+        basis = asked.questions.basis(When())
+        rows = [waiting_row(each) for each in asked.questions.orders(basis).all_waiting()]
+        if as_json:
+            show_rows_json({"basis": basis.rows()}, "quarantine", rows)
+        else:
+            show_table(QUARANTINE, rows)
+        say_basis(asked, basis, f"{counted(len(rows), 'fill')} in quarantine")
+
+
+def accept(
+    quarantine_id: QuarantineId,
+    symbol: Symbol = None,
+    side: Side = None,
+    reason: Reason = "",
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Let a fill in quarantine move its order and the position, at the time it was executed.
+
+    For example:
+
+        oms quarantine accept q-0123456789abcdef --reason "confirmed by the venue"
+    """
+    change_order(
+        log,
+        config,
+        as_json,
+        lambda oms: oms.resolve_quarantined(
+            quarantine_id, True, symbol=symbol, side=side, reason=reason, command_id=command_id, actor=actor
+        ),
+    )
+
+
+def reject(
+    quarantine_id: QuarantineId,
+    reason: Reason = "",
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Decide that a fill in quarantine was none; it stays in the log and moves nothing.
+
+    For example:
+
+        oms quarantine reject q-0123456789abcdef --reason "reported twice"
+    """
+    change_order(
+        log,
+        config,
+        as_json,
+        lambda oms: oms.resolve_quarantined(quarantine_id, False, reason=reason, command_id=command_id, actor=actor),
+    )
+    say(f"{quarantine_id} is rejected")

@@ -1,0 +1,92 @@
+"""The one place where what goes wrong becomes a line for a person, and an exit code."""
+
+import io
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from oms_es.cli.render import say
+from oms_es.errors import AmbiguousOrder, FillQuarantinedError, InvalidInput, OmsError
+
+FINE: Final = 0
+REFUSED: Final = 1  # or a bad file, a missing or foreign log, an unknown order
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+_NOWHERE: Final = logging.NullHandler()
+# Wrong usage, as typer tells it: click's exception, or the one of the click that newer versions bring along.
+_Usage: Final[type[Exception]] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException" and issubclass(kind, Exception)
+)
+
+
+class Guarded(TyperGroup):
+    """The group of all commands; run as a program, it ends with an exit code and never with a traceback."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        if not options.get("standalone_mode", True):
+            return super().main(*args, **options)
+        _prepare_streams()
+        options |= {"standalone_mode": False}
+        sys.exit(exit_code(lambda: super(Guarded, self).main(*args, **options)))
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no emoji is no reason to stop
+    logging.getLogger().addHandler(_NOWHERE)  # what is logged beside an error would be a traceback
+
+
+def exit_code(run: Callable[[], object]) -> int:
+    """Run; say in one line what went wrong, if anything, and return the exit code for it."""
+    try:
+        code = run()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except _Usage as error:
+        _say_usage(error)
+        return WRONG_USAGE
+    except (OmsError, OSError) as error:
+        say(f"oms: {_text(error)}")
+        return WRONG_USAGE if isinstance(error, InvalidInput) else REFUSED
+    except Exception as error:
+        _say_bug(error)
+        return REFUSED
+    return code if isinstance(code, int) else FINE
+
+
+def _text(error: OmsError | OSError) -> str:
+    match error:
+        case FillQuarantinedError():
+            return str(error).replace("resolve_quarantined", f"oms quarantine accept|reject {error.quarantine_id}")
+        case AmbiguousOrder():
+            return f"{error} (--account)"
+        case OSError(filename=name, strerror=str(why)):
+            return why if name is None else f"{name}: {why}"
+        case _:
+            return str(error)
+
+
+def _say_usage(error: Any) -> None:
+    message = error.format_message()
+    if re.match(r"No such option:? '?-[.\d]", message):
+        message += "; a value that begins with a minus stands after --"
+    if getattr(error, "ctx", None) is not None:
+        say(" ".join(error.ctx.get_usage().split()))
+        message += f" (see {error.ctx.command_path} --help)"
+    say(f"oms: {' '.join(message.split())}")
+
+
+def _say_bug(error: Exception) -> None:
+    if os.environ.get("OMS_DEBUG") == "1":
+        for line in traceback.format_exc().splitlines():
+            say(line)
+    what = " ".join(str(error).split())
+    say(f"oms: this is a bug in oms: {type(error).__name__}: {what} (OMS_DEBUG=1 shows where)")

@@ -1,0 +1,68 @@
+"""Opening a log: to ask it something, or to carry something out."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from oms_es import OrderManagementSystem
+from oms_es.errors import LogMissing
+from oms_es.log.sqlite import SqliteLog
+from oms_es.reading import Questions
+from oms_es.settings import Settings
+
+T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Which log a command is about, and under which settings."""
+
+    settings: Settings
+    log: Path
+
+
+def place(log: Path | None, config: Path | None) -> Place:
+    """Return where to look: what was given, else the environment, else the settings."""
+    settings = Settings.find() if config is None else Settings.from_file(config)
+    return Place(settings, log or Path(os.environ.get("OMS_LOG") or settings.log_path))
+
+
+class Asked(NamedTuple):
+    """An open log, and the questions to it."""
+
+    log: SqliteLog
+    questions: Questions
+
+
+@contextmanager
+def asking(log: Path | None, config: Path | None) -> Iterator[Asked]:
+    """
+    Open a log to ask it; nothing is ever written.
+
+    Raises:
+        LogMissing, NotALog, NewerLog, DamagedLog: what stands there instead.
+    """
+    settings, path = place(log, config)
+    if not path.exists():
+        raise LogMissing(
+            f"there is no log at {path}; --log PATH or $OMS_LOG names another, and oms import, oms submit or oms demo "
+            "begins one"
+        )
+    opened = SqliteLog.existing(path)
+    try:
+        yield Asked(opened, Questions(opened, settings.policy.method))
+    finally:
+        opened.close()
+
+
+def carry_out(log: Path | None, config: Path | None, act: Callable[[OrderManagementSystem], Awaitable[T]]) -> T:
+    """Open the log, do `act` with it, let go of it, and return what came of it."""
+    settings, path = place(log, config)
+
+    async def run() -> T:
+        async with OrderManagementSystem(settings, log=path) as oms:
+            return await act(oms)
+
+    return asyncio.run(run())

@@ -1,0 +1,152 @@
+"""Rows as JSON or as aligned columns; words to standard error. Nothing leaves here that could deceive a terminal."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any, NamedTuple, TypeAlias
+
+import typer
+from rich.cells import cell_len
+
+from oms_es.decimals import text
+from oms_es.identifiers import escaped
+from oms_es.instants import SECOND
+
+Row: TypeAlias = Mapping[str, Any]
+_SHORT = Context(prec=10, rounding=ROUND_HALF_EVEN)
+_AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+class Column(NamedTuple):
+    """One column of a table: its title, and what stands in it for a row."""
+
+    title: str
+    cell: Callable[[Row], str]
+    right: bool = False  # numbers are aligned to the right
+    usual: str | None = None  # the column is left out when nothing else stands in it
+
+
+def say(line: str) -> None:
+    """Write a line to standard error."""
+    typer.echo(escaped(line), err=True)
+
+
+def show(content: str) -> None:
+    """Write safe text to standard output; a reader that has read enough (`| head`) ends the command quietly."""
+    try:
+        typer.echo(content)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit would complain
+        raise typer.Exit(0) from None
+
+
+# --- JSON ---
+
+
+def show_json(content: object) -> None:
+    """Write one JSON value, on one line."""
+    show(_json(content))
+
+
+def show_rows_json(head: Row, name: str, rows: Iterable[Row]) -> None:
+    """Write a JSON object: the keys of `head`, and under `name` the rows, a line each."""
+    keys = [f'"{key}": {_json(value)}' for key, value in head.items()]
+    lines = ",\n ".join(map(_json, rows))
+    inside = f"[\n {lines}\n]" if lines else "[]"
+    show("{" + ",\n".join([*keys, f'"{name}": {inside}']) + "}")
+
+
+def _json(value: object) -> str:
+    # Everything but ASCII is written as \uXXXX, so no control or bidirectional character is ever raw.
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, default=_plain).replace("\x7f", "\\u007f")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Decimal):
+        return text(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+# --- tables ---
+
+
+def show_table(columns: Sequence[Column], rows: Iterable[Row]) -> None:
+    """Write rows as aligned columns under their titles; nothing when there are none."""
+    cells = [[escaped(column.cell(row)) for column in columns] for row in rows]
+    if not cells:
+        return
+    kept = [n for n, column in enumerate(columns) if not all(row[n] == column.usual for row in cells)]
+    lines = [[columns[n].title for n in kept], *([row[n] for n in kept] for row in cells)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    rights = [columns[n].right for n in kept]
+    drawn = [_line(line, widths, rights) for line in lines]
+    drawn[0] = typer.style(drawn[0], bold=True)
+    show("\n".join(drawn))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], rights: Sequence[bool]) -> str:
+    padded = []
+    for cell, width, right in zip(cells, widths, rights, strict=True):
+        space = " " * (width - _width(cell))
+        padded.append(space + cell if right else cell + space)
+    return "  ".join(padded).rstrip()
+
+
+def _width(cell: str) -> int:
+    return len(cell) if cell.isascii() else cell_len(cell)
+
+
+# --- cells ---
+
+
+def words(key: str) -> Callable[[Row], str]:
+    """Return a cell with the text under `key`; empty for none."""
+    return lambda row: "" if row[key] is None else str(row[key])
+
+
+def number(key: str) -> Callable[[Row], str]:
+    """Return a cell with the exact number under `key`; - where there is none."""
+    return lambda row: figure(row[key])
+
+
+def average(key: str) -> Callable[[Row], str]:
+    """Return a cell with a derived number to ten digits (in JSON it has all of them); - where there is none."""
+    return lambda row: "-" if row[key] is None else text(_short(row[key]))
+
+
+def _short(value: Decimal) -> Decimal:
+    return value if value.adjusted() >= _SHORT.prec - 1 else _SHORT.plus(value)
+
+
+def figure(value: Decimal | int | None) -> str:
+    """Return an exact number as text; - where there is none."""
+    if value is None:
+        return "-"
+    return text(value) if isinstance(value, Decimal) else str(value)
+
+
+def instant(key: str) -> Callable[[Row], str]:
+    """Return a cell with the moment under `key`, without the zeros at its end."""
+    return lambda row: brief(row[key])
+
+
+def brief(moment: str) -> str:
+    """Return ISO text without the zeros at its end."""
+    whole, _, fraction = moment.removesuffix("Z").partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+
+
+def age(nanoseconds: int | None) -> str:
+    """Return a span in its largest unit, like 35s or 12d; - where there is none."""
+    if nanoseconds is None:
+        return "-"
+    seconds = nanoseconds // SECOND
+    return next((f"{seconds // size}{unit}" for size, unit in _AGES if seconds >= size), "0s")
+
+
+def counted(count: int, thing: str, things: str | None = None) -> str:
+    """Return a count with its noun."""
+    return f"{count:,} {thing if count == 1 else things or thing + 's'}"

@@ -1,0 +1,211 @@
+"""Commands about what rules: marks, the emergency stop, limits."""
+
+from typing import Annotated
+
+import typer
+
+from oms_es import OrderManagementSystem, TradingLevel
+from oms_es.cli.moments import say_basis
+from oms_es.cli.opening import asking, carry_out
+from oms_es.cli.options import Actor, CommandId, ConfigPath, Json, LogPath, OccurredAt, Reason, Scope
+from oms_es.cli.render import Row, say, show_json, show_rows_json, show_table
+from oms_es.cli.rows import limit_rows
+from oms_es.cli.tables import LIMITS
+from oms_es.decimals import decimal
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import account as checked_account
+from oms_es.identifiers import shown
+from oms_es.policy import path_of
+from oms_es.projections.policies import Policies
+from oms_es.reading import When
+from oms_es.vocabulary import EVERY_ACCOUNT
+
+Value = str | list[str] | None
+Level = Annotated[str, typer.Option(metavar="NAME", help="halted, or reduce_only: what reduces a position passes.")]
+Changes = Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="null is no limit; restricted takes A,B,C.")]
+
+
+def mark(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
+    price: Annotated[str, typer.Argument(metavar="PRICE", help="Quote units per base unit; below 0 after --.")],
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    occurred_at: OccurredAt = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Record what one unit is worth.
+
+    For example:
+
+        oms mark ADAUSDM 0.455
+    """
+
+    async def run(oms: OrderManagementSystem) -> int:
+        await oms.record_mark(symbol, price, occurred_at=occurred_at, command_id=command_id, actor=actor)
+        return oms.sequencer.world.seq
+
+    seq = carry_out(log, config, run)
+    if as_json:
+        show_json({"symbol": symbol, "price": decimal(price), "seq": seq})
+    else:
+        say(f"mark of {symbol} recorded (seq {seq})")
+
+
+def halt(
+    level: Level = "halted",
+    account: Scope = None,
+    reason: Reason = "",
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Pull the emergency stop: no new order passes. Cancels and fills always do.
+
+    For example:
+
+        oms halt --reason "feed is stale"
+
+        oms halt --level reduce_only --account alpha
+    """
+
+    async def run(oms: OrderManagementSystem) -> Row:
+        await oms.halt(level, account=account, reason=reason, actor=actor, command_id=command_id)
+        return _level_now(oms, account)
+
+    _show_level(carry_out(log, config, run), as_json=as_json)
+
+
+def resume(
+    account: Scope = None,
+    reason: Reason = "",
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Release the emergency stop. Of every account, or of the one that is named.
+
+    For example:
+
+        oms resume --reason "feed is back"
+    """
+
+    async def run(oms: OrderManagementSystem) -> Row:
+        await oms.resume(account=account, reason=reason, actor=actor, command_id=command_id)
+        return _level_now(oms, account)
+
+    _show_level(carry_out(log, config, run), as_json=as_json)
+
+
+def _level_now(oms: OrderManagementSystem, account: str | None) -> Row:
+    world, scope = oms.sequencer.world, account or EVERY_ACCOUNT
+    return {"account": scope, "level": world.policies.level(scope).value, "seq": world.seq}
+
+
+def _show_level(row: Row, *, as_json: bool) -> None:
+    if as_json:
+        show_json(row)
+        return
+    whose = "every account" if row["account"] == EVERY_ACCOUNT else f"account {row['account']}"
+    say(f"{whose}: {row['level']} (seq {row['seq']})")
+    if row["level"] != TradingLevel.NORMAL.value:
+        say("cancels and fills pass; oms resume releases it")
+
+
+# --- limits ---
+
+
+def limits(
+    context: typer.Context,
+    account: Scope = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show the limits in force; `oms limits set` changes them.
+
+    For example:
+
+        oms limits --account alpha
+
+        oms limits set max_position_size=500 max_daily_loss=null
+    """
+    if context.invoked_subcommand is not None:
+        return
+    scope = None if account in (None, EVERY_ACCOUNT) else checked_account(account, "--account")
+    with asking(log, config) as asked:
+        basis = asked.questions.basis(When())
+        policies = Policies().replay(asked.log.read(until=basis.seq, topics=Policies.topics()))
+        rows = limit_rows(policies, scope if account != EVERY_ACCOUNT else EVERY_ACCOUNT)
+        if as_json:
+            show_rows_json({"basis": basis.rows()}, "limits", rows)
+        else:
+            show_table(LIMITS, [line for row in rows for line in _lines(row)])
+        say_basis(asked, basis, "limits in force")
+        if not policies.is_set:
+            say("nothing is limited: no command has brought any rules yet, the first one brings those of the settings")
+
+
+def _lines(row: Row) -> list[Row]:
+    values = {"level": row["level"], **row["values"]}
+    return [{"account": row["account"], "key": key, "value": _shown(value)} for key, value in values.items()]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)
+
+
+def set_limits(
+    changes: Changes,
+    account: Scope = None,
+    reason: Reason = "",
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Change limits; they stand until somebody changes them again.
+
+    For example:
+
+        oms limits set max_position_size=500 max_daily_loss=null --reason "half a day"
+    """
+    values = dict(_change(each) for each in changes)
+    if len(values) < len(changes):
+        raise InvalidInput("a limit is named twice")
+
+    async def run(oms: OrderManagementSystem) -> tuple[int, Row]:
+        await oms.set_limits(account=account, actor=actor, reason=reason, command_id=command_id, **values)
+        world = oms.sequencer.world
+        (row,) = limit_rows(world.policies, account or EVERY_ACCOUNT)
+        return world.seq, row
+
+    seq, row = carry_out(log, config, run)
+    if as_json:
+        show_json({**row, "seq": seq})
+    else:
+        show_table(LIMITS, [line for line in _lines(row) if line["key"] in values])
+        say(f"these limits changed (seq {seq})")
+
+
+def _change(given: str) -> tuple[str, Value]:
+    name, equals, value = given.partition("=")
+    if not equals:
+        raise InvalidInput(f"{shown(given)} is no change of a limit; expected KEY=VALUE like max_position_size=500")
+    path = path_of(name)
+    if path == "risk.restricted":
+        return path, [symbol for symbol in value.split(",") if symbol]
+    return path, None if value in ("null", "none", "") else value

@@ -1,0 +1,219 @@
+"""What several tests of the log, the API and the importers share: a clock, short words, a log that can be held up."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from oms_es import OMSOrder, OrderManagementSystem, OrderSide, OrderState, OrderType, Settings
+from oms_es.envelope import Draft, Recorded
+from oms_es.events import Event, MarkRecorded
+from oms_es.importers.door import Imported, import_facts
+from oms_es.importers.facts import Defaults, read_facts
+from oms_es.instants import SECOND, instant
+from oms_es.log.contract import Log
+from oms_es.log.rows import Head
+from oms_es.log.sqlite import SqliteLog
+from oms_es.vocabulary import Origin
+
+ROOT = Path(__file__).resolve().parents[1]
+START = instant("2025-06-16T12:00:00Z")
+DAY = "2025-06-16"
+BUY, SELL = OrderSide.BUY, OrderSide.SELL
+LIMIT, MARKET = OrderType.LIMIT, OrderType.MARKET
+ADA = "ADAUSDM"
+D = Decimal
+
+
+class Clock:
+    """A clock that stands still until it is told to move; each reading is `tick` ns after the last."""
+
+    def __init__(self, now: int = START, tick: int = 1) -> None:
+        self.now = now
+        self.tick = tick
+
+    def __call__(self) -> int:
+        self.now += self.tick
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += int(seconds * SECOND)
+
+
+def desk(
+    log: str | Path | Log, clock: Callable[[], int] | None = None, settings: str | Path | Settings | None = None
+) -> OrderManagementSystem:
+    """Return an OMS over `log` whose settings are the defaults unless others are given."""
+    return OrderManagementSystem(settings or Settings.default(), log=log, clock=clock or Clock())
+
+
+def ruled(**sections: dict[str, Any]) -> Settings:
+    """Return settings such as `ruled(risk={"max_position_size": 500})`."""
+    return Settings.from_mapping(sections)
+
+
+async def submit(oms: OrderManagementSystem, order_id: str | None = "o-1", **changes: Any) -> OMSOrder:
+    """Submit a buy of 100 ADA at 10, or what `changes` make of it."""
+    order = {"symbol": ADA, "side": BUY, "order_type": LIMIT, "quantity": D(100), "price": D(10), **changes}
+    return await oms.submit_order(order_id=order_id, **order)
+
+
+async def work(oms: OrderManagementSystem, order_id: str = "o-1", **changes: Any) -> OMSOrder:
+    """Submit an order as `submit` does, and let the venue acknowledge it."""
+    await submit(oms, order_id, **changes)
+    return await oms.update_order_state(order_id, OrderState.WORKING, account=changes.get("account"))
+
+
+async def trade(
+    oms: OrderManagementSystem, order_id: str, side: OrderSide, quantity: int, price: int, **more: Any
+) -> None:
+    """Submit an order and fill it at once."""
+    await submit(oms, order_id, side=side, quantity=quantity, price=price, **more)
+    await oms.add_fill(order_id, quantity, price, f"t-{order_id}", account=more.get("account"))
+
+
+def events_of(log: Log) -> list[Event]:
+    return [recorded.event for recorded in log.read()]
+
+
+def topics_of(log: Log) -> list[str]:
+    return [type(event).__name__ for event in events_of(log)]
+
+
+def these(*values: object) -> tuple[object, ...]:
+    """Return the values side by side, for comparing Decimals with plain numbers."""
+    return values
+
+
+def codes(violations: Iterable[str]) -> list[str]:
+    """Return the codes that a refusal names."""
+    return [violation.partition(":")[0] for violation in violations]
+
+
+def draft(event: Event, command_id: str | None = "", at: int = START, **changes: Any) -> Draft:
+    """Return a draft in which every time is `at` unless it is given."""
+    values: dict[str, Any] = {
+        "origin": Origin.COMMAND,
+        "occurred_at": at,
+        "effective_at": at,
+        "recorded_at": at,
+        "trading_day": DAY,
+        **changes,
+    }
+    return Draft(event=event, command_id=command_id, **values)
+
+
+def mark(symbol: str = ADA, price: int | str = 1, command_id: str | None = "", **changes: Any) -> Draft:
+    """Return the draft of a mark: the smallest event there is."""
+    return draft(MarkRecorded(symbol=symbol, price=D(price)), command_id, **changes)
+
+
+class Watched:
+    """
+    A log that passes everything on to the one inside, counts appends, and can be held up or made to fail.
+
+    `before` is called in each append before anything is written, `after` when the inner append has returned.
+    """
+
+    def __init__(self, inner: Log) -> None:
+        self.inner = inner
+        self.sizes: list[int] = []  # events per append that was carried out
+        self.before: Callable[[Sequence[Draft], int], None] = lambda _drafts, _head: None
+        self.after: Callable[[], None] = lambda: None
+
+    def head(self) -> Head:
+        return self.inner.head()
+
+    def append(self, drafts: Sequence[Draft], decided_on: int) -> list[Recorded]:
+        self.before(drafts, decided_on)
+        written = self.inner.append(drafts, decided_on)
+        self.sizes.append(len(written))
+        self.after()
+        return written
+
+    def read(
+        self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
+    ) -> Iterator[Recorded]:
+        return self.inner.read(after, until, topics)
+
+    def stream(self, originator_id: str) -> list[Recorded]:
+        return self.inner.stream(originator_id)
+
+    def command(self, command_id: str) -> list[Recorded]:
+        return self.inner.command(command_id)
+
+    def lock(self) -> None:
+        self.inner.lock()
+
+    def unlock(self) -> None:
+        self.inner.unlock()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class Gate:
+    """Holds an append up, from when it has come until it is let through."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self, *_: object) -> None:
+        self.reached.set()
+        assert self.opened.wait(20), "nobody opened the gate"
+
+
+def fact(seq: int, kind: str, ts: str = "2012-06-21T13:30:00Z", **fields: Any) -> str:
+    """Return a fact as its line."""
+    return json.dumps({"seq": seq, "ts": ts, "kind": kind, **fields}, ensure_ascii=False)
+
+
+def submitted(seq: int, order_id: str = "a", qty: str = "100", price: str | None = "10", **fields: Any) -> str:
+    """Return the fact of a buy of 100 X at 10, or what the fields make of it."""
+    order = {"symbol": "X", "side": "buy", "order_type": "limit", "qty": qty, "price": price, **fields}
+    return fact(seq, "submit", order_id=order_id, **order)
+
+
+def filled(seq: int, order_id: str = "a", qty: str = "100", price: str = "10", **fields: Any) -> str:
+    """Return the fact of a fill, with the trade id `t<seq>` unless it is given."""
+    return fact(seq, "fill", order_id=order_id, qty=qty, price=price, **{"trade_id": f"t{seq}", **fields})
+
+
+def facts_file(path: Path, *lines: str) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+async def take_in(oms: OrderManagementSystem, path: Path, **defaults: str) -> Imported:
+    """Import a file of facts."""
+    return await import_facts(oms.sequencer, lambda: read_facts(path, Defaults(**defaults)))
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of everything a log file comes to."""
+    oms = desk(SqliteLog.existing(path))
+    try:
+        return oms.sequencer.world.digest()
+    finally:
+        oms.sequencer.close()
+
+
+def child(code: str, *arguments: object, cwd: Path) -> "subprocess.Popen[str]":
+    """Start a Python process that can import this project; what it reads and writes is text."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

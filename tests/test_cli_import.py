@@ -1,0 +1,355 @@
+"""`oms import` and `oms demo`: what is taken in, what is left out, and what is said about it."""
+
+import gzip
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_cli import Oms
+
+IMPORT_KEYS = ["facts", "events", "orders", "fills", "skipped", "quarantined", "first_seq", "last_seq"]
+LOBSTER_DAY = """\
+34200.017459617,5,0,1,2238200,-1
+34200.18960767,1,11885113,21,2238100,1
+34200.190226476,4,11885113,20,2238100,1
+34200.2,2,11885113,1,2238100,1
+34201,1,11885114,100,2239500,-1
+34202,3,11885114,60,2239500,-1
+34203,4,5,10,2239500,-1
+34204,3,6,10,2239500,-1
+34205,2,7,10,2239500,-1
+34206,6,-1,10,2239500,-1
+34207,7,0,0,-1,-1
+"""
+BOOK = "2239500,100,2231800,100\n" * 11
+
+
+@pytest.fixture
+def oms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
+    monkeypatch.chdir(tmp_path)
+    return Oms(tmp_path / "day.db")
+
+
+def fact(seq: int, kind: str, **fields: str) -> dict[str, Any]:
+    return {"seq": seq, "ts": f"2024-03-15T13:{seq // 60 % 60:02}:{seq % 60:02}Z", "kind": kind, **fields}
+
+
+def submitted(seq: int, order_id: str = "o-1", qty: str = "100", **fields: str) -> dict[str, Any]:
+    return fact(seq, "submit", order_id=order_id, symbol="ADA", side="buy", qty=qty, price="10", **fields)
+
+
+def filled(seq: int, order_id: str = "o-1", qty: str = "40", **fields: str) -> dict[str, Any]:
+    return fact(seq, "fill", order_id=order_id, qty=qty, price="10", trade_id=f"t-{seq}", **fields)
+
+
+def write(path: str, *facts: dict[str, Any] | str) -> None:
+    lines = (each if isinstance(each, str) else json.dumps(each) for each in facts)
+    Path(path).write_text("".join(f"{line}\n" for line in lines))
+
+
+# --- facts ---
+
+
+def test_an_import_tells_what_came_of_it(oms: Oms) -> None:
+    write("day.jsonl", submitted(1), filled(2), fact(3, "mark", symbol="ADA", price="11"), filled(4, qty="70"))
+
+    outcome = oms.json("import facts day.jsonl")
+
+    assert {key: outcome[key] for key in IMPORT_KEYS} == {
+        "facts": 4,
+        "events": 6,
+        "orders": 1,
+        "fills": 1,
+        "skipped": 0,
+        "quarantined": 1,
+        "first_seq": 1,
+        "last_seq": 6,
+    }
+    assert oms.held() == {"ADA": "40"}
+
+
+def test_importing_again_adds_nothing(oms: Oms) -> None:
+    write("day.jsonl", submitted(1), filled(2), filled(3, qty="70"))
+    oms("import facts day.jsonl")
+    before = oms.log.read_bytes()
+
+    again = oms.json("import facts day.jsonl")
+    shown = oms("import facts day.jsonl")
+
+    assert (again["skipped"], again["events"], again["quarantined"]) == (3, 0, 0)
+    assert (again["first_seq"], again["last_seq"]) == (None, None)
+    assert "nothing new" in shown.stderr
+    assert oms.log.read_bytes() == before
+
+
+def test_an_import_is_shown_as_a_line_of_counts_with_its_rate(oms: Oms) -> None:
+    write("day.jsonl", submitted(1), filled(2))
+
+    shown = oms("import facts day.jsonl")
+
+    assert [" ".join(line.split()) for line in shown.stdout.splitlines()] == [
+        "facts events orders fills marks skipped quarantined refused",
+        "2 4 1 1 0 0 0 0",
+    ]
+    assert "facts/s), 4 new events (seq 1 to 4) in " in shown.stderr
+
+
+def test_what_was_not_carried_out_is_listed_with_its_line_and_does_not_fail_the_import(oms: Oms) -> None:
+    write(
+        "day.jsonl", submitted(1), "", filled(2, qty="101"), fact(3, "cancel", order_id="nope"), submitted(4, qty="5")
+    )
+
+    shown = oms("import facts day.jsonl").stderr.splitlines()
+
+    (waiting,) = oms.json("quarantine")["quarantine"]
+    assert shown[0] == f"day.jsonl:3: fill waits in quarantine as {waiting['quarantine_id']}: overfill"
+    assert shown[1].startswith("day.jsonl:4: cancel refused: no order 'nope'")
+    assert shown[2].startswith("day.jsonl:5: submit refused: order 'o-1' exists")
+    assert "--id-prefix" in shown[2]
+    assert shown[-1] == "1 fill went into quarantine (oms quarantine)"
+
+
+def test_of_many_problems_the_first_twenty_are_listed(oms: Oms) -> None:
+    write("day.jsonl", *(fact(seq, "cancel", order_id="nope") for seq in range(1, 1031)))
+
+    shown = oms("import facts day.jsonl").stderr.splitlines()
+
+    assert len(shown) == 22
+    assert shown[20] == "and 1,010 more"
+    assert len(oms.json("import facts day.jsonl")["problems"]) == 1030
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("{", "not a JSON object"),
+        ("[1]", "not a JSON object"),
+        ('{"seq":2,"ts":"2024-03-15T13:30:00Z","kind":"order"}', "kind: 'order' is not one of"),
+        ('{"seq":2,"ts":"2024-03-15T13:30:00","kind":"mark","symbol":"A","price":"1"}', "has no zone"),
+        ('{"seq":2,"ts":"2024-03-15T13:30:00Z","kind":"mark","symbol":"A","price":1}', "price: '1' is not text"),
+        ('{"seq":2,"ts":"2024-03-15T13:30:00Z","kind":"mark","symbol":"A"}', "price: missing"),
+        ('{"seq":2,"ts":"2024-03-15T13:30:00Z","kind":"mark","symbol":"A\\u001b[31m","price":"1"}', "\\u001b[31m"),
+        ("\x1b[31m", "\\u001b[31m"),
+        ("x" * 70_000, "longer than"),
+    ],
+)
+def test_a_damaged_line_is_named_and_nothing_is_written(oms: Oms, line: str, why: str) -> None:
+    write("day.jsonl", submitted(1), line)
+
+    result = oms("import facts day.jsonl", code=1)
+
+    assert result.stdout == ""
+    assert result.stderr.startswith("oms: day.jsonl:2: ")
+    assert why in result.stderr
+    assert "\x1b" not in result.stderr
+    assert not oms.log.exists()
+
+
+def test_a_damaged_line_leaves_a_log_as_it_was(oms: Oms) -> None:
+    write("good.jsonl", submitted(1))
+    write("bad.jsonl", filled(2), "{")
+    oms("import facts good.jsonl")
+    before = oms.log.read_bytes()
+
+    oms("import facts bad.jsonl", code=1)
+
+    assert oms.log.read_bytes() == before
+
+
+def test_packed_files_are_unpacked(oms: Oms) -> None:
+    write("day.jsonl", submitted(1), filled(2))
+    packed = gzip.compress(Path("day.jsonl").read_bytes())
+    Path("day.jsonl.gz").write_bytes(packed)
+    Path("cut.jsonl.gz").write_bytes(packed[:-12])
+
+    cut = oms("import facts cut.jsonl.gz", code=1)
+    outcome = oms.json("import facts day.jsonl.gz")
+
+    assert "oms: cut.jsonl.gz: cannot be read to its end" in cut.stderr
+    assert outcome["fills"] == 1
+
+
+def test_accounts_and_repeating_ids_are_kept_apart(oms: Oms) -> None:
+    write("day.jsonl", submitted(1), filled(2))
+
+    oms("import facts day.jsonl --account alpha")
+    oms("import facts day.jsonl --account alpha --id-prefix tuesday-")
+
+    orders = oms.json("orders")["orders"]
+    assert [(row["account"], row["order_id"]) for row in orders] == [("alpha", "o-1"), ("alpha", "tuesday-o-1")]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ("import facts none.jsonl", 1, "oms: none.jsonl: cannot be read to its end: No such file"),
+        ("import facts .", 1, "Is a directory"),
+        ("import facts /dev/null", 1, "/dev/null: is a pipe or a device and cannot be read twice"),
+        ("import facts day.jsonl --account 'a b'", 2, "account: 'a b'"),
+        (["import", "facts", "day.jsonl", "--id-prefix", "a\tb"], 2, "--id-prefix: 'a\\u0009b'"),
+        ("import facts day.jsonl --log none/day.db", 1, "there is no folder none"),
+        ("import lobster day.csv --symbol '' --date 2012-06-21", 2, "--symbol"),
+        ("import lobster day.csv --symbol A --date 2012-06-21", 1, "oms: day.csv: cannot be read to its end"),
+    ],
+)
+def test_what_cannot_be_imported_is_told(oms: Oms, words: str | list[str], code: int, told: str) -> None:
+    write("day.jsonl", submitted(1))
+
+    result = oms(words, code)
+
+    assert told in result.stderr
+    assert not oms.log.exists()
+
+
+# --- LOBSTER ---
+
+
+def test_a_lobster_day_tells_what_was_applied_and_what_was_left_out(oms: Oms) -> None:
+    Path("messages.csv").write_text(LOBSTER_DAY)
+    Path("book.csv").write_text(BOOK)
+
+    outcome = oms.json("import lobster messages.csv --symbol AMZN --date 2012-06-21 --book book.csv")
+
+    assert list(outcome)[:8] == ["facts", "events", "orders", "fills", "marks", "skipped", "quarantined", "refused"]
+    assert [outcome[key] for key in ("facts", "orders", "fills", "marks")] == [6, 2, 1, 1]
+    assert outcome["left_out"] == {
+        "rows": 11,
+        "submissions": 2,
+        "executions": 1,
+        "reductions": 1,
+        "deletions": 1,
+        "marks": 1,
+        "earlier_executions": 1,
+        "earlier_reductions": 1,
+        "earlier_deletions": 1,
+        "hidden_executions": 1,
+        "cross_trades": 1,
+        "halts": 1,
+        "uneven_deletions": 1,
+    }
+    assert oms.json("positions --as-of 2012-06-21T13:30:00.190226476Z")["positions"][0]["quantity"] == "20"
+
+
+def test_what_was_left_out_is_shown_kind_by_kind(oms: Oms) -> None:
+    Path("messages.csv").write_text(LOBSTER_DAY)
+
+    shown = oms("import lobster messages.csv --symbol AMZN --date 2012-06-21").stdout.splitlines()[2:]
+
+    assert [line.split("  ")[0] for line in shown] == [
+        "rows",
+        "submissions",
+        "executions",
+        "hidden executions",
+        "reductions",
+        "deletions",
+        "uneven deletions",
+        "cross trades",
+        "halts",
+    ]
+    assert " ".join(shown[2].split()) == "executions 1 1 of orders from before the file"
+
+
+def test_a_damaged_lobster_row_is_named_and_nothing_is_written(oms: Oms) -> None:
+    Path("messages.csv").write_text(f"{LOBSTER_DAY}34208,9,1,1,1,1\n")
+
+    result = oms("import lobster messages.csv --symbol AMZN --date 2012-06-21", code=1)
+
+    assert result.stderr.startswith("oms: messages.csv:12: type: '9' is not one of 1 to 7")
+    assert not oms.log.exists()
+
+
+# --- progress ---
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(oms: Oms) -> None:
+    write("day.jsonl", *(submitted(seq, f"o-{seq}") for seq in range(1, 2500)))
+    command = [sys.executable, "-m", "oms_es.cli", "import", "facts", "day.jsonl", "--log", str(oms.log)]
+    ours, theirs = pty.openpty()
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        drawn = read_all(ours)
+        rows, _ = process.communicate()
+    plain = subprocess.run(command, capture_output=True, check=True)
+
+    assert b"importing" in drawn
+    assert b"facts/s" in drawn
+    assert b"\x1b" not in rows + plain.stdout + plain.stderr
+
+
+def read_all(terminal: int) -> bytes:
+    found = b""
+    try:
+        while read := os.read(terminal, 65536):
+            found += read
+    except OSError:  # the other end is closed
+        pass
+    os.close(terminal)
+    return found
+
+
+# --- demo ---
+
+
+def test_the_demo_shows_what_each_of_its_command_lines_answers(oms: Oms) -> None:
+    shown = oms(f"demo --log {oms.log}").stdout
+
+    questions = [line.partition("  # ")[0] for line in shown.splitlines() if line.startswith("$ oms ")]
+    assert [line.split()[2] for line in questions] == [
+        "orders",
+        "positions",
+        "positions",
+        "positions",
+        "order",
+        "quarantine",
+    ]
+    for line in questions:
+        answer = oms(line.removeprefix("$ oms ")).stdout
+        assert answer
+        assert answer in shown
+    assert shown.count(str(oms.log)) == 3
+
+
+def test_the_demo_day_has_something_of_everything(oms: Oms) -> None:
+    oms(f"demo --log {oms.log}")
+
+    notes = {name for row in oms.json("fills")["fills"] for name in ("late", "busted") if row[name]}
+    kinds = {event["event"] for row in oms.json("orders")["orders"] for event in events(oms, row["order_id"])}
+    held = oms.json("positions")["positions"]
+    before, after = (oms.held(f"positions --symbol BOLT {moment}") for moment in ("--at-seq 46", "--at-seq 47"))
+
+    assert notes == {"late"}
+    assert kinds == {"OrderSubmitted", "StateChanged", "FillAdded", "OrderAmended", "FillQuarantined"}
+    assert [row["symbol"] for row in held] == ["ACME", "BOLT"]
+    assert all(row["mark_price"] and row["fees"] != "0" for row in held)
+    assert (before, after) == ({"BOLT": "-75"}, {"BOLT": "-60"})
+
+
+def events(oms: Oms, order_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = oms.json(f"order {order_id}")["events"]
+    return found
+
+
+def test_the_demo_begins_a_fresh_log_each_time(oms: Oms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    oms("demo")
+    oms("demo")
+
+    assert len(list(tmp_path.glob("oms-demo-*/demo.db"))) == 2
+    assert not oms.log.exists()
+
+
+def test_the_demo_leaves_a_file_that_is_there_alone(oms: Oms) -> None:
+    oms.log.write_text("mine")
+
+    refused = oms(f"--log {oms.log} demo", code=1)
+
+    assert "is there already" in refused.stderr
+    assert (refused.stdout, oms.log.read_text()) == ("", "mine")

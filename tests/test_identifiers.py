@@ -1,0 +1,99 @@
+"""Names from outside: what they may be, and that none of them can deceive whoever reads them (design, section 3)."""
+
+import sys
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import account, escaped, identifier, reason, shown
+
+CONTROLS = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cc"]
+BIDIRECTIONAL = list("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+harmless = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=128)
+
+
+@given(harmless)
+def test_any_text_without_surrogates_and_control_characters_is_an_identifier_as_it_stands(value: str) -> None:
+    assert identifier(value, "order_id") == value
+
+
+@pytest.mark.parametrize(
+    "value", ["A", "A" * 128, "BTC/USD", "a b", "日経225", "é", "e\u0301", "💹" * 128, "-", "'", "\\"]
+)
+def test_symbols_of_the_world_are_identifiers(value: str) -> None:
+    assert identifier(value, "symbol") == value
+
+
+HUGE = pytest.param(10**5000, id="an int of 5,000 digits")
+
+
+@pytest.mark.parametrize("value", ["", "A" * 129, "💹" * 129, None, 7, b"A", True, ["A"], HUGE])
+def test_an_identifier_is_text_of_1_to_128_characters(value: Any) -> None:
+    with pytest.raises(InvalidInput, match="order_id"):
+        identifier(value, "order_id")
+
+
+def test_no_control_character_is_let_in_wherever_it_stands() -> None:
+    assert len(CONTROLS) == 65
+    for control in CONTROLS:
+        for value in (control, f"o-1{control}", f"{control}o-1", f"o{control}1"):
+            with pytest.raises(InvalidInput, match=f"U\\+{ord(control):04X}"):
+                identifier(value, "order_id")
+
+
+@given(st.integers(0xD800, 0xDFFF), harmless)
+def test_no_surrogate_is_let_in(code: int, before: str) -> None:
+    with pytest.raises(InvalidInput):
+        identifier(before[:127] + chr(code), "order_id")
+
+
+def test_a_reason_may_be_empty_and_has_1000_characters_at_most() -> None:
+    assert reason("") == ""
+    assert reason("x" * 1000) == "x" * 1000
+    for value in ("x" * 1001, "line\nbreak", "bell\a", "\ud800", None, 5):
+        with pytest.raises(InvalidInput, match="reason"):
+            reason(value)
+
+
+@pytest.mark.parametrize("value", ["default", "a", "A.b_c-9", "-", ".", "..", "9" * 64])
+def test_an_account_is_made_of_plain_letters_digits_points_underscores_and_dashes(value: str) -> None:
+    assert account(value) == value
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x" * 65, "a b", "a/b", "*", "é", "ａ", "٣", "a\n", "\na", "a\0", "a,b", None, 7, True]
+)
+def test_anything_else_is_no_account(value: Any) -> None:
+    with pytest.raises(InvalidInput, match="account"):
+        account(value)
+
+
+@pytest.mark.parametrize("character", [*CONTROLS, *BIDIRECTIONAL, "\u2028", "\u2029", "\ud800", "\U000e0001"])
+def test_what_could_deceive_a_reader_is_written_as_its_code(character: str) -> None:
+    written = escaped(f"a{character}b")
+
+    assert character not in written
+    assert f"{ord(character):04x}" in written
+    assert written.isascii()
+
+
+@given(st.text())
+def test_escaped_text_holds_no_control_bidirectional_or_surrogate_character(value: str) -> None:
+    assert not [c for c in escaped(value) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"])))
+def test_text_that_deceives_nobody_is_written_as_it_is(value: str) -> None:
+    assert escaped(value) == value
+
+
+@given(st.one_of(st.text(max_size=400), st.integers(), st.binary(max_size=400), st.none()))
+def test_what_a_message_shows_is_short_and_safe(value: Any) -> None:
+    message = shown(value)
+
+    assert len(message) <= 128 * len("\\U0010ffff") + 3
+    assert escaped(message) == message

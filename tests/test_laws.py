@@ -1,0 +1,356 @@
+"""What holds on any day at all: nothing is lost, nothing is counted twice, and it does not matter how a log is read."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oms_es.accounting import Lots
+from oms_es.commands import Request
+from oms_es.decimals import ONE, minus, text, times
+from oms_es.envelope import Draft, Recorded
+from oms_es.errors import OmsError
+from oms_es.events import Event, FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved, StateChanged
+from oms_es.handling import Moment, handle, located
+from oms_es.log.memory import MemoryLog
+from oms_es.order import Order
+from oms_es.policy import Policy
+from oms_es.projections.as_of import positions_as_of
+from oms_es.projections.positions import Positions
+from oms_es.projections.world import World
+from oms_es.recall import rebuild
+from oms_es.vocabulary import TRANSITIONS, CostMethod, OrderSide, OrderState
+from tests.builders import METHODS, Desk, S
+from tests.random_days import Step, days, play, played
+
+Key = tuple[str, str]
+methods = st.sampled_from(METHODS)
+
+
+class Book:
+    """
+    What every fill that stands comes to, worked out from the events alone and in fractions.
+
+    Shares nothing with the product: a fill is known by its order and its place among the fills of its trade id.
+    """
+
+    def __init__(self) -> None:
+        self.standing: dict[tuple[str, str, str | None], list[FillAdded | FillCorrected]] = defaultdict(list)
+
+    def take(self, event: Event) -> None:
+        """Take an event in."""
+        if isinstance(event, FillAdded | FillBusted | FillCorrected):
+            fills = self.standing[event.account, event.order_id, event.trade_id]
+            if not isinstance(event, FillAdded):
+                fills.pop()
+            if not isinstance(event, FillBusted):
+                fills.append(event)
+
+    def fills(self) -> Iterable[FillAdded | FillCorrected]:
+        """Return every fill as it stands now."""
+        return (fill for fills in self.standing.values() for fill in fills)
+
+    def of(self, account: str, symbol: str) -> tuple[Fraction, Fraction, Fraction]:
+        """Return the quantity held, the cash that came in (fees apart), and the fees."""
+        quantity = cash = fees = Fraction(0)
+        for fill in self.fills():
+            if (fill.account, fill.symbol) == (account, symbol):
+                signed = Fraction(fill.fill_quantity) * (1 if fill.side is OrderSide.BUY else -1)
+                quantity += signed
+                cash -= signed * Fraction(fill.fill_price) * Fraction(fill.multiplier)
+                fees += Fraction(fill.fee)
+        return quantity, cash, fees
+
+
+def one_sided(lots: Lots) -> bool:
+    return len({each.quantity > 0 for each in lots}) <= 1 and all(each.quantity for each in lots)
+
+
+# --- orders ---
+
+
+@given(days)
+def test_what_was_decided_can_always_be_carried_out_and_read_again(steps: list[Step]) -> None:
+    desk = played(steps)  # a damaged log would raise
+
+    again = World().replay(desk.log)
+
+    assert again.digest() == desk.world.digest()
+    assert again.seq == len(desk.log)
+
+
+@given(days)
+def test_filled_and_open_quantities_are_those_of_the_fills_that_stand(steps: list[Step]) -> None:
+    desk, book = Desk(), Book()
+    for step in steps:
+        for each in play(desk, step):
+            book.take(each.event)
+        for (account, order_id), order in desk.world.orders.orders.settled.items():
+            fills = [f for f in book.fills() if (f.account, f.order_id) == (account, order_id)]
+            agrees(order, fills)
+
+
+def agrees(order: Order, fills: list[FillAdded | FillCorrected]) -> None:
+    filled = sum((Fraction(fill.fill_quantity) for fill in fills), Fraction(0))
+    cost = sum((Fraction(fill.fill_quantity) * Fraction(fill.fill_price) for fill in fills), Fraction(0))
+    assert Fraction(order.filled_quantity) == filled
+    assert Fraction(order.filled_cost) == cost
+    assert Fraction(order.fees) == sum((Fraction(fill.fee) for fill in fills), Fraction(0))
+    assert sum(not fill.busted for fill in order.fills) == len(fills)
+    assert order.avg_fill_price == (Decimal(0) if not filled else rounded(cost / filled))
+    works = order.state.is_open and not order.is_external
+    assert Fraction(order.open_quantity) == (max(Fraction(0), Fraction(order.quantity) - filled) if works else 0)
+    if order.is_external:
+        assert order.quantity == order.filled_quantity
+    else:
+        assert order.state is not S.WORKING or filled < order.quantity
+        assert order.state is not S.FILLED or filled >= order.quantity
+        assert order.state is not S.PENDING or not filled
+
+
+def rounded(exact: Fraction) -> Decimal:
+    return Decimal(round(exact * 10**18)) / Decimal(10) ** 18 if abs(exact) < 10**9 else Decimal(text(Decimal(0)))
+
+
+@given(days)
+def test_an_order_moves_by_the_spec_and_the_few_ways_added_on_purpose(steps: list[Step]) -> None:
+    log = played(steps).log
+    states: dict[Key, OrderState] = defaultdict(lambda: S.IDLE)
+    for each in log:
+        event = each.event
+        if isinstance(event, StateChanged):
+            key = (event.account, event.order_id)
+            assert event.old is states[key]
+            extra = {S.PENDING: (S.CANCELLED,), S.FILLED: (S.WORKING,)}.get(event.old, ())
+            assert event.new in (*TRANSITIONS[event.old], *extra)
+            states[key] = event.new
+
+
+@given(days)
+def test_no_fill_is_lost_or_counted_twice(steps: list[Step]) -> None:
+    log = played(steps).log
+    contents: dict[tuple[str, str, str], set[tuple[Decimal, Decimal, Decimal]]] = defaultdict(set)
+    decided: dict[str, bool] = {}
+    accepted: set[str] = set()
+    for each in log:
+        event = each.event
+        if isinstance(event, QuarantineResolved):
+            assert event.quarantine_id not in decided
+            decided[event.quarantine_id] = event.accepted
+        elif isinstance(event, FillAdded | FillCorrected) and event.quarantine_id is not None:
+            assert decided[event.quarantine_id]
+            accepted.add(event.quarantine_id)
+        elif isinstance(event, FillAdded | FillQuarantined) and event.trade_id is not None:
+            told = (event.fill_quantity, event.fill_price, event.fee)
+            key = (event.account, event.order_id, event.trade_id)
+            assert told not in contents[key] or (isinstance(event, FillQuarantined) and event.correction)
+            assert not contents[key] or isinstance(event, FillQuarantined)
+            contents[key].add(told)
+    assert accepted == {quarantine_id for quarantine_id, yes in decided.items() if yes}
+
+
+@given(days)
+def test_the_sums_of_what_is_open_and_of_what_waits_are_those_of_the_orders(steps: list[Step]) -> None:
+    desk = played(steps)
+    orders = desk.world.orders
+
+    for account in ("default", "b"):
+        own = [order for (name, _), order in orders.orders.settled.items() if name == account]
+        assert (orders.open_count.settled.get(account) or 0) == sum(order.is_open for order in own)
+        for symbol in ("AAA", "BBB"):
+            expected = {OrderSide.BUY: Fraction(0), OrderSide.SELL: Fraction(0)}
+            for order in own:
+                if order.symbol == symbol:
+                    expected[order.side] += Fraction(order.open_quantity)
+            sides = orders.open_sides.settled.get((account, symbol))
+            found = (sides.buys, sides.sells) if sides is not None else (0, 0)
+            assert found == (expected[OrderSide.BUY], expected[OrderSide.SELL])
+            if not any(each.fill.account == account for each in orders.all_waiting()):
+                exposed = orders.exposed(account, symbol)
+                assert (exposed.buys, exposed.sells) == found
+
+
+# --- money ---
+
+
+@given(days)
+@settings(max_examples=40)
+def test_at_every_event_gross_less_cost_basis_is_the_cash_that_came_in_for_every_method(steps: list[Step]) -> None:
+    log = played(steps).log
+    books = [Positions(method) for method in METHODS]
+    book = Book()
+    for each in log:
+        book.take(each.event)
+        for positions in books:
+            positions.replay([each])
+        if not isinstance(each.event, FillAdded | FillBusted | FillCorrected):
+            continue
+        key = (each.event.account, each.event.symbol)
+        quantity, cash, fees = book.of(*key)
+        for positions in books:
+            held = positions.held.settled[key]
+            assert Fraction(minus(held.gross, held.cost_basis)) == cash
+            assert Fraction(held.quantity) == quantity
+            assert Fraction(held.fees) == fees
+            assert one_sided(held.lots)
+            assert held.realized == minus(held.gross, held.fees)
+
+
+@given(days, methods)
+def test_the_days_add_up_to_the_whole(steps: list[Step], method: CostMethod) -> None:
+    positions = Positions(method).replay(played(steps).log)
+
+    for (account, symbol), held in positions.held.settled.items():
+        own = [day for (_, a, s), day in positions.days.settled.items() if (a, s) == (account, symbol)]
+        assert sum((Fraction(day.gross) for day in own), Fraction(0)) == Fraction(held.gross)
+        assert sum((Fraction(day.fees) for day in own), Fraction(0)) == Fraction(held.fees)
+
+
+@given(days, methods)
+def test_unrealized_pnl_is_what_closing_at_the_last_mark_would_realize(steps: list[Step], method: CostMethod) -> None:
+    positions = Positions(method).replay(played(steps).log)
+
+    for row in positions.rows():
+        mark, held = row["mark_price"], positions.held.settled[row["account"], row["symbol"]]
+        if mark is None:
+            assert row["unrealized_pnl"] is None
+        else:
+            worth = Fraction(times(held.quantity, mark)) * Fraction(held.multiplier if held.quantity else ONE)
+            assert Fraction(row["unrealized_pnl"]) == worth - Fraction(held.cost_basis)
+
+
+@given(days, methods)
+def test_as_of_the_end_the_same_is_held_and_the_same_cash_has_come_in(steps: list[Step], method: CostMethod) -> None:
+    desk = played(steps, method)
+
+    then = positions_as_of(desk.log, 2**63 - 1, method)
+
+    now = desk.world.positions
+    for key, held in now.held.settled.items():
+        other = then.held.settled.get(key)
+        if other is None:  # every fill was taken back
+            assert (held.quantity, held.gross, held.fees) == (0, 0, 0)
+            continue
+        assert other.quantity == held.quantity
+        assert minus(other.gross, other.cost_basis) == minus(held.gross, held.cost_basis)
+        assert other.fees == held.fees
+
+
+@given(days, methods)
+def test_both_views_agree_where_nothing_came_late_and_nothing_was_taken_back(
+    steps: list[Step], method: CostMethod
+) -> None:
+    log = [each for each in played(steps, method).log if not isinstance(each.event, FillBusted | FillCorrected)]
+    in_time: list[Recorded] = []
+    for each in log:
+        if not in_time or each.effective_at >= in_time[-1].effective_at:
+            in_time.append(each)
+
+    assert positions_as_of(in_time, 2**63 - 1, method).digest() == Positions(method).replay(in_time).digest()
+
+
+# --- reading a log ---
+
+
+@given(days, st.integers(0, 60), methods)
+def test_a_log_read_in_two_parts_is_the_log_read_in_one(steps: list[Step], place: int, method: CostMethod) -> None:
+    log = played(steps).log
+
+    whole = World(method).replay(log)
+    parts = World(method).replay(log[:place]).replay(log[place:])
+
+    assert parts.digest() == whole.digest()
+
+
+@given(days, st.integers(0, 60), methods)
+def test_what_was_staged_and_discarded_has_never_been(steps: list[Step], place: int, method: CostMethod) -> None:
+    log = played(steps).log
+    world = World(method).replay(log[:place])
+    before = (world.digest(), world.seq, world.recorded_at)
+    for each in log[place:]:
+        world.apply(each)
+
+    world.discard()
+
+    assert (world.digest(), world.seq, world.recorded_at) == before
+    assert world.replay(log[place:]).digest() == World(method).replay(log).digest()
+
+
+@given(days, st.integers(0, 60), methods)
+def test_what_was_staged_is_seen_by_the_next_decision_and_by_nobody_else(
+    steps: list[Step], place: int, method: CostMethod
+) -> None:
+    log = played(steps).log
+    world = World(method).replay(log[:place])
+    before, whole = world.digest(), World(method).replay(log)
+    for each in log[place:]:
+        world.apply(each)
+
+    assert world.digest() == before
+    for account in ("default", "b"):
+        for symbol in ("AAA", "BBB"):
+            asked = (account, symbol, log[-1].trading_day if log else "", whole.recorded_at)
+            with world.durable():
+                assert world.exposure(*asked) == World(method).replay(log[:place]).exposure(*asked)
+            assert world.exposure(*asked) == whole.exposure(*asked)
+    world.settle()
+    assert world.digest() == whole.digest()
+
+
+@given(days)
+def test_a_log_gives_back_what_was_put_into_it(steps: list[Step]) -> None:
+    desk, log = Desk(), MemoryLog()
+    for step in steps:
+        added = play(desk, step)
+        log.append([as_draft(each) for each in added], log.head().seq)
+
+    back = list(log.read())
+
+    assert [each.event for each in back] == [each.event for each in desk.log]
+    assert World().replay(back).digest() == desk.world.digest()
+
+
+def as_draft(recorded: Recorded) -> Draft:
+    return Draft(**{name: getattr(recorded, name) for name in Draft.__struct_fields__})
+
+
+@given(days)
+@settings(max_examples=30)
+def test_a_verdict_depends_on_nothing_but_the_log_up_to_it_and_the_command(steps: list[Step]) -> None:
+    desk = Desk()
+    for step in steps:
+        before = list(desk.log)
+        added = play(desk, step)
+        if not added:
+            continue
+        request = Request(
+            command=rebuild([each.event for each in added]),
+            origin=step.origin,
+            occurred_at=None if step.ago is None else max(0, desk.now - step.ago),
+        )
+        world = World().replay(before)
+
+        again = handle(world, request, located(world, request), Moment.of(desk.now, world, Policy()))
+
+        assert again == [as_draft(each) for each in added]
+
+
+@given(days)
+def test_a_refused_command_leaves_no_trace(steps: list[Step]) -> None:
+    desk = Desk()
+    for step in steps:
+        desk.now += step.after
+        request = step.request(desk)
+        if request is None:
+            continue
+        before = desk.world.digest()
+        try:
+            drafts = desk.decide(request)
+        except OmsError:
+            drafts = []
+
+        assert desk.world.digest() == before
+        desk.append(drafts)

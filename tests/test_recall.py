@@ -1,0 +1,321 @@
+"""A command can be read out of the events it gave, and a repetition told from a conflict (design, sections 4 and 5)."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from oms_es.commands import (
+    AddFill,
+    BustFill,
+    ChangeState,
+    Command,
+    CorrectFill,
+    DefineInstrument,
+    OrderCommand,
+    ReduceOrder,
+    Request,
+    ResolveQuarantined,
+    SubmitOrder,
+)
+from oms_es.deciding import decide
+from oms_es.decimals import ONE
+from oms_es.errors import OmsError
+from oms_es.given import Given
+from oms_es.handling import located
+from oms_es.recall import rebuild, same_content
+from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, TimeInForce, TradingLevel
+from tests.builders import (
+    BUY,
+    ORDER,
+    SELL,
+    Desk,
+    S,
+    add_fill,
+    amend,
+    cancel,
+    change_state,
+    halt,
+    limits,
+    mark,
+    num,
+    order_of,
+    said,
+    submit,
+    table,
+)
+from tests.random_days import Step, commands, days, play
+
+# --- from events to the command ---
+
+
+@given(days)
+def test_the_events_of_a_command_say_what_was_asked(steps: list[Step]) -> None:
+    desk = Desk()
+    for step in steps:
+        events = [each.event for each in play(desk, step)]
+        if not events:
+            continue
+        assert desk.asked is not None
+        before = rebuild(events)
+
+        assert type(before) is type(desk.asked)
+        assert same_content(desk.asked, before)
+        assert same_content(before, desk.asked)
+        assert before.actor == desk.asked.actor
+        assert before.account == desk.asked.account
+
+
+@pytest.mark.parametrize("row", [row for row in table("orders") if row.values[0]["events"][0].islower()])
+def test_every_outcome_of_the_table_of_orders_says_what_was_asked(row: dict[str, str]) -> None:
+    events = []
+    for words in row["history"].split(", "):
+        order = order_of(events)
+        ids = [] if order is None else [each.fill.quarantine_id for each in order.waiting]
+        events += decide(said(words, ids), order, Given())
+    order = order_of(events)
+    assert order is not None
+    command = said(row["command"], [each.fill.quarantine_id for each in order.waiting])
+    origin = Origin.IMPORT if "import" in row["around"] else Origin.COMMAND
+    refused = ("ORDER_RATE: 5",) if "refused" in row["around"] else ()
+
+    given_by = Given(accept_exceptions="accept" in row["around"], origin=origin, violations=refused)
+    outcome = decide(command, order, given_by)
+
+    assert not outcome or same_content(command, rebuild(outcome))
+
+
+ASKED: list[tuple[str, Command]] = [
+    ("a limit order", submit(reduce_only=True, time_in_force=TimeInForce.FOK, actor="desk", account="b")),
+    ("a market order", submit(price=None)),
+    ("a mark", replace(mark("10.50"), actor="feed")),
+    ("an instrument", DefineInstrument(symbol="AAA", multiplier=num("10"), currency="EUR", actor="desk")),
+    ("limits", replace(limits("b", max_skew="5", price_band=None, restricted=("X", "A")), reason="calm", actor="desk")),
+    ("a halt", replace(halt(TradingLevel.REDUCE_ONLY, "b"), reason="storm", actor="desk")),
+    ("a resume", halt(TradingLevel.NORMAL)),
+    ("a fill of an unknown order", add_fill(actor="gateway", fee="-1")),
+    ("an external fill", add_fill(symbol="AAA", side=SELL, trade=None)),
+]
+
+
+@pytest.mark.parametrize("command", [pytest.param(command, id=what) for what, command in ASKED])
+def test_a_command_comes_back_whole(command: Command) -> None:
+    events = Desk().perform(command)
+
+    assert rebuild(events) == command
+
+
+def test_a_submit_that_was_refused_comes_back_whole() -> None:
+    command = submit("7", actor="desk")
+
+    assert rebuild(Desk(min_quote_size="10").perform(command)) == command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        change_state(S.WORKING, external_order_id="v-1", actor="gateway"),
+        change_state(S.REJECTED, error_message="no such symbol"),
+        change_state(S.FAILED),
+        cancel(),
+        cancel(reason="", actor="desk"),
+        cancel(reason="the day is over"),
+        amend("50"),
+        amend(price="11"),
+        amend("0"),
+    ],
+)
+def test_a_command_about_a_pending_order_comes_back_whole(command: OrderCommand) -> None:
+    desk = Desk()
+    desk.perform(submit())
+
+    assert rebuild(desk.perform(command)) == command
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        change_state(S.CANCELLED, external_order_id="v-2"),
+        change_state(S.CANCELLED),
+        cancel(reason="User requested"),
+        BustFill(order_id=ORDER, trade_id="t1", reason="venue", actor="gateway"),
+        CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("50"), reason="venue"),
+        CorrectFill(order_id=ORDER, trade_id="t1", fill_price=num("9"), fee=num("0")),
+        CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("500"), fill_price=num("9"), reason="venue"),
+        ReduceOrder(order_id=ORDER, quantity=num("5")),
+        amend("40", "12"),
+        add_fill("41", trade="t1", symbol="AAA", side=BUY),
+        add_fill("500", trade=None, symbol="AAA", side=BUY, actor="gateway"),
+    ],
+)
+def test_a_command_about_a_part_filled_order_comes_back_whole(command: OrderCommand) -> None:
+    desk = Desk()
+    desk.say("buy 100@10", "ack", "fill 40@10 t1 fee=1")
+
+    assert rebuild(desk.perform(command)) == command
+
+
+def test_a_cancel_reported_by_the_venue_is_told_from_one_that_was_asked_for() -> None:
+    reported, asked = change_state(S.CANCELLED), cancel(reason="")
+
+    assert not same_content(reported, asked)
+    for command in (reported, asked):
+        desk = Desk()
+        desk.say("buy 100@10", "ack")
+        assert same_content(rebuild(desk.perform(command)), command)
+
+
+def test_a_correction_keeps_what_was_left_open_apart_from_what_was_asked_for() -> None:
+    desk = Desk()
+    desk.say("buy 100@10", "ack", "fill 40@10 t1")
+
+    before = rebuild(desk.say("correct t1 50"))
+
+    assert before == CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("50"))
+    assert not same_content(before, CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("50"), fee=num("0")))
+
+
+def test_the_commands_at_random_are_of_every_kind() -> None:
+    kinds = set()
+
+    @given(st.lists(commands, min_size=20, max_size=40))
+    def collect(found: list[Command]) -> None:
+        kinds.update(type(command).__name__ for command in found)
+
+    collect()
+    assert kinds == {
+        cls.__name__ for cls in (*Command.__subclasses__(), *OrderCommand.__subclasses__()) if cls is not OrderCommand
+    } - {"ReduceOrder"}
+
+
+# --- the same command again, or another one ---
+
+OTHER: dict[type, Any] = {str: "other", bool: True, OrderSide: SELL, OrderType: OrderType.MARKET}
+WHOLE: list[Command] = [
+    submit(),
+    change_state(S.WORKING, external_order_id="v-1", error_message="x"),
+    cancel(),
+    amend("50", "11"),
+    ReduceOrder(order_id=ORDER, quantity=num("5")),
+    add_fill(symbol="AAA", side=BUY),
+    BustFill(order_id=ORDER, trade_id="t1", reason="venue"),
+    CorrectFill(
+        order_id=ORDER, trade_id="t1", fill_quantity=num("5"), fill_price=num("9"), fee=num("1"), reason="venue"
+    ),
+    ResolveQuarantined(order_id=ORDER, quarantine_id="q-1", accept=False, symbol="AAA", side=BUY, reason="venue"),
+    mark("10"),
+    DefineInstrument(symbol="AAA", multiplier=ONE, currency="USD"),
+    limits(max_skew="5"),
+    halt(),
+]
+OTHER_VALUES: dict[str, Any] = {
+    "new": OrderState.CANCELLED,
+    "time_in_force": TimeInForce.DAY,
+    "level": TradingLevel.NORMAL,
+    "values": {"trading.max_skew": "6"},
+}
+
+
+def different(command: Command, name: str) -> Command:
+    """Return the command with another value in one field."""
+    value = getattr(command, name)
+    other = OTHER_VALUES.get(name, OTHER.get(type(value), num("77")))
+    assert other != value
+    return replace(command, **{name: other})
+
+
+FIELDS = [
+    (command, field.name)
+    for command in WHOLE
+    for field in msgspec.structs.fields(command)
+    if not (isinstance(command, mark("1").__class__ | DefineInstrument) and field.name == "account")
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), FIELDS, ids=[f"{type(command).__name__}.{name}" for command, name in FIELDS]
+)
+def test_a_command_with_another_value_anywhere_is_another_command_unless_only_the_asker_differs(
+    command: Command, name: str
+) -> None:
+    other = different(command, name)
+
+    assert same_content(command, other) == (name == "actor")
+    assert same_content(other, command) == (name == "actor")
+    assert same_content(command, replace(command))
+
+
+def test_commands_of_different_kinds_are_never_the_same() -> None:
+    for one in WHOLE:
+        for other in WHOLE:
+            assert same_content(one, other) == (one is other)
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "same"),
+    [
+        ({}, {"symbol": "AAA", "side": BUY}, True),
+        ({"symbol": "AAA"}, {"symbol": "AAA", "side": BUY}, True),
+        ({"symbol": "AAA", "side": BUY}, {}, True),
+        ({"symbol": "BBB"}, {"symbol": "AAA", "side": BUY}, False),
+        ({"side": SELL}, {"symbol": "AAA", "side": BUY}, False),
+    ],
+)
+def test_a_fill_may_name_its_symbol_and_side_or_leave_them_to_its_order(
+    asked: dict[str, Any], before: dict[str, Any], *, same: bool
+) -> None:
+    assert same_content(add_fill(**asked), add_fill(**before)) is same
+
+
+def test_equal_numbers_are_the_same_content_however_they_were_written() -> None:
+    assert same_content(submit("100.0", "10.00"), submit("100", "10"))
+    assert isinstance(submit(), SubmitOrder)
+    assert isinstance(add_fill(), AddFill)
+    assert isinstance(change_state(S.WORKING), ChangeState)
+
+
+# --- a repetition, found on the state after the first time ---
+
+
+@pytest.mark.parametrize("accept", [True, False])
+@pytest.mark.parametrize(
+    "history",
+    [
+        ["buy 100@10", "ack", "fill 101@10 t1"],
+        ["buy 100@10", "fill 100@10 t1", "fill 1@10 t2"],
+        ["fill 40@10 t1 symbol=AAA"],
+    ],
+)
+def test_a_decision_about_a_fill_is_recognised_when_it_is_asked_again(history: list[str], *, accept: bool) -> None:
+    desk = Desk()
+    desk.say(*history)
+    asked = ResolveQuarantined(order_id="", quarantine_id=desk.waiting()[0], accept=accept, side=BUY)
+    before = rebuild(desk.perform(asked))
+
+    again = located(desk.world, Request(command=asked))
+
+    assert same_content(again, before)
+
+
+def test_a_command_that_named_the_venues_id_is_recognised_when_it_is_asked_again() -> None:
+    desk = Desk()
+    desk.say("buy 100@10")
+    desk.perform(change_state(S.WORKING, external_order_id="v-1"))
+    for asked in (cancel(order_id="v-1"), add_fill(order_id="v-1")):
+        before = rebuild(desk.perform(asked, any_account=True))
+
+        again = located(desk.world, Request(command=asked, any_account=True))
+
+        assert same_content(again, before)
+
+
+def test_a_command_without_events_cannot_be_read_out_of_nothing() -> None:
+    desk = Desk()
+    desk.say("buy 100@10", "ack", "fill 40@10 t1")
+
+    assert desk.say("fill 40@10 t1") == []
+    with pytest.raises(OmsError):
+        desk.say("bust t9")

@@ -1,0 +1,389 @@
+"""Settings: every key of the design, typed by us and not by YAML; a mistake names its place (design, section 8)."""
+
+import os
+import tracemalloc
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oms_es.decimals import text
+from oms_es.errors import OmsError, SettingsError
+from oms_es.policy import Policy
+from oms_es.settings import Settings
+from oms_es.vocabulary import CostMethod
+from tests.builders import num, table
+
+DESIGN = """
+risk: {max_position_size: 10000, max_daily_loss: 1000, emergency_stop: false, max_open_orders: 10, max_order_quantity: null, max_order_notional: null, price_collar: null, max_orders_per_second: null, restricted: []}
+trading: {min_quote_size: 10, max_skew: 5000}
+system: {order_history_retention: 86400, position_snapshot_interval: 300, risk_check_timeout: 1000}   # seconds, seconds, milliseconds
+accounting: {method: fifo}
+daily_loss: {basis: realized}           # or total
+fills: {price_band: 0.5, on_exception: quarantine}
+day: {timezone: UTC, roll: "00:00", label: start, max_clock_step: 5}   # seconds
+log: {path: oms.db, durability: full}
+"""  # noqa: E501
+
+SPEC = """
+risk:
+  max_position_size: 10000 # Maximum position per symbol
+  max_daily_loss: 1000 # Daily loss limit in USD
+  emergency_stop: false # Global trading halt
+
+trading:
+  min_quote_size: 10 # Minimum order quantity
+  max_skew: 5000 # Maximum directional exposure
+
+system:
+  order_history_retention: 86400 # Seconds to retain completed orders
+  position_snapshot_interval: 300 # Position backup interval
+  risk_check_timeout: 1000 # Risk check timeout in milliseconds
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "oms.yaml"
+
+
+def read(file: Path, content: str) -> Settings:
+    file.write_text(content, encoding="utf-8")
+    return Settings.from_file(file)
+
+
+def one(file: Path, key: str, given: str) -> Settings:
+    section, _, name = key.partition(".")
+    return read(file, f"{section}:\n  {name}: {given}\n")
+
+
+RUNNING = {
+    "system.order_history_retention": "order_history_retention",
+    "system.position_snapshot_interval": "position_snapshot_interval",
+    "system.risk_check_timeout": "risk_check_timeout",
+    "log.path": "log_path",
+    "log.durability": "durability",
+}
+
+
+def kept(settings: Settings, key: str) -> str:
+    """Return what the settings hold under a key, as text."""
+    value: Any = getattr(settings, RUNNING[key]) if key in RUNNING else settings.values[key]
+    if isinstance(value, tuple):
+        return f"[{', '.join(value)}]"
+    return "null" if value is None else str(value)
+
+
+# --- every key ---
+
+
+@pytest.mark.parametrize("row", table("settings"))
+def test_a_key_has_the_default_of_the_design(row: dict[str, str], file: Path) -> None:
+    assert kept(Settings.default(), row["key"]) == row["default"]
+    assert kept(read(file, ""), row["key"]) == row["default"]
+    assert kept(read(file, "# nothing\n"), row["key"]) == row["default"]
+
+
+@pytest.mark.parametrize("row", table("settings"))
+def test_a_key_can_be_set_and_nothing_else_changes(row: dict[str, str], file: Path) -> None:
+    settings = one(file, row["key"], row["given"])
+
+    others = [other.values[0]["key"] for other in table("settings") if other.values[0]["key"] != row["key"]]
+    assert kept(settings, row["key"]) == row["kept"]
+    assert [kept(settings, other) for other in others] == [kept(Settings.default(), other) for other in others]
+
+
+@pytest.mark.parametrize("row", table("settings"))
+def test_only_what_decides_is_named_for_the_log(row: dict[str, str], file: Path) -> None:
+    settings = one(file, row["key"], row["given"])
+
+    assert settings.named == (() if row["key"] in RUNNING else (row["key"],))
+
+
+def test_the_table_names_every_key_there_is() -> None:
+    listed = {row.values[0]["key"] for row in table("settings")}
+
+    assert listed == {*Settings.default().values, *RUNNING}
+
+
+def test_the_file_of_the_design_says_what_is_the_default_anyhow(file: Path) -> None:
+    settings = read(file, DESIGN)
+
+    assert settings.values == Settings.default().values
+    assert settings.policy == Settings.default().policy
+    assert [kept(settings, key) for key in RUNNING] == [kept(Settings.default(), key) for key in RUNNING]
+
+
+def test_the_file_of_the_spec_is_taken(file: Path) -> None:
+    settings = read(file, SPEC)
+
+    assert settings.policy.max_position_size == 10000
+    assert settings.policy.max_daily_loss == 1000
+    assert settings.policy.min_quote_size == 10
+    assert settings.risk_check_timeout == 1000
+
+
+def test_the_policy_of_the_settings_is_typed(file: Path) -> None:
+    settings = read(
+        file,
+        "risk: {max_position_size: 1.50, max_open_orders: 3, emergency_stop: true, restricted: [B, A]}\n"
+        "accounting: {method: lifo}\nfills: {price_band: null}\nday: {max_clock_step: 7}\n",
+    )
+
+    policy = settings.policy
+
+    assert isinstance(policy, Policy)
+    assert isinstance(policy.max_position_size, Decimal)
+    assert text(policy.max_position_size) == "1.5"
+    assert (policy.max_open_orders, policy.emergency_stop, policy.restricted) == (3, True, ("A", "B"))
+    assert (policy.method, policy.price_band, policy.max_clock_step) == (CostMethod.LIFO, None, 7)
+
+
+# --- what YAML would have made of it ---
+
+
+@pytest.mark.parametrize("row", table("settings_taken"))
+def test_a_value_is_taken_as_it_stands_or_refused_with_its_path(row: dict[str, str], file: Path) -> None:
+    if row["kept"] != "refused":
+        assert kept(one(file, row["key"], row["given"]), row["key"]) == row["kept"]
+        return
+    with pytest.raises(SettingsError) as refusal:
+        one(file, row["key"], row["given"])
+
+    assert row["key"] in str(refusal.value)
+    assert str(file) in str(refusal.value)
+
+
+UNKNOWN = [
+    ("risk: {max_positon_size: 5}", "risk.max_positon_size"),
+    ("risk: {Max_daily_loss: 5}", "risk.Max_daily_loss"),
+    ("risk: {max_skew: 5}", "risk.max_skew"),
+    ("limits: {max_daily_loss: 5}", "limits.max_daily_loss"),
+    ("risk: {1: 5}", "risk.1"),
+    ("risk: {yes: 5}", "risk.yes"),
+    ("risk: {max_daily_loss: {usd: 5}}", "risk.max_daily_loss"),
+    ("base: &base {max_skew: 5}\ntrading: {<<: *base}", "base"),
+    ("trading: {<<: {max_skew: 5}}", "trading.<<"),
+]
+
+
+@pytest.mark.parametrize(("content", "path"), UNKNOWN)
+def test_an_unknown_key_is_refused_with_its_path(content: str, path: str, file: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read(file, content)
+
+    assert path in str(refusal.value)
+
+
+def test_an_unknown_key_is_told_what_is_known_beside_it(file: Path) -> None:
+    with pytest.raises(SettingsError, match=r"trading\.max_skew"):
+        read(file, "trading: {skew: 5}")
+
+
+NO_SECTIONS = [
+    "- risk",
+    "risk",
+    "5",
+    "risk: 5",
+    "risk: [max_daily_loss]",
+    "max_daily_loss: 5",
+    "? [a]\n: 1",
+    "risk: {? {a: 1} : 1}",
+    "!!python/object/apply:os.getcwd []",
+    "!!set {risk}",
+]
+
+
+@pytest.mark.parametrize("content", NO_SECTIONS)
+def test_a_file_without_sections_and_keys_is_refused(content: str, file: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read(file, content)
+
+    assert str(file) in str(refusal.value)
+
+
+TWICE = [
+    ("risk: {max_daily_loss: 5, max_daily_loss: 6}", "max_daily_loss"),
+    ("risk: {max_daily_loss: 5, 'max_daily_loss': 5}", "max_daily_loss"),
+    ("risk: {max_daily_loss: 5}\ntrading: {max_skew: 5}\nrisk: {max_open_orders: 5}", "risk"),
+]
+
+
+@pytest.mark.parametrize(("content", "key"), TWICE)
+def test_a_key_that_stands_there_twice_is_refused(content: str, key: str, file: Path) -> None:
+    with pytest.raises(SettingsError, match=key):
+        read(file, content)
+
+
+NOT_YAML = [
+    "risk: {max_daily_loss: 5",
+    "risk: [}",
+    "risk: *nobody",
+    "a: 1\n---\nb: 2",
+    "\tx: 1",
+    "[" * 20_000,
+    "risk: {max_daily_loss: 'x}",
+    "%YAML 9.9\n---\nrisk: {}",
+]
+
+
+@pytest.mark.parametrize("content", NOT_YAML, ids=lambda content: repr(content[:20]))
+def test_a_file_that_is_no_single_yaml_document_is_refused_with_its_name(content: str, file: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        read(file, content)
+
+    assert str(file) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"risk: {max_daily_loss: \x00}", b"log: {path: \xe9}", b"\x1b[31m: 1"]
+)
+def test_bytes_that_are_no_text_are_refused(content: bytes, file: Path) -> None:
+    file.write_bytes(content)
+
+    with pytest.raises(SettingsError):
+        Settings.from_file(file)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml"):
+        Settings.from_file(tmp_path / "nowhere.yaml")
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        Settings.from_file(tmp_path)
+
+
+def test_every_mistake_in_settings_is_a_value_error_of_ours() -> None:
+    assert issubclass(SettingsError, ValueError)
+    assert issubclass(SettingsError, OmsError)
+
+
+# --- anchors and bombs ---
+
+
+def test_an_anchor_saves_writing_a_value_twice(file: Path) -> None:
+    settings = read(file, "risk: {max_order_quantity: &most 500}\ntrading: {max_skew: *most}")
+
+    assert settings.policy.max_skew == settings.policy.max_order_quantity == 500
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "risk: &risk {restricted: *risk}",
+        "risk: {restricted: &all [*all]}",
+        "&all [*all]",
+        "&all {risk: *all}",
+        "risk: {restricted: [[[[[[[[GME]]]]]]]]}",
+    ],
+)
+def test_what_contains_itself_or_goes_too_deep_is_refused(content: str, file: Path) -> None:
+    with pytest.raises(SettingsError):
+        read(file, content)
+
+
+BOMBS = {
+    "deep": "a: &a [x,x,x,x,x,x,x,x,x]\n"
+    + "".join(
+        f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    ),
+    "wide": f"a: &a [{','.join('x' * 1500)}]\nb: [{','.join(['*a'] * 1500)}]\n",
+    "wide, in a list of symbols": f"risk:\n  restricted: [&a [{','.join('x' * 1500)}],{','.join(['*a'] * 1500)}]\n",
+}
+
+
+@pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
+def test_a_bomb_is_refused_before_it_grows(content: str, file: Path) -> None:
+    file.write_text(content)
+    assert file.stat().st_size < 10_000
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(SettingsError) as refusal:
+            Settings.from_file(file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 10_000_000
+    assert len(str(refusal.value)) < 1000
+
+
+def test_a_file_larger_than_any_settings_is_refused_unread(file: Path) -> None:
+    with pytest.raises(SettingsError):
+        read(file, "#" * 2_000_000)
+
+
+# --- a mapping instead of a file ---
+
+
+def test_a_mapping_shaped_like_the_file_gives_the_same_settings(file: Path) -> None:
+    settings = Settings.from_mapping(
+        {
+            "risk": {
+                "max_position_size": num("2.50"),
+                "max_open_orders": 3,
+                "emergency_stop": True,
+                "restricted": ["A"],
+            },
+            "fills": {"price_band": None},
+        }
+    )
+
+    same = read(
+        file,
+        "risk: {max_position_size: 2.5, max_open_orders: 3, emergency_stop: true, restricted: [A]}\n"
+        "fills: {price_band: null}",
+    )
+    assert settings.values == same.values
+    assert settings.named == same.named
+
+
+@pytest.mark.parametrize(
+    ("mapping", "path"),
+    [
+        ({"risk": {"max_position_size": 2.5}}, "risk.max_position_size"),
+        ({"risk": {"max_position_size": Decimal("NaN")}}, "risk.max_position_size"),
+        ({"risk": {"max_position_size": True}}, "risk.max_position_size"),
+        ({"risk": {"max_position_size": b"5"}}, "risk.max_position_size"),
+        ({"risk": {"max_position_size": object()}}, "risk.max_position_size"),
+        ({"risk": {"restricted": [1.5]}}, "risk.restricted"),
+        ({"risk": {"restricted": "GME"}}, "risk.restricted"),
+        ({"risk": {"max_size": "5"}}, "risk.max_size"),
+        ({"risk": 5}, "risk"),
+        ({"risk": None}, "risk"),
+    ],
+)
+def test_a_mapping_is_judged_like_a_file(mapping: dict[str, Any], path: str) -> None:
+    with pytest.raises(SettingsError, match=path.replace(".", r"\.")):
+        Settings.from_mapping(mapping)
+
+
+# --- where they are looked for ---
+
+
+def test_settings_come_from_oms_config_then_from_the_folder_then_from_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.find().values == Settings.default().values
+
+    Path("oms.yaml").write_text("trading: {max_skew: 1}")
+    assert Settings.find().policy.max_skew == 1
+
+    Path("other.yaml").write_text("trading: {max_skew: 2}")
+    monkeypatch.setenv("OMS_CONFIG", os.fspath(tmp_path / "other.yaml"))
+    assert Settings.find().policy.max_skew == 2
+
+
+def test_an_oms_config_that_is_not_there_is_an_error_and_not_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMS_CONFIG", str(tmp_path / "missing.yaml"))
+
+    with pytest.raises(SettingsError, match=r"missing\.yaml"):
+        Settings.find()

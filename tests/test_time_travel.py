@@ -1,0 +1,863 @@
+"""Any moment of any day, by either clock and by every cost method, against the long way in `brute_force.py`."""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oms_es import OrderManagementSystem, Settings, errors
+from oms_es.explaining import Why, diff_by_symbol, history, why_positions
+from oms_es.instants import SECOND, instant, iso
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.checkpointing import advance
+from oms_es.projections.checkpoints import cache_path
+from oms_es.projections.positions import Held, Positions
+from oms_es.reading import Questions, When
+from oms_es.views import OMSOrder, Position
+from oms_es.vocabulary import CostMethod
+from tests import brute_force
+from tests.brute_force import Key, Sums, Told
+
+Figures = tuple[Fraction | None, ...]
+
+ALFA, BETA, CRUDE = "ALFA", "BETA", "CRUDE"  # CRUDE: 50 EUR for a point; the others are as they come
+LATE = (errors.FillQuarantinedError, errors.UnknownFill, errors.InvalidTransition, errors.OrderRejected)
+
+
+class Calendar(NamedTuple):
+    """How a desk counts its days, and an evening before something happens to its clocks."""
+
+    timezone: str
+    roll: str
+    label: str
+    begin: str
+
+
+CALENDARS = (
+    Calendar("UTC", "00:00", "start", "2024-02-28T20:00:00Z"),
+    Calendar("America/New_York", "17:00", "end", "2024-03-09T15:00:00Z"),  # an hour is skipped in the night
+    Calendar("Europe/Berlin", "02:30", "start", "2024-03-30T20:00:00Z"),  # and the roll with it
+    Calendar("Europe/Berlin", "02:30", "end", "2024-10-26T20:00:00Z"),  # here it comes twice
+)
+
+
+class Step(NamedTuple):
+    """Something that happens on a desk; a step takes of it what it needs."""
+
+    wait: int  # seconds since the step before
+    kind: str
+    pick: int  # which of the orders, fills, … there are
+    account: str
+    symbol: str
+    side: str
+    quantity: str
+    price: str
+    fee: str
+    late: int  # seconds between the venue's moment and now
+
+
+KINDS = ("wait", *["trade"] * 6, *["part"] * 3, "mark", "mark", "again", "conflict", "overfill", "stranger", "unnamed",
+         "bust", "bust", "correct", "correct", "accept", "accept", "refuse", "amend", "acknowledge", "cancel")  # fmt: skip
+STEPS = st.lists(
+    st.builds(
+        Step,
+        wait=st.sampled_from((0, 0, 1, 90, 2_400, 18_000, 50_000)),
+        kind=st.sampled_from(KINDS),
+        pick=st.integers(0, 40),
+        account=st.sampled_from(("main", "main", "hedge")),
+        symbol=st.sampled_from((ALFA, ALFA, BETA, CRUDE)),
+        side=st.sampled_from(("buy", "sell")),
+        quantity=st.sampled_from(("1", "2", "3", "7", "10", "0.3", "12.5", "0.000000001")),
+        price=st.sampled_from(("100", "99.5", "101.01", "97", "103.333333333333333333", "-4", "0")),
+        fee=st.sampled_from(("0", "0.25", "-0.1", "1.01")),
+        late=st.sampled_from((0, 0, 0, -2, 1, 45, 3_000, 40_000)),
+    ),
+    min_size=12,
+    max_size=36,
+)
+
+
+class Desk:
+    """A desk that does what it is told, at its own time; what the system refuses is passed over."""
+
+    def __init__(self, path: Path, calendar: Calendar = CALENDARS[0], **rules: dict[str, Any]) -> None:
+        day = {"timezone": calendar.timezone, "roll": calendar.roll, "label": calendar.label}
+        unlimited = {
+            "risk": {"max_position_size": None, "max_daily_loss": None, "max_open_orders": None},
+            "trading": {"min_quote_size": None, "max_skew": None},
+            "fills": {"price_band": None},
+            "system": {"position_snapshot_interval": 10**12},  # checkpoints come when the test makes them
+            "day": day,
+        }
+        self.settings = Settings.from_mapping({**unlimited, **rules})
+        self.path, self.now = path, instant(calendar.begin)
+        self.oms, self.log = self.opened()
+        self.orders: list[str] = []
+        self.fills: list[dict[str, Any]] = []
+        self.waiting: list[str] = []
+
+    def opened(self) -> tuple[OrderManagementSystem, SqliteLog]:
+        """Return the system over a log of its own, as after a restart."""
+        log = SqliteLog(self.path, durability="normal")
+        return OrderManagementSystem(self.settings, log=log, clock=lambda: self.now), log
+
+    def play(self, steps: Sequence[Step], after: Callable[[int], None] = lambda _: None) -> None:
+        """Carry out the steps; `after` is called with the number of each."""
+        asyncio.run(self._play(steps, after))
+
+    async def _play(self, steps: Sequence[Step], after: Callable[[int], None]) -> None:
+        await self.oms.define_instrument(CRUDE, multiplier=50, currency="EUR")
+        for number, step in enumerate(steps):
+            self.now += step.wait * SECOND
+            with suppress(*LATE):
+                await self._do(step)
+            after(number)
+
+    async def _do(self, step: Step) -> None:
+        occurred_at = self.now - step.late * SECOND
+        match step.kind:
+            case "trade" | "part":
+                await self._trade(step, "3" if step.kind == "part" else "1")
+            case "mark":
+                await self.oms.record_mark(step.symbol, step.price, occurred_at=min(self.now, occurred_at))
+            case "stranger":
+                order_id = f"s-{len(self.orders)}"
+                await self._fill(step, order_id, f"x-{len(self.fills)}", symbol=step.symbol, side=step.side)
+            case "unnamed":
+                await self._fill(step, f"u-{len(self.waiting)}", None)
+            case "amend" | "acknowledge" | "cancel" if self.orders:
+                await self._change(step, self.orders[step.pick % len(self.orders)])
+            case "again" | "conflict" | "overfill" | "bust" | "correct" if self.fills:
+                await self._restate(step, self.fills[step.pick % len(self.fills)])
+            case "accept" | "refuse" if self.waiting:
+                name = {"symbol": step.symbol, "side": step.side} if step.pick % 2 else {}
+                with suppress(errors.InvalidInput, errors.UnknownQuarantine):  # nameless, or decided before
+                    quarantine_id = self.waiting[step.pick % len(self.waiting)]
+                    await self.oms.resolve_quarantined(quarantine_id, step.kind == "accept", **name)
+            case _:
+                pass
+
+    async def _trade(self, step: Step, times: str) -> None:
+        order_id = f"o-{len(self.orders)}"
+        self.orders.append(order_id)
+        quantity = Decimal(step.quantity) * Decimal(times)
+        at = {"account": step.account, "occurred_at": self.now - max(0, step.late) * SECOND}
+        await self.oms.submit_order(step.symbol, step.side, "market", quantity, None, order_id, **at)
+        await self._fill(step, order_id, f"t-{len(self.fills)}" if step.pick else None)
+
+    async def _fill(self, step: Step, order_id: str, trade_id: str | None, **what: Any) -> None:
+        fill = {"order_id": order_id, "trade_id": trade_id, "fill_quantity": step.quantity, "fill_price": step.price,
+                "fee": step.fee, **what}  # fmt: skip
+        if trade_id is not None:
+            self.fills.append(fill)
+        await self._report(**fill, occurred_at=self.now - step.late * SECOND)
+
+    async def _report(self, **fill: Any) -> None:
+        try:
+            await self.oms.add_fill(**fill)
+        except errors.FillQuarantinedError as error:
+            self.waiting.append(error.quarantine_id)
+            raise
+
+    async def _change(self, step: Step, order_id: str) -> None:
+        if step.kind == "amend":
+            await self.oms.amend_order(order_id, quantity=step.quantity)
+        elif step.kind == "cancel":
+            await self.oms.cancel_order(order_id)
+        else:
+            await self.oms.update_order_state(order_id, "working", occurred_at=self.now - step.late * SECOND)
+
+    async def _restate(self, step: Step, fill: dict[str, Any]) -> None:
+        order_id, trade_id = fill["order_id"], fill["trade_id"]
+        occurred_at = self.now - step.late * SECOND
+        if step.kind == "bust":
+            await self.oms.bust_fill(order_id, trade_id, occurred_at=occurred_at)
+        elif step.kind == "correct":
+            new = {"fill_price": step.price, "fee": step.fee}
+            if step.pick % 3 == 0:
+                new["fill_quantity"] = step.quantity
+            await self._correct(order_id, trade_id, occurred_at=occurred_at, **new)
+        elif step.kind == "overfill":
+            await self._report(**{**fill, "trade_id": f"over-{len(self.waiting)}", "fill_quantity": "1000"})
+        else:
+            other = {} if step.kind == "again" else {"fill_price": step.price}
+            await self._report(**{**fill, **other}, occurred_at=occurred_at)
+
+    async def _correct(self, order_id: str, trade_id: str, **new: Any) -> None:
+        try:
+            await self.oms.correct_fill(order_id, trade_id, **new)
+        except errors.FillQuarantinedError as error:
+            self.waiting.append(error.quarantine_id)
+            raise
+
+    def told(self) -> list[Told]:
+        """Return what the log holds, as the second opinion reads it."""
+        return brute_force.told(self.log.rows())
+
+
+@contextmanager
+def desk(calendar: Calendar = CALENDARS[0], **rules: dict[str, Any]) -> Iterator[Desk]:
+    """Give a desk over a file of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Desk(Path(folder) / "day.db", calendar, **rules)
+        try:
+            yield made
+        finally:
+            made.oms.sequencer.close()
+
+
+# --- moments ---
+
+PICKS = st.lists(
+    st.tuples(
+        st.sampled_from(("as_of", "known_at", "as_of known_at", "at_seq", "as_of at_seq")),
+        st.integers(0, 400),
+        st.integers(0, 400),
+    ),
+    min_size=3,
+    max_size=6,
+)
+
+
+def moments(events: Sequence[Told], picks: Sequence[tuple[str, int, int]]) -> Iterator[dict[str, Any]]:
+    """Return moments to ask about: those of the events and the nanoseconds beside them, by either clock."""
+    said = {moment for each in events for moment in (each.effective_at, each.recorded_at)}
+    instants = sorted(moment + beside for moment in said for beside in (-1, 0, 1))
+    for names, one, other in picks:
+        numbers = {"as_of": instants[one % len(instants)], "known_at": instants[other % len(instants)],
+                   "at_seq": other % (len(events) + 2)}  # fmt: skip
+        yield {name: numbers[name] for name in names.split()}
+
+
+def until(events: Sequence[Told], when: Mapping[str, int]) -> int:
+    """Return the last event that an answer for this moment rests on."""
+    known = brute_force.known_by(events, when["known_at"]) if "known_at" in when else brute_force.FAR
+    return min(known, when.get("at_seq", known))
+
+
+def seen(found: Iterable[Position]) -> dict[Key, Figures]:
+    """Return positions as the second opinion counts them."""
+    return {
+        (each.account, each.symbol): fractions(
+            each.quantity, each.cost_basis, each.gross_realized_pnl, each.fees, each.mark_price, each.unrealized_pnl
+        )
+        for each in found
+    }
+
+
+def right(sums: Mapping[Key, Sums]) -> dict[Key, Figures]:
+    """Return what `seen` should be."""
+    return {
+        key: (each.quantity, each.cost_basis, each.gross, each.fees, each.mark, each.unrealized)
+        for key, each in sums.items()
+    }
+
+
+def fractions(*numbers: Decimal | None) -> Figures:
+    return tuple(None if number is None else Fraction(number) for number in numbers)
+
+
+def check(found: Mapping[Any, Figures], wanted: Mapping[Any, Figures], method: CostMethod) -> None:
+    """Compare figures: by average cost within what its one division may round off, otherwise to the last digit."""
+    if method is not CostMethod.AVERAGE:
+        assert found == wanted
+        return
+    assert found.keys() == wanted.keys()
+    for key, figures in wanted.items():
+        assert all(map(near, found[key], figures)), (key, found[key], figures)
+
+
+def near(one: Fraction | None, other: Fraction | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= max(abs(other) / 10**12, Fraction(1, 10**15))
+
+
+# --- positions ---
+
+
+@pytest.mark.parametrize("checkpoints", [False, True], ids=["from zero", "from checkpoints"])
+@given(steps=STEPS, picks=PICKS, every=st.integers(1, 7), stops=st.sets(st.integers(0, 35), max_size=3))
+def test_positions_at_any_moment_are_what_the_long_way_says(
+    checkpoints: bool, steps: list[Step], picks: list[tuple[str, int, int]], every: int, stops: set[int]
+) -> None:
+    with desk() as day:
+        day.play(steps, lambda number: advance(day.log, every) if checkpoints and number in stops else None)
+        events = day.told()
+
+        assert cache_path(day.log).exists() == (checkpoints and any(stop < len(steps) for stop in stops))
+        for when in moments(events, picks):
+            for method in CostMethod:
+                found = day.oms.positions(**when, method=method)
+                wanted = brute_force.positions(events, method, until(events, when), when.get("as_of"))
+                check(seen(found), right(wanted), method)
+
+
+@given(steps=STEPS, picks=PICKS)
+def test_orders_at_any_moment_are_what_their_events_say(steps: list[Step], picks: list[tuple[str, int, int]]) -> None:
+    with desk() as day:
+        day.play(steps)
+        events = day.told()
+
+        for when in moments(events, picks):
+            found = day.oms.orders(**when)
+            wanted = brute_force.orders(events, until(events, when), when.get("as_of", brute_force.FAR))
+            assert {(each.account, each.order_id): stands(each) for each in found} == wanted
+
+
+def stands(order: OMSOrder) -> brute_force.Stands:
+    figures = map(Fraction, (order.quantity, order.filled_quantity, order.fees))
+    return brute_force.Stands(order.state.value, *figures)
+
+
+@given(steps=STEPS)
+def test_realized_and_unrealized_is_cash_and_worth_to_the_last_digit_after_every_event(steps: list[Step]) -> None:
+    with desk() as day:
+        day.play(steps)
+        events = day.told()
+
+        for method in CostMethod:
+            positions = Positions(method)
+            for recorded in day.log.read(topics=Positions.topics()):
+                positions.replay([recorded])
+                booked = brute_force.standing(events, recorded.seq, None)
+                for row in positions.rows():
+                    key = (row["account"], row["symbol"])
+                    cash = -sum(fill.quantity * fill.worth + fill.fee for fill in booked if fill.key == key)
+                    earned, mark = Fraction(row["realized_pnl"]), row["mark_price"]
+                    if mark is None:
+                        assert earned - Fraction(row["cost_basis"]) == cash
+                        continue
+                    worth = Fraction(row["quantity"]) * Fraction(mark) * Fraction(row["multiplier"])
+                    assert earned + Fraction(row["unrealized_pnl"]) == cash + worth
+
+
+@pytest.mark.parametrize(
+    ("method", "trades", "left", "realized"),
+    [
+        (CostMethod.FIFO, "+10@1 +10@2 -15@3", "5@2", 25),
+        (CostMethod.LIFO, "+10@1 +10@2 -15@3", "5@1", 20),
+        (CostMethod.AVERAGE, "+10@1 +10@2 -15@3", "5@3/2", Fraction(45, 2)),
+        (CostMethod.FIFO, "+10@1 -15@3", "-5@3", 20),
+        (CostMethod.LIFO, "-10@5 -10@3 +25@4", "5@4", 0),
+        (CostMethod.AVERAGE, "+1@1 +2@2 -1@2 -2@2", "", 1),
+    ],
+)
+def test_the_long_way_is_right_by_hand(
+    method: CostMethod, trades: str, left: str, realized: Fraction
+) -> None:
+    lots, gains = brute_force.fold([figures(each) for each in trades.split()], method)
+
+    assert ([tuple(lot) for lot in lots], sum(gains)) == ([figures(each) for each in left.split()], realized)
+
+
+def figures(words: str) -> tuple[Fraction, Fraction]:
+    quantity, _, price = words.partition("@")
+    return Fraction(quantity), Fraction(price)
+
+
+# --- what is true, and what was known ---
+
+
+async def trade(day: Desk, side: str, quantity: object, price: object, late: float = 0, **what: Any) -> str:
+    """Submit an order and fill it `late` seconds ago; return its id, which is also the trade's."""
+    symbol, account, fee = what.get("symbol", ALFA), what.get("account"), what.get("fee", 0)
+    at, order_id = day.now - int(late * SECOND), f"o-{len(day.orders)}"
+    day.orders.append(order_id)
+    await day.oms.submit_order(symbol, side, "market", quantity, None, order_id, account=account, occurred_at=at)
+    await day.oms.add_fill(order_id, quantity, price, order_id, fee, account=account, occurred_at=at)
+    return order_id
+
+
+async def bought_and_sold_and_heard_of_an_earlier_purchase(day: Desk) -> None:
+    await trade(day, "buy", 10, 100)
+    day.now += 600 * SECOND
+    await trade(day, "sell", 10, 110)
+    day.now += 3_000 * SECOND
+    await trade(day, "buy", 5, 90, late=4_200)  # executed before the others
+
+
+@pytest.mark.parametrize(
+    ("method", "view", "cost", "realized"),
+    [
+        ("fifo", "known", "450", "100"),  # 10@100 closed by 10@110; then 5@90 came
+        ("fifo", "as of", "500", "150"),  # 5@90 and 5@100 closed; 5@100 left
+        ("lifo", "known", "450", "100"),
+        ("lifo", "as of", "450", "100"),  # 10@100 closed; 5@90 left
+        ("average", "known", "450", "100"),
+        ("average", "as of", "483.333333333333333333", "133.333333333333333333"),  # 10 of 15@96.66… closed
+    ],
+)
+def test_a_late_fill_is_booked_last_as_known_and_first_as_of(method: str, view: str, cost: str, realized: str) -> None:
+    with desk() as day:
+        asyncio.run(bought_and_sold_and_heard_of_an_earlier_purchase(day))
+
+        (held,) = day.oms.positions(**({"as_of": day.now} if view == "as of" else {"known_at": day.now}), method=method)
+
+        assert (held.quantity, held.cost_basis, held.gross_realized_pnl) == (5, Decimal(cost), Decimal(realized))
+
+
+def test_both_moments_at_once_ask_what_was_true_as_far_as_it_was_known() -> None:
+    with desk() as day:
+        begin = day.now
+        asyncio.run(bought_and_sold_and_heard_of_an_earlier_purchase(day))
+        early, late = begin - 1, begin + 700 * SECOND
+
+        assert [each.quantity for each in day.oms.positions(as_of=early)] == [5]
+        assert day.oms.positions(as_of=early, known_at=late) == []
+        assert [each.quantity for each in day.oms.positions(as_of=late)] == [5]
+        assert [each.quantity for each in day.oms.positions(as_of=late, known_at=late)] == [0]
+
+
+def test_an_event_of_that_very_nanosecond_is_included() -> None:
+    with desk() as day:
+        for _ in range(3):
+            asyncio.run(trade(day, "buy", 1, 100))  # the clock stands still
+
+        for name in ("as_of", "known_at"):
+            assert [each.quantity for each in day.oms.positions(**{name: day.now})] == [3]
+            assert day.oms.positions(**{name: day.now - 1}) == []
+
+
+def test_a_moment_may_be_given_as_a_number_as_text_and_as_a_datetime() -> None:
+    with desk(Calendar("UTC", "00:00", "start", "2024-03-04T09:00:00Z")) as day:
+        asyncio.run(trade(day, "buy", 1, 100))
+
+        for same in (day.now, "2024-03-04T09:00:00Z", "2024-03-04T10:00:00.000000000+01:00",
+                     datetime(2024, 3, 4, 9, tzinfo=UTC), datetime(2024, 3, 4, 4, tzinfo=timezone(-timedelta(hours=5)))):  # fmt: skip
+            assert day.oms.positions(as_of=same) == day.oms.positions(as_of=day.now) != []
+
+
+@pytest.mark.parametrize(
+    "zoneless", ["2024-03-04T09:00:00", "2024-03-04 09:00", datetime(2024, 3, 4, 9), "2024-03-04", "now", "", 1.5, True]  # noqa: DTZ001
+)
+@pytest.mark.parametrize("clock", ["as_of", "known_at"])
+def test_a_moment_without_a_zone_is_refused(clock: str, zoneless: object) -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 1, 100))
+
+        for ask in (day.oms.positions, day.oms.orders, day.oms.pnl):
+            with pytest.raises(errors.InvalidInput, match=clock):
+                ask(**{clock: zoneless})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seq", [-1, "5", 2.5, True])
+def test_a_seq_that_cannot_be_is_refused(seq: Any) -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 1, 100))
+
+        with pytest.raises(errors.InvalidInput, match="at_seq"):
+            day.oms.positions(at_seq=seq)
+
+
+def test_two_names_for_what_was_known_are_one_too_many() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 1, 100))
+
+        with pytest.raises(errors.InvalidInput, match="at_seq and known_at"):
+            day.oms.positions(at_seq=1, known_at=day.now)
+
+
+@pytest.mark.parametrize("checkpoints", [False, True])
+def test_before_the_beginning_nothing_was_held(checkpoints: bool) -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 1, 100))
+        if checkpoints:
+            advance(day.log, every=1)
+
+        for when in ({"as_of": 0}, {"known_at": 0}, {"at_seq": 0}, {"as_of": 0, "at_seq": 0}):
+            for ask in (day.oms.positions, day.oms.orders, day.oms.pnl):
+                answer = ask(**when)  # type: ignore[arg-type]
+                assert (list(answer), answer.basis.past_end) == ([], False)
+
+
+def test_a_log_that_is_not_there_yet_holds_nothing() -> None:
+    with desk() as day:
+        assert (day.oms.positions(), day.oms.orders(as_of=day.now), day.oms.pnl(at_seq=7)) == ([], [], [])
+        assert not day.path.exists()
+
+
+def test_a_moment_past_the_end_of_the_log_says_so() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 1, 100))
+        last = day.log.head().seq
+
+        for name, end in (("as_of", day.now), ("known_at", day.now), ("at_seq", last)):
+            at, after = (day.oms.positions(**{name: moment}) for moment in (end, end + 1))
+            assert (at.basis.past_end, after.basis.past_end) == (False, True)
+            assert at == after
+            assert (after.basis.seq, after.basis.log_seq) == (last, last)
+
+
+def test_a_moment_is_not_past_the_end_while_the_log_holds_something_later() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 1, 100, late=-4))  # the venue's clock is ahead of ours
+        day.now += SECOND
+        asyncio.run(day.oms.record_mark(ALFA, 100))
+
+        before, after = (day.oms.positions(as_of=day.now + ahead * SECOND) for ahead in (2, 3))
+
+        assert ([each.quantity for each in before], [each.quantity for each in after]) == ([], [1])
+        assert not before.basis.past_end
+        assert not after.basis.past_end
+
+
+# --- marks ---
+
+
+@given(steps=STEPS, picks=PICKS)
+def test_a_mark_is_never_later_than_the_moment(steps: list[Step], picks: list[tuple[str, int, int]]) -> None:
+    with desk() as day:
+        day.play([*steps, *(step._replace(kind="mark", symbol=symbol) for step in steps[:6] for symbol in (ALFA, BETA))])
+        events = day.told()
+        times: dict[tuple[str, Fraction], list[int]] = {}
+        for each in events:
+            if each.topic == "MarkRecorded":
+                times.setdefault((each.stream[1], Fraction(each.body["price"])), []).append(each.effective_at)
+
+        for when in moments(events, picks):
+            moment = when.get("as_of", when.get("known_at", brute_force.FAR))
+            for held in day.oms.positions(**when):
+                if held.mark_price is None:
+                    assert held.unrealized_pnl is None
+                else:
+                    assert min(times[held.symbol, Fraction(held.mark_price)]) <= moment
+
+
+def test_a_mark_ahead_of_our_clock_counts_from_its_own_moment_on() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 1, 100))
+        asyncio.run(day.oms.record_mark(ALFA, 200, occurred_at=day.now + 3 * SECOND))
+
+        for clock in ("as_of", "known_at"):
+            marks = [day.oms.positions(**{clock: day.now + after * SECOND})[0].mark_price for after in (0, 3)]
+            assert (clock, marks) == (clock, [None, 200])
+
+
+def test_without_a_mark_there_is_no_number() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 1, 100))
+        day.now += SECOND
+        asyncio.run(day.oms.record_mark(BETA, 7))
+
+        (held,) = day.oms.positions()
+        (brought,) = day.oms.pnl()
+        summary = day.oms.get_portfolio_summary()
+
+        assert (held.mark_price, held.unrealized_pnl, brought["unrealized_pnl"]) == (None, None, None)
+        assert (summary["total_unrealized_pnl"], summary["positions"][0]["mark_price"]) == (None, None)
+
+
+# --- trading days ---
+
+
+@pytest.mark.parametrize("calendar", CALENDARS, ids=lambda calendar: " ".join(calendar[:3]))
+@given(steps=STEPS, picks=PICKS)
+@settings(max_examples=20)
+def test_each_trading_day_brought_what_the_long_way_says(
+    calendar: Calendar, steps: list[Step], picks: list[tuple[str, int, int]]
+) -> None:
+    with desk(calendar) as day:
+        day.play(steps)
+        events = day.told()
+
+        for each in events:
+            assert each.trading_day == brute_force.trading_day(each.recorded_at, *calendar[:3]), iso(each.recorded_at)
+        for when in moments(events, picks):
+            for method in CostMethod:
+                rows = day.oms.pnl(**when, method=method)
+                wanted = brute_force.days(events, method, until(events, when), when.get("as_of"))
+                found = {
+                    (row["trading_day"], row["account"], row["symbol"]): fractions(
+                        row["gross_realized_pnl"], row["fees"], row["realized_pnl"], Decimal(row["fills"])
+                    )
+                    for row in rows
+                }
+                quiet = (found.keys() - wanted.keys()) & {key for key, own in found.items() if not any(own)}
+                check(
+                    {key: own for key, own in found.items() if key not in quiet},  # only marks have moved there
+                    {key: (own.gross, own.fees, own.gross - own.fees, Fraction(own.fills)) for key, own in wanted.items()},
+                    method,
+                )
+
+
+@pytest.mark.parametrize("view", ["known", "as of"])
+@given(steps=STEPS, picks=PICKS)
+def test_what_the_days_brought_adds_up_to_what_is_held(
+    view: str, steps: list[Step], picks: list[tuple[str, int, int]]
+) -> None:
+    with desk() as day:
+        day.play(steps)
+
+        for when in moments(day.told(), [("as_of at_seq" if view == "as of" else "at_seq", *pick[1:]) for pick in picks]):
+            for held in day.oms.positions(**when):
+                rows = day.oms.pnl(**when, symbol=held.symbol, account=held.account)
+                level = held.unrealized_pnl or 0
+                assert sum(row["realized_pnl"] for row in rows) == held.realized_pnl
+                assert sum(row["unrealized_change"] for row in rows) == level
+                assert sum(row["total_pnl"] for row in rows) == held.realized_pnl + level
+                assert (rows[-1]["unrealized_pnl"] or 0) == level
+
+
+TWO_DAYS = Calendar("UTC", "00:00", "start", "2024-03-04T10:00:00Z")
+HOUR = 3_600
+
+
+async def a_purchase_between_two_marks_that_is_told_a_day_later(day: Desk) -> None:
+    await day.oms.record_mark(ALFA, 100)
+    await trade(day, "buy", 1, 100)
+    day.now += HOUR * SECOND
+    await day.oms.record_mark(ALFA, 110)
+    day.now += 24 * HOUR * SECOND
+    await trade(day, "buy", 1, 104, late=24.5 * HOUR)
+    day.now += HOUR * SECOND
+    await day.oms.record_mark(ALFA, 120)
+
+
+def test_a_fill_told_a_day_late_changes_no_level_twice() -> None:
+    with desk(TWO_DAYS) as day:
+        asyncio.run(a_purchase_between_two_marks_that_is_told_a_day_later(day))
+
+        known, true = day.oms.pnl(), day.oms.pnl(as_of=day.now)
+
+        assert [(row["unrealized_pnl"], row["unrealized_change"]) for row in known] == [(10, 10), (36, 26)]
+        assert true[-1]["unrealized_pnl"] == 36
+        assert sum(row["unrealized_change"] for row in true) == 36
+
+
+def test_the_level_of_the_last_day_is_that_of_the_position() -> None:
+    with desk(TWO_DAYS) as day:
+        asyncio.run(day.oms.record_mark(ALFA, 110))
+        day.now += 24 * HOUR * SECOND
+        asyncio.run(trade(day, "buy", 1, 100, late=25 * HOUR))  # executed before the mark, told a day later
+
+        for when in ({}, {"as_of": day.now}):
+            (held,) = day.oms.positions(**when)  # type: ignore[arg-type]
+            assert held.unrealized_pnl == 10
+            assert day.oms.pnl(**when)[-1]["unrealized_pnl"] == 10  # type: ignore[arg-type]
+
+
+async def sold_at_110_and_a_day_later_restated(day: Desk, restate: str) -> None:
+    await trade(day, "buy", 10, 100, fee=1)
+    sold = await trade(day, "sell", 10, 110, fee=1)
+    day.now += 24 * HOUR * SECOND
+    if restate == "bust":
+        await day.oms.bust_fill(sold, sold)
+    else:
+        await day.oms.correct_fill(sold, sold, fill_price=105, fee=2)
+
+
+@pytest.mark.parametrize(
+    ("restate", "known", "true"),
+    [  # trading day, gross, fees, fills
+        (
+            "bust",
+            [("2024-03-04", 100, 2, 2), ("2024-03-05", -100, -1, -1)],
+            [("2024-03-04", 0, 1, 1)],
+        ),
+        (
+            "correct",
+            [("2024-03-04", 100, 2, 2), ("2024-03-05", -50, 1, 0)],
+            [("2024-03-04", 50, 3, 2)],
+        ),
+    ],
+)
+def test_a_restatement_is_booked_on_its_day_as_known_and_on_the_fills_day_as_of(
+    restate: str, known: list[tuple[str, int, int, int]], true: list[tuple[str, int, int, int]]
+) -> None:
+    with desk(TWO_DAYS) as day:
+        asyncio.run(sold_at_110_and_a_day_later_restated(day, restate))
+
+        for when, wanted in (({}, known), ({"as_of": day.now}, true)):
+            rows = day.oms.pnl(**when)  # type: ignore[arg-type]
+            found = [(row["trading_day"], row["gross_realized_pnl"], row["fees"], row["fills"]) for row in rows]
+            assert found == wanted
+            assert [row["realized_pnl"] for row in rows] == [gross - fees for _, gross, fees, _ in wanted]
+
+
+# --- restart ---
+
+
+@given(steps=STEPS)
+def test_a_restart_changes_no_answer(steps: list[Step]) -> None:
+    with desk() as day:
+        day.play(steps)
+        again, log = day.opened()
+
+        assert answers(again) == answers(day.oms)
+        assert seen(again.get_all_positions()) == right(brute_force.positions(day.told(), CostMethod.FIFO))
+        log.close()
+
+
+def answers(oms: OrderManagementSystem) -> tuple[object, ...]:
+    return (oms.get_all_positions(), oms.get_all_orders(), oms.get_portfolio_summary(), oms.pnl(), oms.positions(),
+            oms.risk_manager.daily_pnl, oms.sequencer.world.digest())  # fmt: skip
+
+
+# --- instruments and currencies ---
+
+
+def test_an_instrument_is_not_redefined_under_an_open_position() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 2, 100))
+        before = day.log.head()
+
+        for changed in ({"multiplier": 50}, {"currency": "EUR"}):
+            with pytest.raises(errors.InstrumentInUse, match=f"{ALFA}.*default"):
+                asyncio.run(day.oms.define_instrument(ALFA, **changed))  # type: ignore[arg-type]
+
+        assert day.log.head() == before
+        asyncio.run(day.oms.define_instrument(ALFA, multiplier=1, currency="USD"))  # it is that already
+        asyncio.run(trade(day, "sell", 2, 100))
+        asyncio.run(day.oms.define_instrument(ALFA, multiplier=50))
+        assert day.oms.sequencer.world.positions.multiplier(ALFA) == 50
+
+
+def test_what_a_bust_opens_again_is_worth_what_its_own_fills_stand_for() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 10, 100))
+        sold = asyncio.run(trade(day, "sell", 10, 100))
+        asyncio.run(day.oms.define_instrument(ALFA, multiplier=50))
+        asyncio.run(day.oms.bust_fill(sold, sold))
+        asyncio.run(day.oms.record_mark(ALFA, 100))
+
+        asyncio.run(trade(day, "buy", 1, 100))
+
+        held = day.oms.get_position(ALFA)
+        assert held is not None
+        assert held.cost_basis == 10 * 100 + 1 * 100 * 50
+        assert held.unrealized_pnl == 0  # all of it was bought at the mark
+
+
+@given(steps=STEPS)
+def test_sums_are_per_currency(steps: list[Step]) -> None:
+    with desk() as day:
+        day.play(steps)
+        events = day.told()
+        sums, days = brute_force.positions(events, CostMethod.FIFO), brute_force.days(events, CostMethod.FIFO)
+        for account in (None, "main", "hedge"):
+            summary = day.oms.get_portfolio_summary(account=account)
+            own = {key: each for key, each in sums.items() if account in (None, key[0])}
+            today = {key: brought for key, brought in days.items() if key[0] == summary["trading_day"]}
+
+            assert summary["currencies"].keys() == {each.currency for each in own.values()}
+            for currency, found in summary["currencies"].items():
+                held = {key: each for key, each in own.items() if each.currency == currency}
+                realized = sum((brought.gross - brought.fees for (_, *key), brought in today.items() if tuple(key) in held), brute_force.ZERO)
+                assert {name: None if figure is None else Fraction(figure) for name, figure in found.items()} == {
+                    "total_notional": sum(map(notional, held.values())),
+                    "total_realized_pnl": sum(each.gross - each.fees for each in held.values()),
+                    "total_unrealized_pnl": unrealized(held.values()),
+                    "total_fees": sum(each.fees for each in held.values()),
+                    "daily_pnl": realized,
+                }
+
+
+def notional(held: Sums) -> Fraction:
+    return abs(held.cost_basis if held.mark is None else held.quantity * held.mark * held.multiplier)
+
+
+def unrealized(held: Iterable[Sums]) -> Fraction | None:
+    levels = [each.unrealized for each in held if each.quantity]
+    return None if None in levels else sum(filter(None, levels), brute_force.ZERO)
+
+
+def test_money_earned_in_one_currency_does_not_become_another_when_the_instrument_does() -> None:
+    with desk() as day:
+        for currency, gain in (("USD", 100), ("EUR", 50)):
+            asyncio.run(day.oms.define_instrument(ALFA, currency=currency))
+            asyncio.run(trade(day, "buy", 1, 100))
+            asyncio.run(trade(day, "sell", 1, 100 + gain))
+
+        sums = day.oms.get_portfolio_summary()["currencies"]
+
+        assert {currency: each["total_realized_pnl"] for currency, each in sums.items()} == {"USD": 100, "EUR": 50}
+        brought = {row["currency"]: row["realized_pnl"] for row in day.oms.pnl()}
+        assert brought == {"USD": 100, "EUR": 50}
+
+
+# --- why, history, difference ---
+
+
+@given(steps=STEPS, picks=PICKS)
+def test_lots_and_matches_add_up_to_the_position_and_changes_as_well(
+    steps: list[Step], picks: list[tuple[str, int, int]]
+) -> None:
+    with desk() as day:
+        day.play(steps)
+        events, questions = day.told(), Questions(day.log)
+
+        for when in moments(events, picks[:3]):
+            for method in CostMethod:
+                basis = questions.basis(When(**when), method)
+                fills = brute_force.standing(events, basis.seq, basis.as_of)
+                for symbol in (ALFA, BETA, CRUDE):
+                    for why in why_positions(questions, basis, symbol, None):
+                        key = (why.held.account, symbol)
+                        _check_why(why, [fill for fill in fills if fill.key == key], method)
+                        _check_history(list(history(questions, basis, symbol, key[0])), why.held)
+
+
+def _check_why(why: Why, fills: list[brute_force.Fill], method: CostMethod) -> None:
+    held, lots, matches = why.held, why.lots, why.matches
+    assert sum(lot["quantity"] for lot in lots) == held.quantity
+    assert sum(lot["cost"] for lot in lots) == held.cost_basis
+    assert sum(each["realized_pnl"] for each in matches) == held.gross
+    assert all(each["proceeds"] - each["cost"] == each["realized_pnl"] for each in matches)
+    assert sum(each["fee"] for each in why.fees) == held.fees
+    wanted, _ = brute_force.fold([(fill.quantity, fill.worth) for fill in fills], method)
+    found = [fractions(lot["quantity"], lot["cost"]) for lot in lots]
+    check(dict(enumerate(found)), {n: (size, size * cost) for n, (size, cost) in enumerate(wanted)}, method)
+    known = {fill.at[1]: fill.trade for fill in fills}
+    assert all(known[lot["seq"]] == (lot["order_id"], lot["trade_id"]) for lot in lots)
+
+
+def _check_history(changes: list[dict[str, Any]], held: Held) -> None:
+    quantity = realized = Decimal(0)
+    for change in changes:
+        quantity, realized = quantity + change["change"], realized + change["realized_pnl"]
+        assert (change["quantity"], change["total_realized_pnl"]) == (quantity, realized)
+    assert (quantity, realized) == (held.quantity, held.realized)
+    assert changes[-1]["cost_basis"] == held.cost_basis
+
+
+@pytest.mark.parametrize(
+    ("view", "changed_day", "in_days"),
+    [("known", "2024-03-05", (None, -51, -51)), ("as of", "2024-03-04", (98, 47, -51))],
+)
+def test_the_difference_that_a_correction_makes_is_shown_by_symbol_and_day(
+    view: str, changed_day: str, in_days: tuple[int | None, int, int]
+) -> None:
+    with desk(TWO_DAYS) as day:
+        asyncio.run(trade(day, "buy", 3, 7, symbol=BETA))
+        asyncio.run(sold_at_110_and_a_day_later_restated(day, "correct"))
+        questions, last = Questions(day.log), day.log.head().seq
+        as_of = day.now if view == "as of" else None
+
+        found = diff_by_symbol(questions, *(questions.basis(When(as_of=as_of, at_seq=seq)) for seq in (last - 1, last)))
+
+        (position,), (brought,) = found["positions"], found["days"]
+        assert (position["account"], position["symbol"]) == ("default", ALFA)
+        assert position["realized_pnl"] == {"from": 98, "to": 47, "change": -51}
+        assert position["gross_realized_pnl"] == {"from": 100, "to": 50, "change": -50}
+        assert "quantity" not in position
+        assert (brought["trading_day"], brought["symbol"]) == (changed_day, ALFA)
+        assert brought["realized_pnl"] == dict(zip(("from", "to", "change"), in_days, strict=True))
+
+
+def test_between_a_moment_and_itself_there_is_no_difference() -> None:
+    with desk() as day:
+        asyncio.run(bought_and_sold_and_heard_of_an_earlier_purchase(day))
+        questions = Questions(day.log)
+        basis = questions.basis(When(as_of=day.now))
+
+        assert diff_by_symbol(questions, basis, basis) == {"positions": [], "days": []}
