@@ -203,7 +203,7 @@ def resolve(command: ResolveQuarantined, order: Order | None, given: Given) -> l
     if fill.correction:
         assert order is not None, "a correction waits in its order's stream"
         return [resolved, *_accept_correction(command, order, fill)]
-    told = _told(fill, command)
+    told = _told(fill, command, order)
     if order is not None:
         return [resolved, *_execute(told, order, given, forced=True, quarantine_id=fill.quarantine_id)]
     if symbol is None or side is None:
@@ -212,10 +212,10 @@ def resolve(command: ResolveQuarantined, order: Order | None, given: Given) -> l
     return [resolved, *_open_external(told, (symbol, side), given, forced=True, quarantine_id=fill.quarantine_id)]
 
 
-def _told(fill: FillQuarantined, command: ResolveQuarantined) -> AddFill:
+def _told(fill: FillQuarantined, command: ResolveQuarantined, order: Order | None) -> AddFill:
     return AddFill(
         account=fill.account,
-        order_id=fill.order_id,
+        order_id=fill.order_id if order is None else order.order_id,
         fill_quantity=fill.fill_quantity,
         fill_price=fill.fill_price,
         trade_id=fill.trade_id,

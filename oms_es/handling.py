@@ -42,7 +42,7 @@ from oms_es.events import (
 from oms_es.given import Given
 from oms_es.identifiers import shown
 from oms_es.instants import SECOND, iso, trading_day
-from oms_es.order import Order, is_order_event
+from oms_es.order import Content, Order, is_order_event
 from oms_es.policy import RULES, Policy, Value, differing
 from oms_es.projections.orders import Unknown
 from oms_es.projections.world import World
@@ -87,7 +87,10 @@ def located(world: World, request: Request) -> Command:
         return command
     if isinstance(command, ResolveQuarantined):
         key = world.orders.waiting.get(command.quarantine_id)
-        return command if not key else replace(command, account=key[0], order_id=key[1])
+        if not key:
+            return command
+        known = world.orders.find(key[1], key[0]) or key  # told under the venue's id, before we knew it
+        return replace(command, account=known[0], order_id=known[1])
     found = world.orders.find(command.order_id, None if request.any_account else command.account)
     return command if found is None else replace(command, account=found[0], order_id=found[1])
 
@@ -161,8 +164,8 @@ def _occurred_at(request: Request, moment: Moment) -> int:
 def _about_order(
     world: World, request: Request, command: OrderCommand, moment: Moment, occurred_at: int
 ) -> list[Draft]:
-    key = (command.account, command.order_id)
-    order, unknown = world.orders.order(key), world.orders.unknown.get(key) or Unknown()
+    order = world.orders.order((command.account, command.order_id))
+    unknown = _told_before(world, request, command)
     events = decide(command, order, _given(world, request, command, order, unknown, moment))
     # An accepted fill stands where it was executed, and so does an order that it opens.
     accepts = isinstance(command, ResolveQuarantined)
@@ -176,10 +179,20 @@ def _about_order(
     return drafts(timed, request, moment, Origin.EXTERNAL if external or (order and order.is_external) else None)
 
 
+def _told_before(world: World, request: Request, command: OrderCommand) -> Unknown:
+    """Return the fills told of this order while nobody knew it: under our id, or under the venue's."""
+    names = {command.order_id, getattr(request.command, "order_id", command.order_id)}
+    if isinstance(command, ResolveQuarantined):
+        names.update((world.orders.waiting.get(command.quarantine_id) or ())[1:])
+    found = [world.orders.unknown.get((command.account, name)) or Unknown() for name in sorted(names)]
+    contents = frozenset[Content]().union(*(each.contents for each in found))
+    return Unknown(contents, tuple(waiting for each in found for waiting in each.waiting))
+
+
 def _waiting_since(world: World, command: OrderCommand) -> int:
-    waiting = world.orders.waiting_of((command.account, command.order_id))
-    for each in waiting:
-        if each.fill.quarantine_id == getattr(command, "quarantine_id", None):
+    quarantine_id = getattr(command, "quarantine_id", "")
+    for each in world.orders.waiting_of(world.orders.waiting.get(quarantine_id) or ("", "")):
+        if each.fill.quarantine_id == quarantine_id:
             return each.occurred_at
     raise AssertionError("decide has found what waits")
 
@@ -191,7 +204,7 @@ def drafts(
     imported = request.origin is Origin.IMPORT
     found = []
     for number, (event, occurred_at, effective_at) in enumerate(timed):
-        clamped = moment.behind > 0 and not imported
+        clamped = moment.behind > 0
         found.append(
             Draft(
                 event=replace(event, clamped=True) if clamped else event,
@@ -303,8 +316,8 @@ def initial_policy(world: World, values: dict[str, Value], named: Sequence[str],
     events: list[Event] = [
         PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
     ]
-    stop = changed.get("risk.emergency_stop")
-    if stop == "true" or (stop == "false" and world.policies.level(EVERY_ACCOUNT) is not TradingLevel.NORMAL):
+    stop, before = changed.get("risk.emergency_stop"), world.policies.from_file.settled.get("risk.emergency_stop")
+    if stop == "true" or (stop, before) == ("false", "true"):  # a file that never pulled the stop does not release it
         level = TradingLevel.HALTED if stop == "true" else TradingLevel.NORMAL
         events.append(
             TradingLevelChanged(account=EVERY_ACCOUNT, level=level, reason="risk.emergency_stop", from_file=True)

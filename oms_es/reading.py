@@ -26,6 +26,8 @@ from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
+_LATEST = 100  # events whose effective times are looked at for the end of the log: late ones stand among them
+
 
 class When(Struct, frozen=True, kw_only=True):
     """Which moment a question is about; all None: now."""
@@ -79,9 +81,10 @@ class Questions:
         """
         head = self._log.head()
         seq = self._last_known(when, head.seq)
-        past = (when.at_seq or 0) > head.seq or any(
-            moment is not None and moment > self._last_moment(head.seq) for moment in (when.as_of, when.known_at)
-        )
+        past = (when.at_seq or 0) > head.seq
+        if when.as_of is not None or when.known_at is not None:
+            recorded, effective = self._last_moments(head.seq)
+            past = past or (when.known_at or 0) > recorded or (when.as_of or 0) > effective
         return Basis(
             seq=seq,
             as_of=when.as_of,
@@ -112,11 +115,10 @@ class Questions:
                 high = middle - 1
         return low
 
-    def _last_moment(self, last: int) -> int:
-        if not last:
-            return 0
-        (found,) = self._log.read(last - 1, last)
-        return max(found.effective_at, found.recorded_at)
+    def _last_moments(self, last: int) -> tuple[int, int]:
+        """Return when the last event was recorded, and the latest effective time among the last ones."""
+        found = list(self._log.read(max(0, last - _LATEST), last))
+        return max((e.recorded_at for e in found), default=0), max((e.effective_at for e in found), default=0)
 
     def _policy_method(self, seq: int) -> CostMethod:
         stream = self._log.stream(f"policy/{EVERY_ACCOUNT}")

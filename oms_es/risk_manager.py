@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from oms_es import risk
 from oms_es.decimals import ZERO, canonical, minus, plus
 from oms_es.handling import Moment
+from oms_es.instants import SECOND
 from oms_es.projections.world import World
 from oms_es.risk import Proposal
 from oms_es.settings import Settings
@@ -37,7 +38,8 @@ class RiskManager:
         world = self._world()
         with world.durable():
             moment = self._moment(world)
-            exposure = world.exposure(order.account, order.symbol, moment.day_of(moment.now), moment.now)
+            today, behind = moment.day_of(moment.now), -(-moment.behind // SECOND)
+            exposure = world.exposure(order.account, order.symbol, today, moment.now, behind)
             limits = world.policies.policy(order.account) if world.policies.is_set else self._policy
             known = world.orders.orders.get((order.account, order.order_id))
         if known is not None and known.is_open:

@@ -13,12 +13,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
 
 from msgspec.structs import replace
 
 from oms_es.callbacks import Callbacks, Notice
-from oms_es.commands import Command, OrderCommand, Request, SubmitOrder
+from oms_es.commands import Command, OrderCommand, Request, ResolveQuarantined, SubmitOrder
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
 from oms_es.events import Event, PolicyChanged
@@ -36,7 +35,6 @@ from oms_es.vocabulary import Origin
 MOST_AT_ONCE = 1000  # commands in one transaction
 FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
 MOST_TRIES = 10  # after that something else is wrong
-T = TypeVar("T")
 _log = logging.getLogger("oms_es")
 
 
@@ -87,6 +85,7 @@ class Sequencer:
         self._draining: asyncio.Task[None] | None = None
         self._busy = False  # staged state is in the world
         self._file_taken = False
+        self._cancelled = False
         self.metrics: Metrics | None = None  # measured only once somebody looks
         self._thread: ThreadPoolExecutor | None = None
 
@@ -159,12 +158,9 @@ class Sequencer:
                 self._jobs.popleft().future.cancel()
 
     async def _batch(self, batch: list[_Job]) -> None:
-        cancelled = False
         try:
             for number in range(MOST_TRIES):
-                done, interrupted = await self._attempt(batch, lock_first=number >= FREE_TRIES)
-                cancelled = cancelled or interrupted
-                if done:
+                if await self._attempt(batch, lock_first=number >= FREE_TRIES):
                     break
             else:
                 raise LogBusy(f"other processes kept appending during {MOST_TRIES} tries; nothing was written")
@@ -175,71 +171,62 @@ class Sequencer:
             self._answer(batch, error)
         else:
             self._answer(batch, None)
-        if cancelled:
+        if self._cancelled:
+            self._cancelled = False
             raise asyncio.CancelledError
 
-    async def _attempt(self, batch: list[_Job], *, lock_first: bool) -> tuple[bool, bool]:
+    async def _attempt(self, batch: list[_Job], *, lock_first: bool) -> bool:
         """
-        Decide the batch on the state as it is and append it.
+        Decide the batch on the state as it is and append it; return False when the log had moved on meanwhile.
 
         With `lock_first` nobody else can append between the two: for a batch that others were faster than before.
-
-        Returns:
-            (done, cancelled): not done when the log had moved on meanwhile.
         """
-        cancelled = False
-        if lock_first:
-            _, cancelled = await self._in_thread(self.log.lock)
+        if not lock_first:
+            return await self._attempt_now(batch)
+        await self._in_thread(self.log.lock)
         try:
-            done, interrupted = await self._attempt_now(batch)
+            return await self._attempt_now(batch)
         finally:
-            if lock_first:
-                self.log.unlock()
-        return done, cancelled or interrupted
+            self.log.unlock()
 
-    async def _attempt_now(self, batch: list[_Job]) -> tuple[bool, bool]:
-        world, cancelled = self.world, False
+    async def _attempt_now(self, batch: list[_Job]) -> bool:
+        world, asked = self.world, any(job.request.origin is Origin.COMMAND for job in batch)
         self._busy = True
         try:
-            drafts, notices = self._decide(world, batch)
+            drafts, notices = self._decide(world, batch, self._rules(world) if asked else [])
             if drafts:
-                _, cancelled = await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
+                await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
         except HeadMoved:
             world.discard()
-            return False, False
+            return False
         except BaseException:
             world.discard()
             raise
         else:
             self._live.settle()
-            if self.metrics is not None:
-                self.metrics.appended(drafts, world)
-            self._file_taken = self._file_taken or bool(drafts)
-            _say(drafts)
+            self._file_taken = self._file_taken or (asked and bool(drafts))
         finally:
             self._busy = False
+        if self.metrics is not None:
+            self.metrics.appended(drafts, world)
+        _say(drafts)
         self._callbacks.publish(notices)
-        return True, cancelled
+        return True
 
-    async def _in_thread(self, work: Callable[[], T]) -> tuple[T, bool]:
-        """
-        Work beside the loop; cancelled meanwhile, still wait for the end, for it may commit.
-
-        Returns:
-            What came of it, and whether we were cancelled.
-        """
+    async def _in_thread(self, work: Callable[[], object]) -> None:
+        """Work beside the loop; cancelled meanwhile, still wait for the end, for it may commit: cancelled later."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-writer")
         working = self._thread.submit(work)
         try:
-            return await asyncio.shield(asyncio.wrap_future(working)), False
+            await asyncio.shield(asyncio.wrap_future(working))
         except asyncio.CancelledError:
-            return working.result(), True
+            self._cancelled = True
+            working.result()
 
     # --- deciding ---
 
-    def _decide(self, world: World, batch: list[_Job]) -> tuple[list[Draft], list[Notice]]:
-        rules = self._rules(world, batch)
+    def _decide(self, world: World, batch: list[_Job], rules: list[Draft]) -> tuple[list[Draft], list[Notice]]:
         drafts = list(rules)
         notices = [self._stage(world, draft) for draft in rules]
         staged: dict[str, list[Event]] = {}
@@ -261,10 +248,9 @@ class Sequencer:
             return [], []
         return drafts, notices
 
-    def _rules(self, world: World, batch: list[_Job]) -> list[Draft]:
+    def _rules(self, world: World) -> list[Draft]:
         """Return the rules that the first command of a session brings along; imports bring none."""
-        asked = any(job.request.origin is Origin.COMMAND for job in batch)
-        if not asked or (self._file_taken and world.policies.is_set):
+        if self._file_taken and world.policies.is_set:
             return []
         moment = Moment.of(self._clock(), world, self._fallback)
         return initial_policy(world, self._settings.values, self._settings.named, moment)
@@ -314,6 +300,8 @@ class Sequencer:
         if not events:
             return None
         before = rebuild(events)
+        if isinstance(command, ResolveQuarantined) and isinstance(before, ResolveQuarantined):
+            command = replace(command, account=before.account, order_id=before.order_id)  # named by its own id
         if request.drawn_id and isinstance(command, SubmitOrder) and isinstance(before, SubmitOrder):
             command = replace(command, order_id=before.order_id)
         if not same_content(command, before):

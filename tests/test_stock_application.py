@@ -129,7 +129,7 @@ def recorder_of(path: Path, **more: str) -> Iterator[LogApplicationRecorder]:
 
 
 @contextmanager
-def following(recorder: LogApplicationRecorder, **since: Any) -> Iterator[Subscription[LogApplicationRecorder]]:
+def following(recorder: LogApplicationRecorder, **since: Any) -> Iterator[Subscription[ApplicationRecorder]]:
     """Yield a subscription that ends after 20 seconds, so that a test whose wake-up is lost does not hang."""
     with recorder.subscribe(**since) as subscription:
         timer = threading.Timer(20, subscription.stop)

@@ -40,6 +40,7 @@ class SqliteLog:
         self._names: dict[int, str] = {}
         self._keys = Keys()
         self._known: Head | None = None
+        self._last: object = None
         self._closing: list[weakref.finalize[..., SqliteLog]] = []
 
     # --- reading ---
@@ -54,7 +55,8 @@ class SqliteLog:
         """
         log = cls(path, **options)
         if log._reader() is None:
-            raise LogMissing(f"there is no log at {path} (the file is empty)")
+            empty = " (the file is empty)" if log.path.exists() else ""
+            raise LogMissing(f"there is no log at {path}{empty}")
         return log
 
     def meta(self) -> schema.Meta | None:
@@ -267,6 +269,7 @@ class SqliteLog:
                 connection.close()
                 raise NotALog(f"{self.path} is an SQLite database, but no log of oms_es")
             self._writing = self._kept(connection)
+            self._last = self._closing[-1]
         return self._writing
 
     def _kept(self, connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -275,8 +278,8 @@ class SqliteLog:
 
     def close(self) -> None:
         """Let go of the file."""
-        for finalizer in self._closing:
-            finalizer()
+        for finalizer in sorted(self._closing, key=lambda each: each is self._last):
+            finalizer()  # the writer last: whoever closes last merges the write-ahead log into the file
         self._closing.clear()
         self._reading = self._writing = self._known = None
 
