@@ -15,8 +15,9 @@ from oms_es.commands import Request
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import OmsError
 from oms_es.events import AmendRefused, DayClosed, Event, PolicyChanged, StateChanged, TradingLevelChanged
-from oms_es.handling import Moment, handle
+from oms_es.handling import handle
 from oms_es.instants import SECOND
+from oms_es.moment import Moment
 from oms_es.policy import Policy
 from oms_es.projections.projection import plain
 from oms_es.projections.world import World
@@ -100,7 +101,13 @@ def moment_of(world: World, group: list[Recorded]) -> Moment:
     if any(text.startswith("CLOCK") for text in told):
         behind = int(next(text for text in told if text.startswith("CLOCK")).split(" s behind")[0].split()[-1]) * SECOND
     overtime = next((text for text in told if text.startswith("RISK_TIMEOUT")), None)
-    return Moment(now=first.recorded_at, behind=behind, overtime=overtime, calendar=calendar)
+    return Moment(
+        now=first.recorded_at,
+        behind=behind,
+        overtime=overtime,
+        calendar=calendar,
+        closed=world.days.all_closed(),
+    )
 
 
 def _violations(event: Event) -> tuple[str, ...]:

@@ -135,6 +135,15 @@ class SetLimits(Command, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class CloseDay(Command, frozen=True, kw_only=True):
+    """Close a trading day for every account."""
+
+    trading_day: str
+    code: str = ""
+    reason: str = ""
+    force: bool = False
+
+
 class SetLevel(Command, frozen=True, kw_only=True):
     """Pull or release the emergency stop of an account, or of every account ("*")."""
 

@@ -6,6 +6,8 @@ What can go wrong, one class per mistake that a caller can act on.
     ├── InvalidTransition (ValueError)         the order's state does not allow it
     ├── OrderRejected (ValueError)             recorded, and refused by a limit; carries order and violations
     ├── FillQuarantinedError (ValueError)      recorded, and waiting for a decision; carries the quarantine id
+    ├── DayNotClosable (ValueError)            a day that waits, has not come, or was closed before
+    ├── DayIsClosed (ValueError)               history for a day that is closed
     ├── InstrumentInUse (ValueError)           an instrument may not change under an open position
     ├── CommandConflict (ValueError)           the same command id (or order id) with other content
     ├── UnknownOrder, UnknownFill, UnknownQuarantine (LookupError)
@@ -50,6 +52,14 @@ class FillQuarantinedError(OmsError, ValueError):
         super().__init__(message)
         self.quarantine_id = quarantine_id
         self.reason = reason
+
+
+class DayNotClosable(OmsError, ValueError):
+    """The trading day cannot be closed; the message says why."""
+
+
+class DayIsClosed(OmsError, ValueError):
+    """History came for a trading day that is closed; nothing of it was booked."""
 
 
 class InstrumentInUse(OmsError, ValueError):

@@ -244,9 +244,12 @@ class DayClosed(AccountEvent, frozen=True, kw_only=True):
     trading_day: str
     first_seq: int
     last_seq: int
-    digests: dict[str, str]
+    digests: dict[str, str]  # of positions, pnl, limits, open_orders as they stood
+    code: str = ""  # the version of the program that closed it
+    log_format: int = 1
+    rules: int = 1
     reason: str = ""
-    forced: bool = False
+    forced: bool = False  # closed although fills were waiting in quarantine
 
 
 EVENTS: tuple[type[Event], ...] = (

@@ -7,70 +7,44 @@ A request, decided on the state of the log: pure, so that a replay decides the s
 from collections.abc import Sequence
 from typing import NoReturn
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from oms_es import risk
 from oms_es.commands import (
     AmendOrder,
     Command,
-    DefineInstrument,
     OrderCommand,
-    RecordMark,
     Request,
     ResolveQuarantined,
-    SetLevel,
-    SetLimits,
     SubmitOrder,
 )
 from oms_es.deciding import decide
 from oms_es.decimals import ONE, ZERO, minus, text
 from oms_es.envelope import Draft
-from oms_es.errors import FillQuarantinedError, InstrumentInUse, InvalidInput, OrderRejected, UnknownOrder
+from oms_es.errors import (
+    FillQuarantinedError,
+    InvalidInput,
+    OrderRejected,
+    UnknownOrder,
+)
 from oms_es.events import (
     AmendRefused,
     Event,
     FillQuarantined,
-    InstrumentDefined,
-    MarkRecorded,
     OrderSubmitted,
-    PolicyChanged,
     QuarantineResolved,
     StateChanged,
-    TradingLevelChanged,
 )
 from oms_es.given import Given
 from oms_es.identifiers import shown
-from oms_es.instants import SECOND, iso, trading_day
+from oms_es.instants import SECOND, iso
+from oms_es.moment import Moment, drafts
 from oms_es.order import Content, Order, is_order_event
-from oms_es.policy import RULES, Policy, Value, differing
 from oms_es.projections.orders import Unknown
 from oms_es.projections.world import World
 from oms_es.risk import Proposal
-from oms_es.vocabulary import EVERY_ACCOUNT, OrderState, Origin, TradingLevel
-
-FILE_CHANGED = "the settings file has changed"
-
-
-class Moment(Struct, frozen=True, kw_only=True):
-    """The moment of a decision."""
-
-    now: int  # our clock, never behind the log's head; ns UTC: `recorded_at`
-    behind: int = 0  # how far our clock was behind the log's head, ns
-    overtime: str | None = None  # RISK_TIMEOUT, where judging took too long; a replay takes it as given
-    calendar: Policy  # whose day settings tell the trading day
-
-    @classmethod
-    def of(cls, clock: int, world: World, fallback: Policy) -> "Moment":
-        """Return the moment that a reading of our clock stands for."""
-        calendar = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else fallback
-        return cls(now=max(clock, world.recorded_at), behind=max(0, world.recorded_at - clock), calendar=calendar)
-
-    def day_of(self, instant: int) -> str:
-        """Return the trading day of an instant."""
-        rules = self.calendar
-        return trading_day(instant, rules.timezone, rules.roll, rules.label)
-
+from oms_es.ruling import ruled
+from oms_es.vocabulary import OrderState, Origin
 
 # --- where a command goes ---
 
@@ -108,45 +82,7 @@ def handle(world: World, request: Request, command: Command, moment: Moment) -> 
     occurred_at = _occurred_at(request, moment)
     if isinstance(command, OrderCommand):
         return _about_order(world, request, command, moment, occurred_at)
-    event: Event
-    match command:
-        case RecordMark():
-            event = MarkRecorded(symbol=command.symbol, price=command.price, actor=command.actor)
-        case DefineInstrument():
-            return _define(world, command, request, moment)
-        case SetLimits():
-            event = PolicyChanged(
-                account=command.account,
-                values=command.values,
-                rules=RULES,
-                reason=command.reason,
-                actor=command.actor,
-            )
-        case SetLevel():
-            event = TradingLevelChanged(
-                account=command.account, level=command.level, reason=command.reason, actor=command.actor
-            )
-        case _:
-            raise AssertionError(f"nobody handles {type(command).__name__}")
-    return drafts([(event, occurred_at, occurred_at)], request, moment)
-
-
-def _define(world: World, command: DefineInstrument, request: Request, moment: Moment) -> list[Draft]:
-    """Return the definition; [] when it says what holds already."""
-    symbol, positions = command.symbol, world.positions
-    was = (positions.multiplier(symbol), positions.currency(symbol))
-    if was == (command.multiplier, command.currency):
-        return []
-    open_in = [account for account in positions.holders.get(symbol) or () if positions.position(account, symbol)]
-    if open_in:
-        raise InstrumentInUse(
-            f"{shown(symbol)} is held in {', '.join(open_in)}, booked with multiplier {text(was[0])} in {was[1]}; "
-            "close the positions before it becomes another instrument"
-        )
-    event = InstrumentDefined(
-        symbol=symbol, multiplier=command.multiplier, currency=command.currency, actor=command.actor
-    )
-    return drafts([(event, moment.now, moment.now)], request, moment)
+    return ruled(world, request, command, moment, occurred_at)
 
 
 def _occurred_at(request: Request, moment: Moment) -> int:
@@ -195,28 +131,6 @@ def _waiting_since(world: World, command: OrderCommand) -> int:
         if each.fill.quarantine_id == quarantine_id:
             return each.occurred_at
     raise AssertionError("decide has found what waits")
-
-
-def drafts(
-    timed: Sequence[tuple[Event, int, int]], request: Request, moment: Moment, origin: Origin | None = None
-) -> list[Draft]:
-    """Return events with their times as drafts of one command."""
-    imported = request.origin is Origin.IMPORT
-    found = []
-    for number, (event, occurred_at, effective_at) in enumerate(timed):
-        clamped = moment.behind > 0
-        found.append(
-            Draft(
-                event=replace(event, clamped=True) if clamped else event,
-                origin=request.origin if imported or origin is None else origin,
-                occurred_at=occurred_at,
-                effective_at=effective_at,
-                recorded_at=moment.now,
-                trading_day=moment.day_of(occurred_at if imported else moment.now),
-                command_id=(request.command_id or "") if number == 0 else None,
-            )
-        )
-    return found
 
 
 # --- what a decision rests on ---
@@ -295,35 +209,6 @@ def proposed(command: OrderCommand, order: Order | None) -> Proposal | None:
 def is_judged(request: Request, command: Command) -> bool:
     """Return whether limits have a say in the command."""
     return request.origin is not Origin.IMPORT and isinstance(command, SubmitOrder | AmendOrder)
-
-
-# --- the rules themselves ---
-
-
-def initial_policy(world: World, values: dict[str, Value], named: Sequence[str], moment: Moment) -> list[Draft]:
-    """
-    Return the rules that the first command of a session brings along.
-
-    On a log without rules: all of the settings. Later: only the keys that a settings file names, and only where its
-    value is another than the one last taken from a file, so that an operator's change stands until the file changes.
-    """
-    fresh = not world.policies.is_set
-    changed = dict(values) if fresh else differing(values, world.policies.from_file.settled, named)
-    if not changed:
-        return []
-    from_file = tuple(key for key in named if key in changed)
-    reason = "the settings of the first command" if fresh else FILE_CHANGED
-    events: list[Event] = [
-        PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
-    ]
-    stop, before = changed.get("risk.emergency_stop"), world.policies.from_file.settled.get("risk.emergency_stop")
-    if stop == "true" or (stop, before) == ("false", "true"):  # a file that never pulled the stop does not release it
-        level = TradingLevel.HALTED if stop == "true" else TradingLevel.NORMAL
-        events.append(
-            TradingLevelChanged(account=EVERY_ACCOUNT, level=level, reason="risk.emergency_stop", from_file=True)
-        )
-    request = Request(command=Command(account=EVERY_ACCOUNT))
-    return drafts([(event, moment.now, moment.now) for event in events], request, moment)
 
 
 # --- what the caller hears ---

@@ -8,6 +8,7 @@ from oms_es.commands import (
     BustFill,
     CancelOrder,
     ChangeState,
+    CloseDay,
     Command,
     CorrectFill,
     DefineInstrument,
@@ -20,6 +21,7 @@ from oms_es.commands import (
 )
 from oms_es.events import (
     AmendRefused,
+    DayClosed,
     Event,
     FillAdded,
     FillBusted,
@@ -80,11 +82,26 @@ def _asked(event: Event) -> Command | None:
                 side=event.side,
                 reason=event.reason,
             )
+        case _:
+            return _rule_asked(event)
+
+
+def _rule_asked(event: Event) -> Command | None:
+    match event:
         case MarkRecorded():
             return RecordMark(actor=event.actor, symbol=event.symbol, price=event.price)
         case InstrumentDefined():
             return DefineInstrument(
                 actor=event.actor, symbol=event.symbol, multiplier=event.multiplier, currency=event.currency
+            )
+        case DayClosed():
+            return CloseDay(
+                account=event.account,
+                actor=event.actor,
+                trading_day=event.trading_day,
+                code=event.code,
+                reason=event.reason,
+                force=event.forced,
             )
         case PolicyChanged():
             return SetLimits(account=event.account, actor=event.actor, values=event.values, reason=event.reason)

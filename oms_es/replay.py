@@ -17,6 +17,7 @@ from oms_es.decimals import ZERO, minus, negate, plus
 from oms_es.envelope import Recorded
 from oms_es.events import (
     AmendRefused,
+    DayClosed,
     FillAdded,
     FillBusted,
     FillCorrected,
@@ -66,6 +67,8 @@ class Day(Struct, kw_only=True):
     exposure: dict[str, Reach] = field(default_factory=dict)  # worst case held, by account/symbol
     pnl: list[dict[str, Any]] = field(default_factory=list)  # rows of `oms pnl`
     waiting: int = 0  # in quarantine at the day's end
+    closed: bool = False
+    differing: list[str] = field(default_factory=list)  # what a closed day's digests no longer come to
     digest: str = ""
 
     def rows(self) -> dict[str, Any]:
@@ -90,6 +93,8 @@ class Day(Struct, kw_only=True):
             "quarantined": self.quarantined,
             "waiting": self.waiting,
             **reached,
+            "closed": self.closed,
+            "differing": self.differing,
             "pnl": self.pnl,
         }
 
@@ -149,10 +154,23 @@ def replay(
         method: the cost method of the state.
         day: only report this trading day (everything before it is folded too).
         account: only count this account's events; the state, and so the digest, is of all.
-        check: decide every command again, and compare.
+        check: decide every command (of the day, where one is named) again, and compare.
         progress: called now and then.
     """
-    seen = _Replayer(World(method), day, account, check=check)
+    return replayed(events, World(method), day=day, account=account, check=check, progress=progress)
+
+
+def replayed(
+    events: Iterable[Recorded],
+    world: World,
+    *,
+    day: str | None = None,
+    account: str | None = None,
+    check: bool = False,
+    progress: Progress | None = None,
+) -> Replay:
+    """Fold events on from a state, as `replay` does from nothing."""
+    seen = _Replayer(world, day, account, check=check)
     for number, group in enumerate(by_command(events)):
         if day is not None and group[0].trading_day > day and seen.has_ended(day):
             break
@@ -173,12 +191,15 @@ class _Replayer:
         return self._current is not None and self._current >= day
 
     def take(self, group: list[Recorded]) -> None:
-        if self._result.checked is not None and not isinstance(group[0].event, GIVEN):
+        asked = self._only in (None, group[0].trading_day) and not isinstance(group[0].event, GIVEN)
+        if self._result.checked is not None and asked:
             kind = type(rebuild([each.event for each in group])).__name__
             self._result.checked[kind] += 1
             found = decided_again(self._world, group)
             if found is not None:
                 self._result.divergent.append(found)
+        if isinstance(group[0].event, DayClosed):
+            self._close(group[0].event)
         self._turn(group[0].trading_day)
         for each in group:
             self._world.apply(each)
@@ -193,6 +214,13 @@ class _Replayer:
                 self._end(self._days[self._current])
             self._current = trading_day
             self._days.setdefault(trading_day, Day(trading_day=trading_day))
+
+    def _close(self, event: DayClosed) -> None:
+        """Hold a closed day to the digests it was closed with."""
+        day, found = self._days.get(event.trading_day), self._world.closing_digests()
+        if day is not None:
+            day.closed = True
+            day.differing = sorted(name for name, digest in event.digests.items() if found.get(name) != digest)
 
     def _end(self, day: Day) -> None:
         day.waiting = len(self._world.orders.all_waiting())

@@ -1,15 +1,16 @@
 """The part of the API that sets marks and limits, and pulls the emergency stop."""
 
+from importlib.metadata import version
 from typing import Any
 
-from oms_es.commands import DefineInstrument, RecordMark, SetLevel, SetLimits
+from oms_es.commands import CloseDay, DefineInstrument, RecordMark, SetLevel, SetLimits
 from oms_es.decimals import decimal
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import identifier
 from oms_es.identifiers import reason as checked_reason
-from oms_es.inputs import Number, choice, limits, named_actor, named_scope, positive
+from oms_es.inputs import Number, choice, flag, limits, named_actor, named_scope, positive
 from oms_es.session import Session
-from oms_es.vocabulary import TradingLevel
+from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
 
 class RiskDesk(Session):
@@ -58,6 +59,38 @@ class RiskDesk(Session):
             symbol=identifier(symbol, "symbol"),
             multiplier=positive(multiplier, "multiplier"),
             currency=identifier(currency, "currency"),
+        )
+        await self._perform(command, command_id, None)
+
+    async def close_day(
+        self,
+        trading_day: str,
+        *,
+        reason: str = "",
+        force: bool = False,
+        actor: str = "",
+        command_id: str | None = None,
+    ) -> None:
+        """
+        Close a trading day: what comes later is booked on the next one, and history for it is refused.
+
+        Args:
+            trading_day: the day, like "2012-06-21"; the day that still runs is closed early.
+            reason: why; kept in the log.
+            force: close it although fills wait in quarantine; needs a reason.
+            actor: who asks.
+            command_id: the same id and content again changes nothing.
+
+        Raises:
+            DayNotClosable: fills wait, it has not come, nothing is booked on it, or it was closed before.
+        """
+        command = CloseDay(
+            account=EVERY_ACCOUNT,
+            actor=named_actor(actor),
+            trading_day=identifier(trading_day, "trading_day"),
+            code=version("oms_es"),
+            reason=checked_reason(reason),
+            force=flag(force, "force"),
         )
         await self._perform(command, command_id, None)
 

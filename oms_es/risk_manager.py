@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from oms_es import risk
 from oms_es.decimals import ZERO, canonical, minus, plus
-from oms_es.handling import Moment
 from oms_es.instants import SECOND
+from oms_es.moment import Moment
 from oms_es.projections.world import World
 from oms_es.risk import Proposal
 from oms_es.settings import Settings

@@ -21,14 +21,16 @@ from oms_es.commands import Command, OrderCommand, Request, ResolveQuarantined, 
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
 from oms_es.events import Event, PolicyChanged
-from oms_es.handling import FILE_CHANGED, Moment, handle, initial_policy, is_judged, located
+from oms_es.handling import handle, is_judged, located
 from oms_es.identifiers import escaped, shown
 from oms_es.live import Live
 from oms_es.log.contract import Log
 from oms_es.metrics import Metrics
+from oms_es.moment import Moment
 from oms_es.order import Order
 from oms_es.projections.world import World
 from oms_es.recall import rebuild, same_content
+from oms_es.ruling import FILE_CHANGED, initial_policy
 from oms_es.settings import Settings
 from oms_es.vocabulary import Origin
 

@@ -58,6 +58,10 @@ class Cells(Generic[K, V]):
         """Show what is settled only; called again, show what is staged as well."""
         self._staged, self._hidden = self._hidden, self._staged
 
+    def items(self) -> list[tuple[K, V]]:
+        """Return what is settled."""
+        return list(self.settled.items())
+
     def __iter__(self) -> Iterator[K]:
         return iter(self.settled)
 
@@ -92,6 +96,10 @@ class Trails(Generic[K, V]):
     def get(self, key: K) -> list[V]:
         """Return the trail, staged growth included; not to be changed."""
         return self._trails.get(key, [])
+
+    def items(self) -> list[tuple[K, list[V]]]:
+        """Return every trail."""
+        return list(self._trails.items())
 
     def settle(self) -> None:
         """Keep what has grown."""

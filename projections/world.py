@@ -6,10 +6,11 @@ from contextlib import contextmanager
 
 from oms_es.decimals import ZERO
 from oms_es.envelope import Recorded
-from oms_es.projections.orders import Orders
+from oms_es.projections.days import Days
+from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies, Rates
 from oms_es.projections.positions import Positions
-from oms_es.projections.projection import Cells, Projection
+from oms_es.projections.projection import Cells, Projection, canonical_json
 from oms_es.risk import Exposure
 from oms_es.vocabulary import CostMethod
 
@@ -22,11 +23,12 @@ class World:
         self.positions = Positions(method)
         self.policies = Policies()
         self.rates = Rates()
+        self.days = Days()
         self.seq = 0  # of the last event taken in, staged ones included
         self.settled_seq = 0
         self.recorded_at = 0
         self._settled_recorded_at = 0
-        self._parts: tuple[Projection, ...] = (self.orders, self.positions, self.policies, self.rates)
+        self._parts: tuple[Projection, ...] = (self.orders, self.positions, self.policies, self.rates, self.days)
 
     def apply(self, recorded: Recorded) -> None:
         """Take one event in; what it changes is staged."""
@@ -73,6 +75,18 @@ class World:
         """Return one digest over all parts: equal logs have equal digests, on every machine."""
         parts = (f"{type(part).__name__}:{part.version}:{part.digest()}" for part in self._parts)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def closing_digests(self) -> dict[str, str]:
+        """Return what a closed day is held to: digests of positions, P&L, rules and open orders."""
+        open_orders = [row(order) for order in self.orders.sorted() if order.is_open]
+        held = [[*key, *([lot.quantity, lot.cost, lot.source] for lot in h.lots)] for key, h in self.positions.sorted()]
+        content = {
+            "positions": [self.positions.rows(), held],
+            "pnl": self.positions.day_rows(),
+            "limits": self.policies.rows(),
+            "open_orders": open_orders,
+        }
+        return {name: hashlib.sha256(canonical_json(value)).hexdigest() for name, value in content.items()}
 
     def exposure(self, account: str, symbol: str, trading_day: str, now: int, clock_behind: int = 0) -> Exposure:
         """

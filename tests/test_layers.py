@@ -19,7 +19,7 @@ RANKS = (
     ("codec",),
     ("log",),
     ("projections",),
-    ("settings", "inputs", "handling", "reading", "views", "summary", "callbacks", "keeper", "live", "metrics", "sequencer", "explaining", "verdicts", "checking", "claims", "replay", "bisecting", "what_if"),
+    ("settings", "inputs", "moment", "ruling", "handling", "reading", "views", "summary", "callbacks", "keeper", "live", "metrics", "sequencer", "explaining", "verdicts", "checking", "claims", "replay", "bisecting", "what_if", "box"),
     ("risk_manager", "session", "order_desk", "fill_desk", "risk_desk", "reading_desk", "oms", "importers"),
     ("cli", "oms_es"),
 )
@@ -33,7 +33,7 @@ HOMES = {
 }
 
 PURE = {"decimals", "events", "commands", "envelope", "accounting", "risk", "policy", "order", "given", "fills"}
-PURE |= {"deciding", "recall", "codec", "projections", "handling"}
+PURE |= {"deciding", "recall", "codec", "projections", "moment", "ruling", "handling"}
 NOT_PURE = {"oms_es.projections.tables", "oms_es.projections.checkpoints"}
 CLOCKS_AND_CHANCE = {"os", "random", "secrets", "time", "uuid", "uuid.uuid1", "uuid.uuid4"}
 IMPURE_CALLS = {"float", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}

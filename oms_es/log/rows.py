@@ -49,7 +49,16 @@ def genesis(log_id: str) -> bytes:
 
 def leaf(row: Row, secret: bytes) -> bytes:
     """Return the leaf of a row; its chain column is not looked at."""
-    salt = sha256(secret + str(row.seq).encode()).digest()[:16]
+    return salted_leaf(row, salt_of(row.seq, secret))
+
+
+def salt_of(seq: int, secret: bytes) -> bytes:
+    """Return the salt of a row's body."""
+    return sha256(secret + str(seq).encode()).digest()[:16]
+
+
+def salted_leaf(row: Row, salt: bytes) -> bytes:
+    """Return the leaf of a row whose salt is known."""
     body = sha256(salt + row.state).digest()
     columns = (*row[:4], *row[5:12])
     return sha256(b"\x00" + b"".join(map(_prefixed, columns)) + body).digest()

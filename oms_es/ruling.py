@@ -1,0 +1,123 @@
+"""Commands about what rules: marks, instruments, limits, the emergency stop, the closing of days."""
+
+from collections.abc import Sequence
+
+from oms_es.commands import CloseDay, Command, DefineInstrument, RecordMark, Request, SetLevel, SetLimits
+from oms_es.decimals import text
+from oms_es.envelope import Draft
+from oms_es.errors import DayNotClosable, InstrumentInUse
+from oms_es.events import DayClosed, Event, InstrumentDefined, MarkRecorded, PolicyChanged, TradingLevelChanged
+from oms_es.identifiers import shown
+from oms_es.moment import Moment, drafts
+from oms_es.policy import RULES, Value, differing
+from oms_es.projections.world import World
+from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
+
+FILE_CHANGED = "the settings file has changed"
+
+
+def ruled(world: World, request: Request, command: Command, moment: Moment, occurred_at: int) -> list[Draft]:
+    """
+    Return what a command about rules puts into the log; [] for a repetition.
+
+    Raises:
+        InstrumentInUse, DayNotClosable: it cannot be carried out.
+    """
+    event: Event
+    match command:
+        case RecordMark():
+            event = MarkRecorded(symbol=command.symbol, price=command.price, actor=command.actor)
+        case DefineInstrument():
+            return _define(world, command, request, moment)
+        case CloseDay():
+            return _close(world, command, request, moment)
+        case SetLimits():
+            event = PolicyChanged(
+                account=command.account,
+                values=command.values,
+                rules=RULES,
+                reason=command.reason,
+                actor=command.actor,
+            )
+        case SetLevel():
+            event = TradingLevelChanged(
+                account=command.account, level=command.level, reason=command.reason, actor=command.actor
+            )
+        case _:
+            raise AssertionError(f"nobody handles {type(command).__name__}")
+    return drafts([(event, occurred_at, occurred_at)], request, moment)
+
+
+def _define(world: World, command: DefineInstrument, request: Request, moment: Moment) -> list[Draft]:
+    """Return the definition; [] when it says what holds already."""
+    symbol, positions = command.symbol, world.positions
+    was = (positions.multiplier(symbol), positions.currency(symbol))
+    if was == (command.multiplier, command.currency):
+        return []
+    open_in = [account for account in positions.holders.get(symbol) or () if positions.position(account, symbol)]
+    if open_in:
+        raise InstrumentInUse(
+            f"{shown(symbol)} is held in {', '.join(open_in)}, booked with multiplier {text(was[0])} in {was[1]}; "
+            "close the positions before it becomes another instrument"
+        )
+    event = InstrumentDefined(
+        symbol=symbol, multiplier=command.multiplier, currency=command.currency, actor=command.actor
+    )
+    return drafts([(event, moment.now, moment.now)], request, moment)
+
+
+def _close(world: World, command: CloseDay, request: Request, moment: Moment) -> list[Draft]:
+    """Return the closing of a day; [] when it was closed before in the same way."""
+    day, span = command.trading_day, world.days.spans.get(command.trading_day)
+    waiting = [each for each in world.orders.all_waiting() if moment.own_day_of(each.recorded_at) <= day]
+    if world.days.closed.get(day) is not None:
+        raise DayNotClosable(f"{shown(day)} was closed before, by seq {world.days.closed.get(day)}")
+    if span is None:
+        known = ", ".join(sorted(world.days.spans.settled)[-3:]) or "none"
+        raise DayNotClosable(f"no event is booked on {shown(day)} (the last days: {known})")
+    if day > moment.own_day_of(moment.now):
+        raise DayNotClosable(f"{shown(day)} has not begun")
+    if waiting and not (command.force and command.reason):
+        raise DayNotClosable(
+            f"{len(waiting)} fills of {shown(day)} or before wait in quarantine; decide about them, or force the "
+            "closing and say why"
+        )
+    event = DayClosed(
+        account=EVERY_ACCOUNT,
+        trading_day=day,
+        first_seq=span.first_seq,
+        last_seq=span.last_seq,
+        digests=world.closing_digests(),
+        code=command.code,
+        rules=RULES,
+        reason=command.reason,
+        forced=bool(waiting),
+        actor=command.actor,
+    )
+    return drafts([(event, moment.now, moment.now)], request, moment)
+
+
+def initial_policy(world: World, values: dict[str, Value], named: Sequence[str], moment: Moment) -> list[Draft]:
+    """
+    Return the rules that the first command of a session brings along.
+
+    On a log without rules: all of the settings. Later: only the keys that a settings file names, and only where its
+    value is another than the one last taken from a file, so that an operator's change stands until the file changes.
+    """
+    fresh = not world.policies.is_set
+    changed = dict(values) if fresh else differing(values, world.policies.from_file.settled, named)
+    if not changed:
+        return []
+    from_file = tuple(key for key in named if key in changed)
+    reason = "the settings of the first command" if fresh else FILE_CHANGED
+    events: list[Event] = [
+        PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
+    ]
+    stop, before = changed.get("risk.emergency_stop"), world.policies.from_file.settled.get("risk.emergency_stop")
+    if stop == "true" or (stop, before) == ("false", "true"):  # a file that never pulled the stop does not release it
+        level = TradingLevel.HALTED if stop == "true" else TradingLevel.NORMAL
+        events.append(
+            TradingLevelChanged(account=EVERY_ACCOUNT, level=level, reason="risk.emergency_stop", from_file=True)
+        )
+    request = Request(command=Command(account=EVERY_ACCOUNT))
+    return drafts([(event, moment.now, moment.now) for event in events], request, moment)

@@ -1,0 +1,51 @@
+"""Trading days: which events were booked on them, and which of them are closed."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from oms_es.envelope import Recorded
+from oms_es.events import DayClosed
+from oms_es.projections.projection import Cells, Projection, on
+
+
+class Span(Struct, frozen=True):
+    """The events of a trading day."""
+
+    first_seq: int
+    last_seq: int
+    events: int
+
+
+class Days(Projection):
+    """What was booked when; it lives on every event."""
+
+    def __init__(self) -> None:
+        self.spans: Cells[str, Span] = Cells()
+        self.closed: Cells[str, int] = Cells()  # trading day → seq of its `DayClosed`
+        self._known: frozenset[str] = frozenset()
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take one event in."""
+        day, was = recorded.trading_day, self.spans.get(recorded.trading_day)
+        first = recorded.seq if was is None else was.first_seq
+        self.spans[day] = Span(first, recorded.seq, 1 if was is None else was.events + 1)
+        super().apply(recorded)
+
+    @on(DayClosed)
+    def _closed(self, event: DayClosed, at: Recorded) -> None:
+        self.closed[event.trading_day] = at.seq
+
+    def all_closed(self) -> frozenset[str]:
+        """Return the days that are closed, a staged closing included."""
+        staged = self.closed.staged()
+        if len(self._known) != len(self.closed) or staged:
+            self._known = frozenset((*self.closed.settled, *staged))
+        return self._known
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the days in order."""
+        return [
+            {"trading_day": day, "first_seq": s.first_seq, "last_seq": s.last_seq, "closed": self.closed.get(day)}
+            for day, s in sorted(self.spans.settled.items())
+        ]

@@ -1,0 +1,173 @@
+"""Closing a trading day: what it takes, what it changes, and that a replay comes to the same digests."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from oms_es import OrderManagementSystem
+from oms_es.checking import by_command, decided_again
+from oms_es.errors import DayNotClosable, FillQuarantinedError
+from oms_es.events import DayClosed
+from oms_es.importers.door import import_facts
+from oms_es.importers.facts import Defaults, to_fact
+from oms_es.instants import instant
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.world import World
+from oms_es.replay import replay
+
+MONDAY = "2024-03-04"
+TUESDAY = "2024-03-05"
+
+
+class Desk:
+    def __init__(self, path: Path) -> None:
+        self.now = instant(f"{MONDAY}T10:00:00Z")
+        self.log = SqliteLog(path)
+        self.oms = OrderManagementSystem(log=self.log, clock=lambda: self.now)
+
+    def on(self, day: str, time: str = "10:00:00") -> "Desk":
+        self.now = instant(f"{day}T{time}Z")
+        return self
+
+    async def trade(self, order_id: str, quantity: int = 10) -> None:
+        await self.oms.submit_order("S", "buy", "limit", quantity, 5, order_id)
+        await self.oms.add_fill(order_id, quantity, 5, f"t-{order_id}", "0.5")
+
+    def days(self) -> dict[str, int]:
+        return {row["trading_day"]: row["fills"] for row in self.oms.pnl()}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "day.db")
+
+
+def test_a_day_closed_early_hands_over_to_the_next(desk: Desk) -> None:
+    async def work() -> None:
+        await desk.trade("o-1")
+        await desk.oms.close_day(MONDAY, reason="holiday", actor="desk")
+        await desk.trade("o-2")
+
+    asyncio.run(work())
+
+    assert desk.days() == {MONDAY: 1, TUESDAY: 1}
+    assert [e.event.forced for e in desk.log.read(topics={"DayClosed"}) if isinstance(e.event, DayClosed)] == [False]
+
+
+def test_a_loss_of_a_closed_day_no_longer_counts_against_the_limit(desk: Desk) -> None:
+    async def work() -> None:
+        await desk.oms.set_limits(max_daily_loss="0.4")
+        await desk.trade("o-1")
+        with pytest.raises(ValueError, match="DAILY_LOSS"):
+            await desk.trade("o-2")
+        await desk.oms.close_day(MONDAY)
+        await desk.trade("o-3")
+
+    asyncio.run(work())
+
+
+def test_a_day_with_fills_in_quarantine_is_closed_only_by_force_and_with_a_reason(desk: Desk) -> None:
+    async def work() -> None:
+        await desk.trade("o-1")
+        with pytest.raises(FillQuarantinedError):
+            await desk.oms.add_fill("nobody", 1, 1, "t-9")
+        with pytest.raises(DayNotClosable, match="wait in quarantine"):
+            await desk.oms.close_day(MONDAY)
+        with pytest.raises(DayNotClosable, match="say why"):
+            await desk.oms.close_day(MONDAY, force=True)
+        await desk.oms.close_day(MONDAY, force=True, reason="the venue does not answer")
+
+    asyncio.run(work())
+
+    assert [e.event.forced for e in desk.log.read(topics={"DayClosed"}) if isinstance(e.event, DayClosed)] == [True]
+
+
+@pytest.mark.parametrize(("day", "why"), [(TUESDAY, "no event is booked"), ("yesterday", "no event is booked")])
+def test_a_day_on_which_nothing_is_booked_cannot_be_closed(desk: Desk, day: str, why: str) -> None:
+    asyncio.run(desk.trade("o-1"))
+
+    with pytest.raises(DayNotClosable, match=why):
+        asyncio.run(desk.oms.close_day(day))
+
+
+def test_a_day_is_closed_once(desk: Desk) -> None:
+    asyncio.run(desk.trade("o-1"))
+    asyncio.run(desk.oms.close_day(MONDAY))
+
+    with pytest.raises(DayNotClosable, match="closed before"):
+        asyncio.run(desk.oms.close_day(MONDAY))
+
+
+def test_history_for_a_closed_day_is_refused_and_history_for_another_is_not(desk: Desk) -> None:
+    asyncio.run(desk.trade("o-1"))
+    asyncio.run(desk.oms.close_day(MONDAY))
+    facts = [
+        to_fact({"seq": n, "ts": f"{day}T09:00:00Z", "kind": "mark", "symbol": "S", "price": "6"}, n, Defaults())
+        for n, day in enumerate(["2024-03-01", MONDAY, TUESDAY])
+    ]
+
+    outcome = asyncio.run(import_facts(desk.oms.sequencer, lambda: iter(facts)))
+
+    assert (outcome.events, outcome.refused) == (2, 1)
+    assert "closed" in outcome.problems[0].why
+
+
+def test_a_closed_day_is_replayed_to_the_digests_it_was_closed_with(desk: Desk) -> None:
+    async def work() -> None:
+        await desk.trade("o-1")
+        await desk.oms.submit_order("S", "sell", "limit", 10, 6, "o-2")
+        await desk.oms.close_day(MONDAY)
+        desk.on(TUESDAY)
+        await desk.trade("o-3")
+
+    asyncio.run(work())
+
+    days = {day.trading_day: day for day in replay(desk.log.read(), check=True).days}
+
+    assert (days[MONDAY].closed, days[MONDAY].differing) == (True, [])
+    assert days[TUESDAY].closed is False
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("positions", lambda world: world.positions.held.settled.clear()),
+        ("limits", lambda world: world.policies.values.settled["*"].update({"risk.max_daily_loss": "7"})),
+    ],
+)
+def test_a_planted_change_is_found_by_the_digests_of_a_closed_day(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str, change: Callable[[World], None]
+) -> None:
+    asyncio.run(desk.trade("o-1"))
+    asyncio.run(desk.oms.close_day(MONDAY))
+    digests = World.closing_digests
+
+    def planted(world: World) -> dict[str, str]:
+        change(world)
+        return digests(world)
+
+    monkeypatch.setattr(World, "closing_digests", planted)
+
+    (day,) = replay(desk.log.read()).days
+
+    assert what in day.differing
+
+
+def test_every_command_around_a_closing_is_decided_the_same_again(desk: Desk) -> None:
+    async def work() -> None:
+        await desk.trade("o-1")
+        await desk.oms.close_day(MONDAY)
+        await desk.trade("o-2")
+        desk.on(TUESDAY, "23:00:00")
+        await desk.oms.bust_fill("o-1", "t-o-1")
+
+    asyncio.run(work())
+    world = World()
+
+    for group in by_command(desk.log.read()):
+        assert decided_again(world, group) is None
+        for each in group:
+            world.apply(each)
+        world.settle()
