@@ -50,5 +50,5 @@ $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "found no Python from 3.11 on that can make a venv; try make PYTHON=..." >&2; exit 1; }
 	@echo "making .venv with $(PYTHON); this takes a minute" >&2
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip -qq --disable-pip-version-check install -e '.[dev,metrics]'
+	@$(BIN)/python -m pip -qq --disable-pip-version-check install -e '.[dev,metrics,parquet]'
 	@echo '$(CURDIR)' > $@

@@ -19,7 +19,7 @@ RANKS = (
     ("codec",),
     ("log",),
     ("projections",),
-    ("settings", "inputs", "moment", "ruling", "handling", "reading", "views", "summary", "callbacks", "keeper", "live", "metrics", "sequencer", "explaining", "verdicts", "checking", "claims", "replay", "bisecting", "what_if", "box"),
+    ("settings", "inputs", "moment", "ruling", "handling", "reading", "views", "summary", "callbacks", "keeper", "live", "metrics", "sequencer", "explaining", "verdicts", "checking", "claims", "replay", "bisecting", "what_if", "box", "exporting"),
     ("risk_manager", "session", "order_desk", "fill_desk", "risk_desk", "reading_desk", "oms", "importers"),
     ("cli", "oms_es"),
 )

@@ -1,0 +1,108 @@
+"""The language of claims: what it says of a golden day, and what it cannot be made to do."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oms_es.bisecting import bisect
+from oms_es.claims import FUNCTIONS, Claim, ClaimError, Moment
+from oms_es.log.memory import MemoryLog
+from oms_es.projections.world import World
+from tests.golden_days import play
+
+TABLE = (Path(__file__).parent / "tables" / "claims.txt").read_text(encoding="utf-8")
+ROWS = [line for line in TABLE.splitlines() if not line.startswith("#")]
+COLUMN = ROWS[0].index("gives")
+
+
+@pytest.fixture(scope="module")
+def log() -> MemoryLog:
+    made = MemoryLog()
+    asyncio.run(play("ordinary_day", made))
+    return made
+
+
+@pytest.fixture(scope="module")
+def end(log: MemoryLog) -> Moment:
+    return Moment(World().replay(log.read()), "2024-03-04")
+
+
+@pytest.mark.parametrize("row", ROWS[1:])
+def test_a_claim_gives_what_the_table_says(row: str, end: Moment) -> None:
+    claim, gives = row[:COLUMN].strip(), row[COLUMN:].strip()
+
+    if gives in ("true", "false"):
+        assert Claim(claim).holds(end) is (gives == "true")
+        return
+    with pytest.raises(ClaimError) as refusal:
+        Claim(claim).holds(end)
+    assert gives in str(refusal.value)
+    assert "^" in str(refusal.value)
+
+
+@given(st.text(max_size=60) | st.text(alphabet='()<>=!+-*,."01aposition ndrt', max_size=80))
+def test_nonsense_gets_a_claim_error_and_nothing_else(source: str) -> None:
+    told = None
+    try:
+        told = Claim(source).holds(Moment(World(), "2024-03-04"))
+    except ClaimError as refusal:
+        told = str(refusal)
+
+    assert told is not None
+
+
+@pytest.mark.parametrize("source", ["(" * 5000 + "1", "not " * 5000 + "true", "-" * 5000 + "1 > 0", "1" * 2000])
+def test_what_is_too_deep_or_too_long_is_refused(source: str) -> None:
+    with pytest.raises(ClaimError):
+        Claim(source[:999])
+    with pytest.raises(ClaimError):
+        Claim(source)
+
+
+def test_numbers_that_grow_beyond_what_is_exact_are_refused(end: Moment) -> None:
+    with pytest.raises(ClaimError, match="beyond what is exact"):
+        Claim("*".join(["999999999999999999"] * 40) + " > 0").holds(end)
+
+
+def test_every_function_says_what_it_gives() -> None:
+    assert all(function.says for function in FUNCTIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("claim", "seq"),
+    [
+        ('position("ALFA") <= 40', 8),
+        ('position("ALFA") >= 0', 29),
+        ('abs(position("BETA")) < 20', 24),
+        ('not state("o-2") == "cancelled"', 13),
+        ("open_orders() == 0", 5),
+        ('position("ALFA") <= 1000', None),
+    ],
+)
+def test_bisect_finds_the_event_after_which_a_claim_is_false(log: MemoryLog, claim: str, seq: int | None) -> None:
+    turn = bisect(log, Claim(claim))
+
+    assert (None if turn is None else turn.at.seq) == seq
+    if turn is not None:
+        worlds = [World().replay(log.read(until=until)) for until in (turn.at.seq - 1, turn.at.seq)]
+        assert [Claim(claim).holds(Moment(world, "2024-03-04")) for world in worlds] == [True, False]
+        assert turn.history[-1] == turn.at
+
+
+def test_bisect_tells_a_claim_that_was_false_from_the_start(log: MemoryLog) -> None:
+    turn = bisect(log, Claim('position("ALFA") > 1000'))
+
+    assert turn is not None
+    assert turn.from_the_start
+    assert turn.at.seq == 1
+
+
+def test_bisect_looks_only_between_two_places(log: MemoryLog) -> None:
+    turn = bisect(log, Claim('position("BETA") > -10'), first=23, last=30)
+
+    assert turn is not None
+    assert turn.at.seq >= 23
+    assert bisect(log, Claim('position("BETA") > -100'), first=23, last=30) is None

@@ -1,0 +1,309 @@
+"""Replaying for audit: what a day came to, decided again, under other limits, in a box, as files; on every machine."""
+
+import asyncio
+import csv
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oms_es import risk
+from oms_es.box import BadBox, NothingBooked, pack, unpack
+from oms_es.exporting import FORMATS, WHAT, Narrowed, export_rows, write
+from oms_es.log.memory import MemoryLog
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.projection import plain
+from oms_es.projections.world import World
+from oms_es.reading import Questions, When
+from oms_es.replay import replay, replayed
+from oms_es.vocabulary import CostMethod
+from oms_es.what_if import NOTE, what_if
+from tests.golden_days import DATES, play, restore
+
+TABLES = Path(__file__).parent / "tables"
+FIFO = CostMethod.FIFO
+
+
+def report(log: SqliteLog | MemoryLog, **options: Any) -> str:
+    return json.dumps(plain(replay(log.read(), check=True, **options).rows()))
+
+
+@pytest.fixture(params=DATES)
+def day(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def log(day: str, tmp_path: Path) -> SqliteLog:
+    return restore(day, tmp_path / "day.db")
+
+
+# --- decided again ---
+
+
+def test_every_command_of_a_golden_day_is_decided_the_same_again(day: str, log: SqliteLog) -> None:
+    seen = replay(log.read(), check=True)
+
+    assert seen.divergent == []
+    assert seen.checked is not None
+    assert seen.checked.total() > 25
+    assert [each.trading_day for each in seen.days] == [DATES[day]]
+    assert seen.events == log.head().seq
+
+
+def test_a_planted_change_in_a_check_is_found_at_the_order_it_would_have_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = restore("ordinary_day", tmp_path / "day.db")
+    strict = risk.Rule("OPEN_ORDERS", lambda order, *_: "OPEN_ORDERS: 45" if order.total == 45 else None, (), (), "")
+    rules = tuple(strict if rule.code == "OPEN_ORDERS" else rule for rule in risk.RULES)
+    monkeypatch.setattr(risk, "RULES", rules)
+
+    (found, *more) = replay(log.read(), check=True).divergent
+
+    assert more == []
+    assert found.command == "SubmitOrder"
+    assert found.recorded[0]["order_id"] == "o-8"
+    assert found.decided[1]["violations"] == ["OPEN_ORDERS: 45"]
+
+
+def test_a_replay_writes_nothing(log: SqliteLog) -> None:
+    before = log.path.read_bytes()
+
+    report(log)
+
+    assert log.path.read_bytes() == before
+
+
+_CHILD = """
+import json, sys
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.projection import plain
+from oms_es.replay import replay
+print(json.dumps(plain(replay(SqliteLog.existing(sys.argv[1]).read(), check=True).rows())))
+"""
+_PURE_DECIMALS = "import sys; sys.modules['_decimal'] = None\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "prelude"),
+    [
+        ({"PYTHONHASHSEED": "0", "TZ": "UTC"}, ""),
+        ({"PYTHONHASHSEED": "4711", "TZ": "Pacific/Kiritimati"}, ""),
+        ({"PYTHONHASHSEED": "1", "TZ": "America/St_Johns", "LC_ALL": "C"}, ""),
+    ],
+)
+def test_a_replay_is_the_same_under_every_hash_seed_time_zone_and_locale(
+    log: SqliteLog, environment: dict[str, str], prelude: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", prelude + _CHILD, str(log.path)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == report(log)
+
+
+def test_the_day_in_memory_comes_to_the_digest_of_the_day_in_a_file(day: str, log: SqliteLog) -> None:
+    memory = MemoryLog()
+    asyncio.run(play(day, memory))
+
+    assert replay(memory.read()).digest == replay(log.read()).digest
+
+
+# --- under other limits ---
+
+ROWS = [line for line in (TABLES / "what_if.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+STARTS = [ROWS[0].index(name) for name in ROWS[0].split()]
+
+
+@pytest.mark.parametrize("row", ROWS[1:])
+def test_what_would_have_been_is_what_one_can_work_out_by_hand(row: str, tmp_path: Path) -> None:
+    cells = [row[start:end].strip() for start, end in zip(STARTS, [*STARTS[1:], None], strict=True)]
+    limit, flips, lost, alfa, beta = cells
+    key, value = limit.split("=")
+    log = restore("ordinary_day", tmp_path / "day.db")
+
+    seen = what_if(log.read(), {key: value})
+
+    pnl = {each["symbol"]: str(each["realized_pnl_what_if"]) for each in seen.days}
+    assert [flip.order_id for flip in seen.flips] == flips.split(",") if flips else seen.flips == []
+    assert len(seen.lost_fills) == int(lost)
+    assert (pnl["ALFA"], pnl["BETA"]) == (alfa, beta)
+    assert seen.rows()["note"] == NOTE
+
+
+def test_the_limits_of_life_change_nothing(log: SqliteLog) -> None:
+    policy = World().replay(log.read()).policies.values.settled["*"]
+
+    seen = what_if(log.read(), policy)
+
+    assert (seen.flips, seen.lost_commands, seen.impossible) == ([], 0, 0)
+    assert all(each["change"] == 0 for each in seen.days)
+
+
+# --- in a box ---
+
+
+def test_a_box_replays_to_the_same_report_byte_for_byte(day: str, log: SqliteLog, tmp_path: Path) -> None:
+    path = tmp_path / "day.omsday"
+    pack(log, DATES[day], path, FIFO, "1")
+    box = unpack(path)
+
+    seen = replayed(box.events, box.opening, day=DATES[day], check=True)
+
+    assert json.dumps(plain(seen.rows())) == report(log, day=DATES[day])
+
+
+def test_the_same_day_is_packed_to_the_same_bytes(day: str, log: SqliteLog, tmp_path: Path) -> None:
+    paths = [tmp_path / "one.omsday", tmp_path / "two.omsday"]
+
+    for path in paths:
+        pack(log, DATES[day], path, FIFO, "1")
+
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_second_day_travels_with_the_state_it_opens_with(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "days.db")
+    for day in DATES:
+        asyncio.run(play(day, log))
+    last = DATES["awkward_day"]
+    pack(log, last, tmp_path / "day.omsday", FIFO, "1")
+    box = unpack(tmp_path / "day.omsday")
+
+    seen = replayed(box.events, box.opening, day=last, check=True)
+
+    assert box.manifest.first_seq > 40
+    assert json.dumps(plain(seen.rows())) == report(log, day=last)
+    assert seen.divergent == []
+
+
+def test_a_day_without_events_cannot_be_packed(log: SqliteLog, tmp_path: Path) -> None:
+    with pytest.raises(NothingBooked):
+        pack(log, "1999-12-31", tmp_path / "x.omsday", FIFO, "1")
+
+
+def _with(path: Path, member: str, change: Callable[[bytes], bytes]) -> None:
+    with zipfile.ZipFile(path) as box:
+        content = {name: box.read(name) for name in box.namelist()}
+    content[member] = change(content[member])
+    with zipfile.ZipFile(path, "w") as box:
+        for name, body in content.items():
+            box.writestr(name, body)
+
+
+@pytest.mark.parametrize(
+    ("member", "change"),
+    [
+        ("rows.jsonl", lambda body: body.replace(b"10.25", b"10.26")),
+        ("rows.jsonl", lambda body: body[: len(body) // 2]),
+        ("opening.json", lambda body: body.replace(b'"seq":0', b'"seq":1')),
+        ("manifest.json", lambda body: body.replace(b'"first_seq": 1', b'"first_seq": 2')),
+        ("manifest.json", lambda _: b"{}"),
+    ],
+)
+def test_a_box_that_was_changed_on_the_way_is_refused(
+    member: str, change: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    log, path = restore("ordinary_day", tmp_path / "day.db"), tmp_path / "day.omsday"
+    pack(log, DATES["ordinary_day"], path, FIFO, "1")
+    _with(path, member, change)
+
+    with pytest.raises(BadBox):
+        unpack(path)
+
+
+def test_a_row_that_was_changed_and_hashed_again_breaks_the_chain(tmp_path: Path) -> None:
+    log, path = restore("ordinary_day", tmp_path / "day.db"), tmp_path / "day.omsday"
+    pack(log, DATES["ordinary_day"], path, FIFO, "1")
+    _with(path, "rows.jsonl", lambda body: body.replace(b"10.25", b"10.26"))
+    with zipfile.ZipFile(path) as box:
+        digest = hashlib.sha256(box.read("rows.jsonl")).hexdigest()
+        old = json.loads(box.read("manifest.json"))["rows"]
+    _with(path, "manifest.json", lambda body: body.replace(old.encode(), digest.encode()))
+
+    with pytest.raises(BadBox, match="seq 18: the row does not fit the chain"):
+        unpack(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"PK\x03\x04cut off"])
+def test_what_is_no_box_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.omsday").write_bytes(content)
+
+    with pytest.raises(BadBox):
+        unpack(tmp_path / "x.omsday")
+
+
+# --- as files ---
+
+
+def exported(log: SqliteLog, what: str, narrowed: Narrowed | None = None) -> list[dict[str, Any]]:
+    questions = Questions(log)
+    return list(export_rows(what, questions, questions.basis(When()), log.rows, narrowed or Narrowed()))
+
+
+@pytest.mark.parametrize("what", WHAT)
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_exported_reads_back_the_same(what: str, form: str, tmp_path: Path) -> None:
+    log = restore("awkward_day", tmp_path / "day.db")
+    rows, path = exported(log, what), tmp_path / f"rows.{form}"
+
+    count = write(rows, form, path)
+
+    assert count == len(rows) > 0
+    assert _read(path, form) == [_as_text(row) if form == "csv" else row for row in rows]
+
+
+def _read(path: Path, form: str) -> list[dict[str, Any]]:
+    if form == "jsonl":
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if form == "csv":
+        return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    parquet = pytest.importorskip("pyarrow.parquet")
+    return list(parquet.read_table(path).to_pylist())
+
+
+def _as_text(row: dict[str, Any]) -> dict[str, str]:
+    return {name: "" if value is None else str(value) for name, value in row.items()}
+
+
+@pytest.mark.parametrize(
+    ("what", "narrowed", "count"),
+    [
+        ("orders", Narrowed(symbol="ALFA"), 6),
+        ("orders", Narrowed(order_id="o-4"), 1),
+        ("fills", Narrowed(symbol="BETA"), 4),
+        ("fills", Narrowed(day="2024-03-05"), 0),
+        ("fills", Narrowed(day="2024-03-04", order_id="o-1"), 2),
+        ("positions", Narrowed(account="nobody"), 0),
+        ("pnl", Narrowed(symbol="ALFA", day="2024-03-04"), 1),
+        ("events", Narrowed(order_id="o-2"), 4),
+        ("events", Narrowed(symbol="BETA", day="2024-03-04"), 18),
+    ],
+)
+def test_an_export_is_narrowed_by_day_symbol_account_and_order(
+    what: str, narrowed: Narrowed, count: int, tmp_path: Path
+) -> None:
+    log = restore("ordinary_day", tmp_path / "day.db")
+
+    assert len(exported(log, what, narrowed)) == count
+
+
+def test_a_cell_that_a_spreadsheet_would_calculate_is_written_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+
+    write([{"order_id": "=1+1", "quantity": "-5", "reason": "@x"}], "csv", path)
+
+    assert path.read_text(encoding="utf-8").splitlines()[1] == "'=1+1,-5,'@x"
