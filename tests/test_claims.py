@@ -45,7 +45,7 @@ def test_a_claim_gives_what_the_table_says(row: str, end: Moment) -> None:
 
 @given(st.text(max_size=60) | st.text(alphabet='()<>=!+-*,."01aposition ndrt', max_size=80))
 def test_nonsense_gets_a_claim_error_and_nothing_else(source: str) -> None:
-    told = None
+    told: object = None
     try:
         told = Claim(source).holds(Moment(World(), "2024-03-04"))
     except ClaimError as refusal:

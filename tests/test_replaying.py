@@ -99,9 +99,10 @@ _PURE_DECIMALS = "import sys; sys.modules['_decimal'] = None\n"
         ({"PYTHONHASHSEED": "0", "TZ": "UTC"}, ""),
         ({"PYTHONHASHSEED": "4711", "TZ": "Pacific/Kiritimati"}, ""),
         ({"PYTHONHASHSEED": "1", "TZ": "America/St_Johns", "LC_ALL": "C"}, ""),
+        ({"PYTHONHASHSEED": "2"}, _PURE_DECIMALS),
     ],
 )
-def test_a_replay_is_the_same_under_every_hash_seed_time_zone_and_locale(
+def test_a_replay_is_the_same_under_every_hash_seed_time_zone_locale_and_decimal_module(
     log: SqliteLog, environment: dict[str, str], prelude: str
 ) -> None:
     done = subprocess.run(
