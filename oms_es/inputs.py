@@ -1,6 +1,6 @@
 """Reading what a caller gives: enums by member or by value, numbers exactly, everything named in the message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
@@ -26,6 +26,13 @@ def choice(kind: type[E], value: object, name: str) -> E:
                 return member
     words = ", ".join(member.value for member in kind)
     raise InvalidInput(f"{name}: {shown(value)} is not one of {words}")
+
+
+def one_of(value: str, words: Sequence[str], name: str) -> str:
+    """Return the word that `value` is."""
+    if value not in words:
+        raise InvalidInput(f"{name}: {shown(value)} is not one of {', '.join(words)}")
+    return value
 
 
 def positive(value: object, name: str) -> Decimal:

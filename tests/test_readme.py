@@ -2,11 +2,15 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
+
+from oms_es import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,7 +24,7 @@ def run(command: list[str], folder: Path) -> str:
     home = {"HOME": str(folder), "OMS_LOG": "", "OMS_CONFIG": ""}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, **home, "PATH": path}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -45,6 +49,29 @@ def test_a_terminal_session_shows_what_the_commands_print(session: str, tmp_path
     printed = [run(["bash", "-c", step.partition("\n")[0]], tmp_path) for step in steps]
 
     assert printed == shown
+
+
+def test_the_settings_shown_are_the_defaults(tmp_path: Path) -> None:
+    (shown,) = blocks("yaml")
+    (tmp_path / "oms.yaml").write_text(shown, encoding="utf-8")
+
+    read, default = Settings.from_file(tmp_path / "oms.yaml"), Settings.default()
+
+    assert read.values == default.values
+    assert set(read.named) == set(default.values)
+    assert replace(read, named=(), source=None) == default
+
+
+def test_the_queries_run_on_the_tables_of_a_day(tmp_path: Path) -> None:
+    (queries,) = blocks("sql")
+    run(["oms", "demo", "--log", "day.db"], tmp_path)
+    run(["oms", "tables", "desk.db", "--log", "day.db"], tmp_path)
+    tables = sqlite3.connect(tmp_path / "desk.db")
+
+    found = [tables.execute(query).fetchall() for query in queries.split(";") if query.strip()]
+
+    tables.close()
+    assert [len(rows) for rows in found] == [1, 1]
 
 
 def test_every_file_that_the_readme_links_to_is_there() -> None:
