@@ -6,7 +6,21 @@ from typing import Annotated, Any
 import typer
 
 from oms_es import __version__
-from oms_es.cli import executions, imports, placing, questions, ruling
+from oms_es.cli import (
+    auditing,
+    changes,
+    claiming,
+    earning,
+    executions,
+    imports,
+    keeping,
+    placing,
+    questions,
+    reasons,
+    replaying,
+    ruling,
+    tailing,
+)
 from oms_es.cli.demo import demo
 from oms_es.cli.guard import Guarded
 from oms_es.cli.options import ConfigPath, LogPath
@@ -26,6 +40,7 @@ COMMANDS: dict[str, Command | tuple[Command, dict[str, Command]]] = {
     "bust": executions.bust,
     "correct": executions.correct,
     "mark": ruling.mark,
+    "instrument": ruling.instrument,
     "halt": ruling.halt,
     "resume": ruling.resume,
     "limits": (ruling.limits, {"set": ruling.set_limits}),
@@ -34,6 +49,18 @@ COMMANDS: dict[str, Command | tuple[Command, dict[str, Command]]] = {
     "orders": questions.orders,
     "order": questions.order,
     "fills": questions.fills,
+    "pnl": earning.pnl,
+    "daily": earning.daily,
+    "history": changes.history,
+    "diff": changes.diff,
+    "why": (reasons.root, {"position": reasons.position, "order": reasons.order}),
+    "bisect": claiming.bisect,
+    "replay": replaying.replay,
+    "close-day": auditing.close_day,
+    "export": auditing.export,
+    "tail": tailing.tail,
+    "tables": keeping.tables,
+    "rebuild": keeping.rebuild,
 }
 
 

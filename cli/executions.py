@@ -1,10 +1,11 @@
 """Commands about fills: add, bust, correct, and decide about those in quarantine."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from oms_es.cli.moments import say_basis
+from oms_es.cli.moments import end_of, say_basis
 from oms_es.cli.opening import asking
 from oms_es.cli.options import (
     Account,
@@ -19,7 +20,7 @@ from oms_es.cli.options import (
     TradeId,
 )
 from oms_es.cli.placing import change_order
-from oms_es.cli.render import counted, say, show_rows_json, show_table
+from oms_es.cli.render import Row, age, counted, say, show_rows_json, show_table
 from oms_es.cli.rows import waiting_row
 from oms_es.cli.tables import QUARANTINE
 from oms_es.reading import When
@@ -33,6 +34,7 @@ Fee = Annotated[str, typer.Option(metavar="NUMBER", help="In quote units; below 
 Symbol = Annotated[str | None, typer.Option(metavar="NAME", help="With --side: opens an unknown order.")]
 Side = Annotated[str | None, typer.Option(metavar="SIDE", help="With --symbol: opens an unknown order.")]
 Changed = Annotated[str | None, typer.Option(metavar="NUMBER", help="What it should have been.")]
+MOST_AGES = 20
 QuarantineId = Annotated[str, typer.Argument(metavar="ID", help="As `oms quarantine` lists it.")]
 
 
@@ -162,6 +164,8 @@ def quarantine(context: typer.Context, log: LogPath = None, config: ConfigPath =
     """
     List the fills that wait for a decision. Each breaks a rule; accept or reject it.
 
+    Their age is counted to the last event of the log.
+
     For example:
 
         oms quarantine
@@ -172,12 +176,21 @@ def quarantine(context: typer.Context, log: LogPath = None, config: ConfigPath =
         return
     with asking(log, config) as asked:
         basis = asked.questions.basis(When())
-        rows = [waiting_row(each) for each in asked.questions.orders(basis).all_waiting()]
+        now = end_of(asked, basis)
+        rows = [waiting_row(each, now) for each in asked.questions.orders(basis).all_waiting()]
         if as_json:
             show_rows_json({"basis": basis.rows()}, "quarantine", rows)
         else:
             show_table(QUARANTINE, rows)
         say_basis(asked, basis, f"{counted(len(rows), 'fill')} in quarantine")
+        _say_ages(rows)
+
+
+def _say_ages(rows: Sequence[Row]) -> None:
+    # Beside the rows and not in them: a column more would part from what scripts and documents show.
+    ages = [age(row["age_ns"]) for row in rows[:MOST_AGES]]
+    if ages:
+        say(f"waiting for {', '.join(ages)}{', …' if len(rows) > MOST_AGES else ''}, by the last event of the log")
 
 
 def accept(

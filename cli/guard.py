@@ -12,6 +12,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
+from oms_es.claims import ClaimError
 from oms_es.cli.render import say
 from oms_es.errors import AmbiguousOrder, FillQuarantinedError, InvalidInput, OmsError
 
@@ -54,7 +55,8 @@ def exit_code(run: Callable[[], object]) -> int:
         _say_usage(error)
         return WRONG_USAGE
     except (OmsError, OSError) as error:
-        say(f"oms: {_text(error)}")
+        for line in f"oms: {_text(error)}".split("\n") if isinstance(error, ClaimError) else [f"oms: {_text(error)}"]:
+            say(line)  # a claim is shown with a caret under what is wrong
         return WRONG_USAGE if isinstance(error, InvalidInput) else REFUSED
     except Exception as error:
         _say_bug(error)

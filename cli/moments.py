@@ -24,10 +24,17 @@ def when(as_of: str | None, known_at: str | None, at_seq: int | None) -> When:
 
 def latest(asked: Asked, basis: Basis, held: Positions) -> int:
     """Return what ages are counted to: the moment asked about, else the latest that the answer knows of (ns UTC)."""
+    if basis.as_of is not None or basis.known_at is not None:
+        return end_of(asked, basis)
+    return max([end_of(asked, basis), *(mark.at for mark in held.marks.settled.values())])
+
+
+def end_of(asked: Asked, basis: Basis) -> int:
+    """Return the moment asked about, else that of the last event looked at (ns UTC)."""
     for moment in (basis.as_of, basis.known_at):
         if moment is not None:
             return moment
-    return max([_moment_of(asked, basis.seq), *(mark.at for mark in held.marks.settled.values())])
+    return _moment_of(asked, basis.seq)
 
 
 def _moment_of(asked: Asked, seq: int) -> int:
@@ -61,7 +68,7 @@ def say_basis(asked: Asked, basis: Basis, what: str, *, method: bool = False) ->
 
 
 def _told(basis: Basis) -> str:
-    """Return the moment in words, and up to which event the log was read for it."""
+    """Return a moment in words, and up to which event the log was read for it."""
     whole = basis.seq == basis.log_seq
     known = f"up to seq {basis.seq}" if whole else f"up to seq {basis.seq} of {basis.log_seq}"
     if basis.known_at is not None:

@@ -46,6 +46,21 @@ AtSeq: TypeAlias = Annotated[int | None, typer.Option(metavar="N", help="What th
 OfSymbol: TypeAlias = Annotated[str | None, typer.Option("--symbol", metavar="NAME", help="Only this symbol.")]
 OfAccount: TypeAlias = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Only this account.")]
 
+Method: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help="fifo, lifo or average [default: the one in the log's policy].")
+]
+AnyMethod: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--method", metavar="NAME", help="fifo, lifo, average or all [default: the one in the log's policy]."),
+]
+OfDay: TypeAlias = Annotated[
+    str | None, typer.Option("--day", metavar="YYYY-MM-DD", help="Only this trading day.", show_default=False)
+]
+Between: TypeAlias = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="INSTANT INSTANT", help="Only from the one to the other, both included."),
+]
+
 # --- what a command says ---
 
 OrderId: TypeAlias = Annotated[str, typer.Argument(metavar="ORDER", help="Our id of the order, or the venue's.")]

@@ -1,4 +1,4 @@
-"""How far an import has come: a bar on a terminal, nothing anywhere else."""
+"""How far an import, or a walk through the log, has come: a bar on a terminal, nothing anywhere else."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from oms_es.importers.door import Progress
 from oms_es.importers.facts import Fact
 
 Read: TypeAlias = Callable[[], Iterator[Fact]]
+Events: TypeAlias = Callable[[int, int], None]  # events taken, events in all
 
 
 def watched(read: Read) -> AbstractContextManager[tuple[Read, Progress | None]]:
@@ -18,3 +19,12 @@ def watched(read: Read) -> AbstractContextManager[tuple[Read, Progress | None]]:
     from oms_es.cli.bar import drawn  # noqa: PLC0415 - most commands draw no bar and need not wait for it
 
     return drawn(read)
+
+
+def counting() -> AbstractContextManager[Events | None]:
+    """Return who is to be told how many events of how many were taken; it moves a bar where a terminal is."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from oms_es.cli.bar import drawn_events  # noqa: PLC0415
+
+    return drawn_events()

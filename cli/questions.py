@@ -4,23 +4,21 @@ from typing import Annotated, Any
 
 import typer
 
-from oms_es.cli.moments import latest, say_basis, say_waiting, waiting, when
+from oms_es.cli.answering import answer, check_names
+from oms_es.cli.moments import end_of, latest, say_basis, say_waiting, waiting, when
 from oms_es.cli.opening import Asked, asking
-from oms_es.cli.options import AsOf, AtSeq, ConfigPath, Json, KnownAt, LogPath, OfAccount, OfSymbol, OrderId
-from oms_es.cli.render import Column, Row, counted, show_rows_json, show_table
-from oms_es.cli.rows import event_row, position_rows, waiting_row
-from oms_es.cli.tables import FILLS, HISTORY, ORDERS, POSITIONS
-from oms_es.identifiers import account as checked_account
-from oms_es.identifiers import identifier
+from oms_es.cli.options import AnyMethod, AsOf, AtSeq, ConfigPath, Json, KnownAt, LogPath, OfAccount, OfSymbol, OrderId
+from oms_es.cli.render import Row, counted, show_lists_json, show_rows_json, show_table
+from oms_es.cli.rows import by_position, event_row, position_rows, waiting_row
+from oms_es.cli.tables import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
 from oms_es.inputs import choice
 from oms_es.projections.orders import row as order_row
-from oms_es.reading import Basis, fill_rows, find_order, narrowed
+from oms_es.reading import Basis, When, fill_rows, find_order, narrowed
 from oms_es.reading_desk import cost_method
-from oms_es.vocabulary import OrderState
+from oms_es.vocabulary import CostMethod, OrderState
 
-Method = Annotated[
-    str | None, typer.Option(metavar="NAME", help="fifo, lifo or average [default: the one in the log's policy].")
-]
+ALL = "all"
+
 State = Annotated[str | None, typer.Option(metavar="NAME", help="Only orders in this state, like working.")]
 Open = Annotated[bool, typer.Option("--open", help="Only orders with something open: pending and working ones.")]
 
@@ -33,23 +31,46 @@ def positions(
     at_seq: AtSeq = None,
     symbol: OfSymbol = None,
     account: OfAccount = None,
-    method: Method = None,
+    method: AnyMethod = None,
     as_json: Json = False,
 ) -> None:
     """
     Show what is held, now or at any moment of the log.
 
+    With --method all, what each cost method makes of it stands side by side.
+
     For example:
 
         oms positions --as-of 2012-06-21T13:45:00Z --method lifo
     """
-    moment, chosen = when(as_of, known_at, at_seq), cost_method(method)
-    _check_names(symbol, account)
+    moment, every = when(as_of, known_at, at_seq), method is not None and method.lower() == ALL
+    chosen = None if every else cost_method(method)
+    check_names(symbol, account)
     with asking(log, config) as asked:
+        if every:
+            _compare_methods(asked, moment, symbol, account, as_json=as_json)
+            return
         basis = asked.questions.basis(moment, chosen)
-        held = asked.questions.positions(basis)
-        rows = narrowed(position_rows(held, latest(asked, basis, held)), symbol, account)
-        _answer(asked, basis, "positions", rows, POSITIONS, as_json=as_json, method=True)
+        rows = _held(asked, basis, symbol, account)
+        answer(asked, basis, "positions", rows, POSITIONS, as_json=as_json, method=True)
+
+
+def _held(asked: Asked, basis: Basis, symbol: str | None, account: str | None) -> list[dict[str, Any]]:
+    held = asked.questions.positions(basis)
+    return narrowed(position_rows(held, latest(asked, basis, held)), symbol, account)
+
+
+def _compare_methods(asked: Asked, moment: When, symbol: str | None, account: str | None, *, as_json: bool) -> None:
+    bases = {each.value: asked.questions.basis(moment, each) for each in CostMethod}
+    found = {name: _held(asked, basis, symbol, account) for name, basis in bases.items()}
+    basis = next(iter(bases.values()))
+    count = waiting(asked, basis)
+    if as_json:
+        show_lists_json({"basis": {**basis.rows(), "method": ALL, "quarantined": count}}, found, under="methods")
+    else:
+        show_table(METHODS, by_position(found))
+    say_basis(asked, basis, f"{counted(len(found[basis.method.value]), 'position')} by every method")
+    say_waiting(count)
 
 
 def orders(
@@ -73,13 +94,13 @@ def orders(
     """
     moment = when(as_of, known_at, at_seq)
     wanted = None if state is None else choice(OrderState, state, "--state")
-    _check_names(symbol, account)
+    check_names(symbol, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
         found = asked.questions.orders(basis).sorted()
         kept = [each for each in found if wanted in (None, each.state) and (each.is_open or not only_open)]
         rows = narrowed(map(order_row, kept), symbol, account)
-        _answer(asked, basis, "orders", rows, ORDERS, as_json=as_json)
+        answer(asked, basis, "orders", rows, ORDERS, as_json=as_json)
 
 
 def fills(
@@ -100,11 +121,11 @@ def fills(
         oms fills --symbol GOOG --json
     """
     moment = when(as_of, known_at, at_seq)
-    _check_names(symbol, account)
+    check_names(symbol, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
         rows = narrowed(fill_rows(asked.questions.orders(basis)), symbol, account)
-        _answer(asked, basis, "fills", rows, FILLS, as_json=as_json)
+        answer(asked, basis, "fills", rows, FILLS, as_json=as_json)
 
 
 def order(
@@ -125,7 +146,7 @@ def order(
         oms order o-1 --log day.db
     """
     moment = when(as_of, known_at, at_seq)
-    _check_names(None, account)
+    check_names(None, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
         found = asked.questions.orders(basis)
@@ -134,7 +155,8 @@ def order(
         row = order_row(this)
         if as_json:
             mine = [each for each in fill_rows(found) if _names(each) == (this.account, this.order_id)]
-            head = {"basis": basis.rows(), "order": row, "quarantine": list(map(waiting_row, this.waiting))}
+            waits = [waiting_row(each, end_of(asked, basis)) for each in this.waiting]
+            head = {"basis": basis.rows(), "order": row, "quarantine": waits}
             show_rows_json({**head, "fills": mine}, "events", events)
         else:
             show_table(HISTORY, events)
@@ -142,32 +164,5 @@ def order(
         say_basis(asked, basis, f"order {this.order_id}")
 
 
-def _answer(
-    asked: Asked,
-    basis: Basis,
-    what: str,
-    rows: list[dict[str, Any]],
-    columns: tuple[Column, ...],
-    *,
-    as_json: bool,
-    method: bool = False,
-) -> None:
-    """Show rows with what they rest on, and point to the quarantine."""
-    count = waiting(asked, basis)
-    if as_json:
-        show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, what, rows)
-    else:
-        show_table(columns, rows)
-    say_basis(asked, basis, f"{counted(len(rows), what.removesuffix('s'))}", method=method)
-    say_waiting(count)
-
-
 def _names(row: Row) -> tuple[str, str]:
     return row["account"], row["order_id"]
-
-
-def _check_names(symbol: str | None, account: str | None) -> None:
-    if symbol is not None:
-        identifier(symbol, "--symbol")
-    if account is not None:
-        checked_account(account, "--account")

@@ -52,10 +52,20 @@ def show_json(content: object) -> None:
 
 def show_rows_json(head: Row, name: str, rows: Iterable[Row]) -> None:
     """Write a JSON object: the keys of `head`, and under `name` the rows, a line each."""
+    show_lists_json(head, {name: rows})
+
+
+def show_lists_json(head: Row, lists: Mapping[str, Iterable[Row]], under: str | None = None) -> None:
+    """Write a JSON object: the keys of `head`, and the lists (in an object under `under`, if given), a line a row."""
     keys = [f'"{key}": {_json(value)}' for key, value in head.items()]
+    listed = [f'"{name}": {_list(rows)}' for name, rows in lists.items()]
+    found = listed if under is None else [f'"{under}": {{' + ",\n".join(listed) + "}"]
+    show("{" + ",\n".join([*keys, *found]) + "}")
+
+
+def _list(rows: Iterable[Row]) -> str:
     lines = ",\n ".join(map(_json, rows))
-    inside = f"[\n {lines}\n]" if lines else "[]"
-    show("{" + ",\n".join([*keys, f'"{name}": {inside}']) + "}")
+    return f"[\n {lines}\n]" if lines else "[]"
 
 
 def _json(value: object) -> str:
@@ -72,9 +82,11 @@ def _plain(value: object) -> str:
 # --- tables ---
 
 
-def show_table(columns: Sequence[Column], rows: Iterable[Row]) -> None:
-    """Write rows as aligned columns under their titles; nothing when there are none."""
+def show_table(columns: Sequence[Column], rows: Iterable[Row], *, footer: bool = False) -> None:
+    """Write rows as aligned columns under their titles; nothing when there are none. A footer has no -."""
     cells = [[escaped(column.cell(row)) for column in columns] for row in rows]
+    if footer:
+        cells[-1] = ["" if cell == "-" else cell for cell in cells[-1]]
     if not cells:
         return
     kept = [n for n, column in enumerate(columns) if not all(row[n] == column.usual for row in cells)]
@@ -125,6 +137,20 @@ def figure(value: Decimal | int | None) -> str:
     if value is None:
         return "-"
     return text(value) if isinstance(value, Decimal) else str(value)
+
+
+def plainly(value: object) -> str:
+    """Return any value as text; - where there is none."""
+    if isinstance(value, Decimal):
+        return text(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(plainly, value)) or "-"
+    return "-" if value is None else str(value)
+
+
+def pairs(values: Row) -> str:
+    """Return names and their values, by the last part of the name."""
+    return ", ".join(f"{name.rpartition('.')[2]} {plainly(value)}" for name, value in values.items()) or "-"
 
 
 def instant(key: str) -> Callable[[Row], str]:

@@ -28,8 +28,14 @@ def position_rows(positions: Positions, now: int) -> list[Row]:
     return rows
 
 
-def waiting_row(waiting: Waiting) -> Row:
-    """Return a fill in quarantine."""
+def by_position(found: Mapping[str, list[Row]]) -> list[Row]:
+    """Return the positions one after the other, each with what every method makes of it."""
+    methods = [[{**row, "method": method} for row in rows] for method, rows in found.items()]
+    return [row for rows in zip(*methods, strict=True) for row in rows]  # every method knows the same positions
+
+
+def waiting_row(waiting: Waiting, now: int) -> Row:
+    """Return a fill in quarantine; its age is counted to `now`, ns UTC."""
     fill = waiting.fill
     return {
         "quarantine_id": fill.quarantine_id,
@@ -46,6 +52,7 @@ def waiting_row(waiting: Waiting) -> Row:
         "correction": fill.correction,
         "occurred_at": iso(waiting.occurred_at),
         "recorded_at": iso(waiting.recorded_at),
+        "age_ns": max(0, now - waiting.occurred_at),
         "seq": waiting.seq,
     }
 

@@ -1,4 +1,4 @@
-"""Commands about what rules: marks, the emergency stop, limits."""
+"""Commands about what rules: marks, instruments, the emergency stop, limits."""
 
 from typing import Annotated
 
@@ -10,17 +10,22 @@ from oms_es.cli.opening import asking, carry_out
 from oms_es.cli.options import Actor, CommandId, ConfigPath, Json, LogPath, OccurredAt, Reason, Scope
 from oms_es.cli.render import Row, say, show_json, show_rows_json, show_table
 from oms_es.cli.rows import limit_rows
-from oms_es.cli.tables import LIMITS
-from oms_es.decimals import decimal
+from oms_es.cli.tables import INSTRUMENTS, LIMITS
+from oms_es.decimals import decimal, text
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import account as checked_account
-from oms_es.identifiers import shown
+from oms_es.identifiers import identifier, shown
 from oms_es.policy import path_of
 from oms_es.projections.policies import Policies
+from oms_es.projections.positions import Positions
 from oms_es.reading import When
 from oms_es.vocabulary import EVERY_ACCOUNT
 
 Value = str | list[str] | None
+Multiplier = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="Quote units per price unit and base unit [at first: 1].")
+]
+Currency = Annotated[str | None, typer.Option(metavar="NAME", help="What its money is counted in [at first: USD].")]
 Level = Annotated[str, typer.Option(metavar="NAME", help="halted, or reduce_only: what reduces a position passes.")]
 Changes = Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="null is no limit; restricted takes A,B,C.")]
 
@@ -52,6 +57,57 @@ def mark(
         show_json({"symbol": symbol, "price": decimal(price), "seq": seq})
     else:
         say(f"mark of {symbol} recorded (seq {seq})")
+
+
+def instrument(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
+    multiplier: Multiplier = None,
+    currency: Currency = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Say what one unit of a symbol stands for. What is not given stays; with neither, show what holds.
+
+    For example:
+
+        oms instrument CLZ4 --multiplier 1000 --currency USD
+    """
+    name = identifier(symbol, "symbol")
+
+    async def run(oms: OrderManagementSystem) -> Row:
+        was = oms.sequencer.world.positions
+        await oms.define_instrument(
+            name,
+            multiplier=was.multiplier(name) if multiplier is None else multiplier,
+            currency=was.currency(name) if currency is None else currency,
+            command_id=command_id,
+            actor=actor,
+        )
+        return _instrument_row(name, oms.sequencer.world.positions, oms.sequencer.world.seq)
+
+    if multiplier is None and currency is None:
+        with asking(log, config) as asked:
+            row = _instrument_row(name, asked.questions.positions(basis := asked.questions.basis(When())), basis.seq)
+    else:
+        row = carry_out(log, config, run)
+    if as_json:
+        show_json(row)
+    else:
+        show_table(INSTRUMENTS, [row])
+        say(f"one price unit of {name} is worth {text(row['multiplier'])} {row['currency']} (seq {row['seq']})")
+
+
+def _instrument_row(symbol: str, positions: Positions, seq: int) -> Row:
+    return {
+        "symbol": symbol,
+        "multiplier": positions.multiplier(symbol),
+        "currency": positions.currency(symbol),
+        "seq": seq,
+    }
 
 
 def halt(

@@ -1,6 +1,10 @@
-"""What stands in which column: orders, positions, fills, quarantine, limits."""
+"""What stands in which column: orders, positions, fills, quarantine, limits, imports."""
 
-from oms_es.cli.render import Column, Row, age, average, instant, number, words
+from collections.abc import Callable
+from decimal import Decimal
+
+from oms_es.cli.render import Column, Row, age, average, instant, number, pairs, plainly, words
+from oms_es.decimals import text
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderState, TimeInForce
 
 _ENDED_EARLY = (OrderState.CANCELLED.value, OrderState.REJECTED.value, OrderState.FAILED.value)
@@ -46,6 +50,9 @@ POSITIONS = (
     Column("unrealized", number("unrealized_pnl"), right=True),
     Column("in", words("currency"), usual="USD"),
 )
+
+
+METHODS = (*POSITIONS[:2], Column("method", words("method")), *POSITIONS[2:])
 
 
 def _fill_note(row: Row) -> str:
@@ -94,6 +101,12 @@ LIMITS = (
     Column("value", words("value")),
 )
 
+INSTRUMENTS = (
+    Column("symbol", words("symbol")),
+    Column("multiplier", number("multiplier"), right=True),
+    Column("in", words("currency")),
+)
+
 IMPORTED = tuple(
     Column(name, number(name), right=True)
     for name in ("facts", "events", "orders", "fills", "marks", "skipped", "quarantined", "refused")
@@ -104,4 +117,123 @@ LEFT_OUT = (
     Column("applied", number("applied"), right=True),
     Column("left out", number("left_out"), right=True),
     Column("why", words("why"), usual=""),
+)
+
+# --- what days brought, how it came about, what differs ---
+
+
+def _used(row: Row) -> str:
+    return "-" if row["used"] is None else f"{text((row['used'] * 100).quantize(Decimal('0.1')))}%"
+
+
+PNL = (
+    Column("day", words("trading_day")),
+    Column("account", words("account"), usual=DEFAULT_ACCOUNT),
+    Column("symbol", words("symbol"), usual=""),
+    Column("realized", number("realized_pnl"), right=True),
+    Column("before fees", number("gross_realized_pnl"), right=True),
+    Column("fees", number("fees"), right=True),
+    Column("unrealized", number("unrealized_pnl"), right=True),
+    Column("change", number("unrealized_change"), right=True),
+    Column("total", number("total_pnl"), right=True),
+    Column("fills", number("fills"), right=True),
+    Column("in", words("currency"), usual="USD"),
+)
+
+DAILY = (
+    Column("day", words("trading_day")),
+    Column("account", words("account")),
+    Column("in", words("currency")),
+    Column("realized", number("realized_pnl"), right=True),
+    Column("before fees", number("gross_realized_pnl"), right=True),
+    Column("fees", number("fees"), right=True),
+    Column("unrealized change", number("unrealized_change"), right=True),
+    Column("total", number("total_pnl"), right=True),
+    Column("loss", number("loss"), right=True),
+    Column("limit", number("max_daily_loss"), right=True),
+    Column("used", _used, right=True),
+)
+
+CHANGES = (
+    Column("seq", number("seq"), right=True),
+    Column("when", instant("occurred_at")),
+    _ACCOUNT,
+    Column("event", words("event"), usual="FillAdded"),
+    Column("order", words("order_id")),
+    Column("trade", words("trade_id"), usual=""),
+    Column("side", words("side")),
+    Column("fill", number("fill_quantity"), right=True),
+    Column("price", number("fill_price"), right=True),
+    Column("fee", number("fee"), right=True),
+    Column("change", number("change"), right=True),
+    Column("quantity", number("quantity"), right=True),
+    Column("cost basis", number("cost_basis"), right=True),
+    Column("realized", number("realized_pnl"), right=True),
+    Column("in all", number("total_realized_pnl"), right=True),
+)
+
+
+def _side(key: str) -> Callable[[Row], str]:
+    return lambda row: plainly(row[key])
+
+
+DIFFERENCES = (
+    Column("day", words("trading_day"), usual=""),
+    _ACCOUNT,
+    Column("symbol", words("symbol")),
+    Column("order", words("order_id"), usual=""),
+    Column("figure", words("figure")),
+    Column("from", _side("from"), right=True),
+    Column("to", _side("to"), right=True),
+    Column("change", _side("change"), right=True),
+)
+
+LOTS = (
+    Column("lot of fill", words("seq"), right=True),
+    Column("when", words("when")),
+    Column("order", words("order_id")),
+    Column("trade", words("trade_id"), usual=""),
+    Column("quantity", number("quantity"), right=True),
+    Column("price", average("price"), right=True),
+    Column("cost", number("cost"), right=True),
+)
+
+MATCHES = (
+    Column("closed by fill", words("closed_by_seq"), right=True),
+    Column("when", words("when")),
+    Column("order", words("closed_by_order_id")),
+    Column("trade", words("closed_by_trade_id"), usual=""),
+    Column("opened by fill", words("opened_by_seq"), right=True),
+    Column("of order", words("opened_by_order_id")),
+    Column("quantity", number("quantity"), right=True),
+    Column("cost", number("cost"), right=True),
+    Column("proceeds", number("proceeds"), right=True),
+    Column("realized", number("realized_pnl"), right=True),
+)
+
+PAID = (
+    Column("fee of fill", words("seq"), right=True),
+    Column("when", words("when")),
+    Column("order", words("order_id")),
+    Column("trade", words("trade_id"), usual=""),
+    Column("fee", number("fee"), right=True),
+)
+
+CHECKS = (
+    Column("check", words("code")),
+    Column("holds", lambda row: "yes" if row["holds"] else "NO"),
+    Column("limits", lambda row: pairs(row["limits"])),
+    Column("looked at", lambda row: pairs(row["inputs"])),
+    Column("why", words("text"), usual=""),
+)
+
+CHECKED = (
+    Column("decided again", words("kind")),
+    Column("count", number("count"), right=True),
+)
+
+STATES = (
+    Column("figure", words("figure")),
+    Column("before", _side("before"), right=True),
+    Column("after", _side("after"), right=True),
 )

@@ -5,21 +5,26 @@ from decimal import Decimal
 from oms_es.decimals import text
 from oms_es.events import (
     AmendRefused,
+    DayClosed,
     Event,
     FillAdded,
     FillBusted,
     FillCorrected,
     FillQuarantined,
+    InstrumentDefined,
+    MarkRecorded,
     OrderAmended,
     OrderSubmitted,
+    PolicyChanged,
     QuarantineResolved,
     StateChanged,
+    TradingLevelChanged,
 )
 from oms_es.vocabulary import TimeInForce
 
 
 def told(event: Event) -> str:
-    """Return what an event of an order says."""
+    """Return what an event says."""
     match event:
         case OrderSubmitted():
             return _submitted(event)
@@ -41,7 +46,29 @@ def told(event: Event) -> str:
         case QuarantineResolved():
             return _with(f"{event.quarantine_id} {'accepted' if event.accepted else 'rejected'}", event.reason)
         case _:
+            return _told_of_no_order(event)
+
+
+def _told_of_no_order(event: Event) -> str:
+    match event:
+        case MarkRecorded():
+            return text(event.price)
+        case InstrumentDefined():
+            return f"times {text(event.multiplier)}, in {event.currency}"
+        case PolicyChanged():
+            return _with(", ".join(f"{key}={_value(value)}" for key, value in event.values.items()), event.reason)
+        case TradingLevelChanged():
+            return _with(event.level.value, event.reason)
+        case DayClosed():
+            return _with(f"{event.trading_day}, seq {event.first_seq} to {event.last_seq}", event.reason)
+        case _:
             return ""
+
+
+def _value(value: str | tuple[str, ...] | None) -> str:
+    if value is None:
+        return "null"
+    return value if isinstance(value, str) else ",".join(value)
 
 
 def _submitted(event: OrderSubmitted) -> str:

@@ -25,6 +25,7 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.policy import RULES
 from oms_es.projections.state import dumped, restored
 from oms_es.projections.world import World
+from oms_es.replay import closing_of
 from oms_es.vocabulary import CostMethod
 
 SUFFIX = ".omsday"
@@ -115,7 +116,7 @@ def _span(log: SqliteLog, trading_day: str) -> tuple[int, int]:
     seqs = [row.seq for row in log.rows() if row.trading_day == trading_day]
     if not seqs:
         raise NothingBooked(f"no event is booked on {shown(trading_day)}")
-    return seqs[0], seqs[-1]
+    return seqs[0], max(seqs[-1], closing_of(log, trading_day))
 
 
 def _packed(row: Row, secret: bytes) -> bytes:

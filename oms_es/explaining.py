@@ -201,6 +201,5 @@ def _differing(
 
 
 def _changed(one: Any, other: Any) -> dict[str, Any]:
-    numbers = isinstance(one, Decimal | None) and isinstance(other, Decimal | None)
-    change = canonical(minus(other or ZERO, one or ZERO)) if numbers else None
-    return {"from": one, "to": other, "change": change}
+    numbers = isinstance(one, Decimal) and isinstance(other, Decimal)  # where one is missing there is no difference
+    return {"from": one, "to": other, "change": canonical(minus(other, one)) if numbers else None}

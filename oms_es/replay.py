@@ -27,9 +27,10 @@ from oms_es.events import (
     QuarantineEvent,
     StateChanged,
 )
+from oms_es.log.contract import Log
 from oms_es.projections.world import World
 from oms_es.recall import rebuild
-from oms_es.vocabulary import CostMethod, OrderState
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, OrderState
 
 Progress = Callable[[int], None]  # events taken in
 
@@ -143,6 +144,7 @@ def replay(
     method: CostMethod = CostMethod.FIFO,
     day: str | None = None,
     account: str | None = None,
+    closing: int = 0,
     check: bool = False,
     progress: Progress | None = None,
 ) -> Replay:
@@ -153,11 +155,12 @@ def replay(
         events: the log from its first event on; days after `day` are not read.
         method: the cost method of the state.
         day: only report this trading day (everything before it is folded too).
+        closing: the seq of the event that closed the day, where it was closed later: read on to it.
         account: only count this account's events; the state, and so the digest, is of all.
         check: decide every command (of the day, where one is named) again, and compare.
         progress: called now and then.
     """
-    return replayed(events, World(method), day=day, account=account, check=check, progress=progress)
+    return replayed(events, World(method), day=day, account=account, closing=closing, check=check, progress=progress)
 
 
 def replayed(
@@ -166,18 +169,25 @@ def replayed(
     *,
     day: str | None = None,
     account: str | None = None,
+    closing: int = 0,
     check: bool = False,
     progress: Progress | None = None,
 ) -> Replay:
     """Fold events on from a state, as `replay` does from nothing."""
     seen = _Replayer(world, day, account, check=check)
     for number, group in enumerate(by_command(events)):
-        if day is not None and group[0].trading_day > day and seen.has_ended(day):
+        if day is not None and group[0].trading_day > day and group[0].seq > closing and seen.has_ended(day):
             break
         seen.take(group)
         if progress is not None and number % 500 == 0:
             progress(group[-1].seq)
     return seen.finished()
+
+
+def closing_of(log: Log, day: str) -> int:
+    """Return the seq of the event that closed a trading day; 0 for one that is not closed."""
+    found = (each for each in log.stream(f"day/{EVERY_ACCOUNT}") if isinstance(each.event, DayClosed))
+    return next((each.seq for each in found if getattr(each.event, "trading_day", "") == day), 0)
 
 
 class _Replayer:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from oms_es import risk
+from oms_es.checking import moment_of
 from oms_es.commands import OrderCommand
 from oms_es.envelope import Recorded
 from oms_es.events import AmendRefused, OrderAmended, OrderSubmitted, StateChanged
@@ -76,7 +77,7 @@ def _verdict(world: World, events: list[Recorded]) -> Verdict | None:
     if proposal is None:
         return None
     recorded = _recorded(events)
-    behind = next((2**62 for each in recorded if each.startswith("CLOCK")), 0) // SECOND
+    behind = moment_of(world, events).behind // SECOND
     exposure = world.exposure(command.account, proposal.symbol, first.trading_day, first.recorded_at, behind)
     policy = world.policies.policy(command.account)
     found = risk.violations(proposal, exposure, policy)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from oms_es.envelope import Recorded
+from oms_es.errors import LogError
 from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.checkpoints import (
@@ -44,7 +45,10 @@ def advance(log: SqliteLog, every: int = EVERY, progress: Progress | None = None
         return _advance(log, every, progress)
     except sqlite3.DatabaseError:
         forget(log)  # damaged
+    try:
         return _advance(log, every, progress)
+    except sqlite3.Error as error:
+        raise LogError(f"{cache_path(log)}: checkpoints cannot be kept: {error}") from error
 
 
 def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:

@@ -85,6 +85,8 @@ def update_tables(log: SqliteLog, path: Path, progress: Progress | None = None) 
 
 def rebuild_tables(log: SqliteLog, path: Path, progress: Progress | None = None) -> int:
     """Make the tables anew side by side, and swap them in when they are complete; return how many events there are."""
+    if path.exists():
+        _refuse_foreign(path)
     fresh = path.with_name(path.name + ".new")
     _remove(fresh)
     try:
@@ -103,15 +105,26 @@ def _remove(path: Path) -> None:
         path.with_name(name).unlink(missing_ok=True)
 
 
+def _refuse_foreign(path: Path) -> None:
+    try:
+        with closing(sqlite_utils.Database(path)) as tables:
+            names = tables.table_names()
+    except sqlite3.Error as error:
+        raise LogError(f"{path} is no database of tables: {error}; it is left as it is") from error
+    if names and "log_position" not in names:
+        raise LogError(f"{path} is a database, but not one of tables made by oms; it is left as it is")
+
+
 def _go_on(log: SqliteLog, path: Path) -> bool:
     """Return whether the tables are ours, of this version and of this log as it stands."""
+    _refuse_foreign(path)
     with closing(sqlite_utils.Database(path)) as tables:
-        names = tables.table_names()
-        if not names:
+        if "log_position" not in tables.table_names():
             return False
-        if "log_position" not in names:
-            raise LogError(f"{path} is a database, but not one of tables made by oms; it is left as it is")
-        ((version, log_id, seq, chain),) = tables.execute("SELECT version, log_id, seq, chain FROM log_position")
+        found = tables.execute("SELECT version, log_id, seq, chain FROM log_position").fetchone()
+    if found is None:
+        return False
+    version, log_id, seq, chain = found
     meta = log.meta()
     assert meta is not None, "the log is not empty"
     return bool(version == VERSION and log_id == meta.log_id and log.chain_at(seq) == chain)

@@ -1,0 +1,92 @@
+"""What answers have in common: checked names, rows with what they rest on, and a word about the quarantine."""
+
+import re
+from datetime import date
+from typing import Any
+
+from oms_es.cli.moments import say_basis, say_waiting, waiting
+from oms_es.cli.opening import Asked
+from oms_es.cli.render import Column, counted, show_rows_json, show_table
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import account as checked_account
+from oms_es.identifiers import identifier, shown
+from oms_es.instants import instant
+from oms_es.reading import Basis, When
+
+
+def answer(
+    asked: Asked,
+    basis: Basis,
+    what: str,
+    rows: list[dict[str, Any]],
+    columns: tuple[Column, ...],
+    *,
+    as_json: bool,
+    method: bool = False,
+    things: str | None = None,
+) -> None:
+    """Show rows with what they rest on, and point to the quarantine; `things` says what they are, if not `what`."""
+    count = waiting(asked, basis)
+    if as_json:
+        show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, what, rows)
+    else:
+        show_table(columns, rows)
+    say_basis(asked, basis, counted(len(rows), (things or what).removesuffix("s")), method=method)
+    say_waiting(count)
+
+
+def check_names(symbol: str | None, account: str | None) -> None:
+    """Refuse what can be no symbol, and no account."""
+    if symbol is not None:
+        identifier(symbol, "--symbol")
+    if account is not None:
+        checked_account(account, "--account")
+
+
+def checked_day(day: str | None) -> str | None:
+    """Return the trading day that was asked for."""
+    if day is None:
+        return None
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
+            return date.fromisoformat(day).isoformat()
+    except ValueError:
+        pass
+    raise InvalidInput(f"--day: {shown(day)} is no day; expected ISO text like 2012-06-21")
+
+
+def span(between: tuple[str, str] | None) -> tuple[int, int] | None:
+    """Return the two moments of `--between`, ns UTC."""
+    if between is None:
+        return None
+    first, last = (instant(each, "--between") for each in between)
+    if last < first:
+        raise InvalidInput(f"--between: {between[0]} is later than {between[1]}")
+    return first, last
+
+
+def point(given: str, true_at: int | None = None, *, known: bool) -> When:
+    """
+    Return what a point names: seq:N, now, or an instant.
+
+    Args:
+        given: the point.
+        true_at: the moment that all points are states of knowledge about.
+        known: an instant means what the log held then; else what was true then.
+    """
+    if given == "now":
+        return When(as_of=true_at)
+    name, colon, seq = given.partition(":")
+    if name == "seq" and colon:
+        if not (seq.isascii() and seq.isdigit() and len(seq) <= 18):
+            raise InvalidInput(f"{shown(given)} names no event; expected seq:N like seq:120")
+        return When(as_of=true_at, at_seq=int(seq))
+    try:
+        moment = instant(given, "POINT")
+    except InvalidInput as error:
+        raise InvalidInput(f"{error}; a point is seq:N, now, or an instant") from None
+    if known:
+        return When(as_of=true_at, known_at=moment)
+    if true_at is not None:
+        raise InvalidInput("with --as-of the points are states of knowledge: seq:N, now, or instants with --known")
+    return When(as_of=moment)

@@ -1,0 +1,150 @@
+"""Questions about money: what each trading day brought, and how far it is from the daily-loss limit."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+from oms_es.cli.answering import answer, check_names, checked_day
+from oms_es.cli.moments import when
+from oms_es.cli.opening import Asked, asking
+from oms_es.cli.options import AsOf, AtSeq, ConfigPath, Json, KnownAt, LogPath, Method, OfAccount, OfDay, OfSymbol
+from oms_es.cli.tables import DAILY, PNL
+from oms_es.decimals import ZERO, canonical, divide, minus, negate
+from oms_es.policy import Policy
+from oms_es.projections.policies import Policies
+from oms_es.projections.positions import Positions
+from oms_es.reading import Basis, narrowed, summed
+from oms_es.reading_desk import cost_method
+
+Row = dict[str, Any]
+
+
+class Sum(str, Enum):
+    """What rows are added up by."""
+
+    SYMBOL = "symbol"
+    ACCOUNT = "account"
+
+
+By = Annotated[
+    Sum | None,
+    typer.Option(
+        "--by",
+        metavar="symbol|account",
+        help="Add up by symbol (over accounts) or by account (over symbols), per currency; in JSON the key that was "
+        "added up over is null.",
+        show_default=False,
+    ),
+]
+
+
+def pnl(
+    by: By = None,
+    day: OfDay = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    at_seq: AtSeq = None,
+    symbol: OfSymbol = None,
+    account: OfAccount = None,
+    method: Method = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show what each trading day brought, by account and symbol.
+
+    Realized is net of fees; unrealized is the level at the day's end, change how far it moved that day, total is
+    realized and change. Days on which nothing happened have no row.
+
+    For example:
+
+        oms pnl --day 2024-03-15 --by account
+    """
+    moment, chosen, wanted = when(as_of, known_at, at_seq), cost_method(method), checked_day(day)
+    check_names(symbol, account)
+    with asking(log, config) as asked:
+        basis = asked.questions.basis(moment, chosen)
+        rows = narrowed(_days(asked, basis, wanted), symbol, account)
+        if by is not None:
+            rows = [_whole(row) for row in summed(rows, by.value)]
+        answer(asked, basis, "days", rows, PNL, as_json=as_json, method=True, things="rows")
+
+
+def _days(asked: Asked, basis: Basis, day: str | None) -> list[Row]:
+    return [row for row in asked.questions.days(basis) if day in (None, row["trading_day"])]
+
+
+def _whole(row: Row) -> Row:
+    """Return a row of sums with the keys of all rows, in their order; what was added up over is null."""
+    return {"trading_day": row["trading_day"], "account": row.get("account"), "symbol": row.get("symbol"), **row}
+
+
+def daily(
+    day: OfDay = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    at_seq: AtSeq = None,
+    account: OfAccount = None,
+    method: Method = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Show each account's trading days, and how much of the daily-loss limit they used.
+
+    The limit is the one that stood at the end of what was booked on the day; what counts against it is realized P&L,
+    or with daily_loss.basis total also the change of unrealized.
+
+    For example:
+
+        oms daily --day 2024-03-15 --account alpha
+    """
+    moment, chosen, wanted = when(as_of, known_at, at_seq), cost_method(method), checked_day(day)
+    check_names(None, account)
+    with asking(log, config) as asked:
+        basis = asked.questions.basis(moment, chosen)
+        rows = summed(narrowed(_days(asked, basis, wanted), None, account), "account")
+        policies = dict(_policies(asked, basis, rows))
+        rows = [_limited(row, policies[row["trading_day"], row["account"]]) for row in rows]
+        answer(asked, basis, "days", rows, DAILY, as_json=as_json, method=True, things="rows")
+
+
+def _policies(asked: Asked, basis: Basis, rows: list[Row]) -> Iterator[tuple[tuple[str, str], Policy]]:
+    """Return the rules that stood at the end of each trading day of the rows, for their accounts."""
+    ends, policies, at = _ends(asked, basis), Policies(), 0
+    for day, seq in sorted(ends.items(), key=lambda each: each[1]):
+        policies.replay(asked.log.read(at, seq, Policies.topics()))
+        at = seq
+        accounts = [row["account"] for row in rows if row["trading_day"] == day]
+        yield from (((day, account), policies.policy(account)) for account in accounts)
+
+
+def _ends(asked: Asked, basis: Basis) -> dict[str, int]:
+    """Return the seq of the last event of each trading day that money or limits depend on."""
+    events = asked.log.read(until=basis.seq, topics=Positions.topics() | Policies.topics())
+    return {each.trading_day: each.seq for each in events}
+
+
+def _limited(row: Row, policy: Policy) -> Row:
+    counted = row["total_pnl"] if policy.basis == "total" else row["realized_pnl"]
+    loss, limit = max(ZERO, canonical(negate(counted))), policy.max_daily_loss
+    return {
+        "trading_day": row["trading_day"],
+        "account": row["account"],
+        "currency": row["currency"],
+        "realized_pnl": row["realized_pnl"],
+        "gross_realized_pnl": row["gross_realized_pnl"],
+        "fees": row["fees"],
+        "unrealized_change": row["unrealized_change"],
+        "total_pnl": row["total_pnl"],
+        "fills": row["fills"],
+        "basis": policy.basis,
+        "loss": loss,
+        "max_daily_loss": limit,
+        "left": None if limit is None else canonical(minus(limit, loss)),
+        "used": divide(loss, limit) if limit else None,
+    }

@@ -1,0 +1,265 @@
+"""`oms replay`: trading days again, what they came to, and whether the code would decide the same."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from oms_es.box import unpack
+from oms_es.cli.answering import check_names, checked_day
+from oms_es.cli.guard import REFUSED
+from oms_es.cli.opening import asking
+from oms_es.cli.options import ConfigPath, Json, LogPath, OfAccount, OfDay
+from oms_es.cli.progress import counting
+from oms_es.cli.render import counted, plainly, say, show, show_json, show_table
+from oms_es.cli.tables import CHECKED
+from oms_es.cli.tailing import line
+from oms_es.envelope import Recorded
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import escaped
+from oms_es.inputs import positive
+from oms_es.instants import SECOND
+from oms_es.projections.projection import plain
+from oms_es.reading import When
+from oms_es.replay import Replay, closing_of
+from oms_es.replay import replay as replayed
+from oms_es.replay import replayed as replayed_from
+from oms_es.settings import Settings
+from oms_es.what_if import what_if
+
+Boxed = Annotated[
+    Path | None, typer.Argument(metavar="[BOX]", help="A day that `oms export -o day.omsday` packed, instead of a log.")
+]
+Limits = Annotated[
+    Path | None,
+    typer.Option("--what-if", metavar="FILE", help="Other limits (YAML): a thought experiment, nothing is written."),
+]
+LONGEST_PAUSE = 1.0  # seconds
+Row = dict[str, Any]
+Check = Annotated[bool, typer.Option("--check", help="Decide every command again, and compare.")]
+Speed = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|max",
+        help="Show a timeline, a line an event, N times as fast as it was (no pause beyond 1 s), or without pauses.",
+    ),
+]
+
+
+def replay(
+    box: Boxed = None,
+    day: OfDay = None,
+    account: OfAccount = None,
+    check: Check = False,
+    speed: Speed = None,
+    limits: Limits = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    as_json: Json = False,
+) -> None:
+    """
+    Go through the log again from its first event, and show what each trading day came to; nothing is written.
+
+    --day and --account choose what is counted; the digest is of the whole state after the day. With --check, a command
+    that is decided differently now ends with exit code 1; so does a closed day that no longer comes to its digests.
+
+    For example:
+
+        oms replay --day 2024-03-15 --check
+
+        oms replay amzn.omsday --check
+
+        oms replay --what-if tighter.yaml
+
+        oms replay --speed 60
+    """
+    wanted, pace = checked_day(day), _pace(speed)
+    check_names(None, account)
+    if limits is not None:
+        _experiment(box, limits, log, config, as_json=as_json)
+        return
+    if box is not None:
+        _tell(_from_box(box, wanted, account, check=check), wanted, as_json=as_json)
+        return
+    with asking(log, config) as asked:
+        basis = asked.questions.basis(When())
+        events = asked.log.read(until=basis.seq)
+        closing = 0 if wanted is None else closing_of(asked.log, wanted)
+        if pace is not None:
+            events = _timeline(events, wanted, account, pace, say if as_json else show)
+        with counting() as told:
+            watch = None if told is None or pace is not None else lambda seq: told(seq, basis.seq)
+            outcome = replayed(
+                events,
+                method=basis.method,
+                day=wanted,
+                account=account,
+                closing=closing,
+                check=check,
+                progress=watch,
+            )
+    _tell(outcome, wanted, as_json=as_json)
+
+
+def _tell(outcome: Replay, wanted: str | None, *, as_json: bool) -> None:
+    if as_json:
+        show_json(plain(outcome.rows()))
+    else:
+        _show(outcome.rows())
+    _say_outcome(outcome, wanted)
+    if outcome.divergent or any(each.differing for each in outcome.days):
+        raise typer.Exit(REFUSED)
+
+
+def _from_box(path: Path, day: str | None, account: str | None, *, check: bool) -> Replay:
+    """Replay a day that travelled as a box."""
+    box = unpack(path)
+    packed = box.manifest.trading_day
+    if day not in (None, packed):
+        raise InvalidInput(f"--day: the box holds {packed}, not {day}")
+    return replayed_from(
+        box.events, box.opening, day=packed, account=account, closing=box.manifest.last_seq, check=check
+    )
+
+
+# --- under other limits ---
+
+
+def _experiment(box: Path | None, limits: Path, log: Path | None, config: Path | None, *, as_json: bool) -> None:
+    """Put the commands of the log to other limits, and show what would have been."""
+    if box is not None:
+        raise InvalidInput("--what-if goes with a log, not with a box: what came before the day counts as well")
+    settings = Settings.from_file(limits)
+    other = {key: settings.values[key] for key in settings.named}
+    if not other:
+        raise InvalidInput(f"--what-if: {limits} names no limit")
+    with asking(log, config) as asked:
+        basis = asked.questions.basis(When())
+        found = plain(what_if(asked.log.read(until=basis.seq), other, basis.method).rows())
+    if as_json:
+        show_json(found)
+        return
+    for flip in found["flips"]:
+        was, now = ("; ".join(flip[name]) or "accepted" for name in ("was", "now"))
+        show(escaped(f"seq {flip['seq']}: {flip['asked']} {flip['order_id']}: was {was}; would be {now}"))
+    for row in found["days"]:
+        show(
+            escaped(
+                f"{row['trading_day']} {row['account']}/{row['symbol']}: realized {row['realized_pnl']}, "
+                f"would be {row['realized_pnl_what_if']} ({row['change']})"
+            )
+        )
+    flips, fills = counted(len(found["flips"]), "verdict"), counted(found["lost_fills"], "fill")
+    say(f"{flips} would be other ones, and {fills} could then not have happened")
+    say(found["note"])
+
+
+# --- timeline ---
+
+
+def _pace(speed: str | None) -> Decimal | None:
+    """Return how many times as fast as it was; 0 is without pauses."""
+    if speed is None:
+        return None
+    try:
+        return Decimal(0) if speed == "max" else positive(speed, "--speed")
+    except InvalidInput as error:
+        raise InvalidInput(f"{error}; expected a number above 0, or max") from None
+
+
+def _timeline(
+    events: Iterable[Recorded], day: str | None, account: str | None, pace: Decimal, tell: Callable[[str], None]
+) -> Iterator[Recorded]:
+    """Pass the events on, each with its line once its time has come; what is told late does not turn time back."""
+    now: int | None = None
+    for each in events:
+        if day in (None, each.trading_day) and (account is None or each.account in ("", account)):
+            if pace and now is not None and each.effective_at > now:
+                seconds = (each.effective_at - now) / SECOND / float(pace)
+                time.sleep(min(LONGEST_PAUSE, seconds))
+            now = each.effective_at if now is None else max(now, each.effective_at)
+            tell(line(each))
+        yield each
+
+
+# --- what it came to ---
+
+
+def _show(found: Row) -> None:
+    for day in found["days"]:
+        show("\n".join([*map(escaped, _day_lines(day)), ""]))
+    if found["check"] is not None:
+        kinds = [{"kind": kind, "count": count} for kind, count in found["check"]["kinds"].items()]
+        show_table(CHECKED, kinds)
+        if found["check"]["first"] is not None:
+            _show_divergence(found["check"]["first"])
+    show(f"{counted(found['events'], 'event')}, digest {found['digest']}")
+
+
+def _day_lines(day: Row) -> Iterator[str]:
+    yield (
+        f"{day['trading_day']}: {counted(day['events'], 'event')} (seq {day['first_seq']} to {day['last_seq']}), "
+        f"{counted(day['commands'], 'command')}{', closed' if day['closed'] else ''}"
+    )
+    yield f"  orders       {_counts(day['orders'])}"
+    kinds = _counts({name: day[name] for name in ("late", "busted", "corrected")})
+    quarantined = f"{day['quarantined']} quarantined, {day['waiting']} waiting at the day's end"
+    yield f"  fills        {day['fills']} ({kinds}), {quarantined}"
+    if day["refusals"]:
+        yield f"  refusals     {_counts(day['refusals'])}"
+    for title, name in (("worst loss", "worst_loss"), ("most held", "largest_exposure")):
+        for key, reach in day[name].items():
+            yield f"  {title:<11}  {key}: {_reach(reach)}"
+    for row in day["pnl"]:
+        yield f"  P&L          {row['account']}/{row['symbol']}: {_earned(row)}"
+    yield f"  digest       {day['digest']}"
+
+
+def _counts(counts: Row) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _reach(reach: Row) -> str:
+    limit = "no limit" if reach["limit"] is None else f"limit {plainly(reach['limit'])}"
+    where = f", after seq {reach['seq']}" if reach["seq"] else ""
+    return f"{plainly(reach['most'])} ({limit}{where})"
+
+
+def _earned(row: Row) -> str:
+    parts = f"{plainly(row['gross_realized_pnl'])} - fees {plainly(row['fees'])}"
+    realized = f"{plainly(row['realized_pnl'])} {row['currency']} ({parts})"
+    return f"{realized}, unrealized {plainly(row['unrealized_pnl'])}"
+
+
+def _show_divergence(found: Row) -> None:
+    """Show the first command that is decided differently: what differs, and the state it was decided on."""
+    show(escaped(f"seq {found['seq']}: {found['command']} is decided differently now; the state before it:"))
+    for name, value in found["state"].items():
+        show(escaped(f"    {name}: {plainly(value)}"))
+    for sign, lines in (("-", found["recorded"]), ("+", found["decided"])):
+        other = found["decided"] if sign == "-" else found["recorded"]
+        for number, event in enumerate(lines):
+            show(escaped(f"  {sign} {_differing(event, other[number] if number < len(other) else {})}"))
+    if found["error"] is not None:
+        show(escaped(f"  + {found['error']}"))
+
+
+def _differing(event: Row, other: Row) -> str:
+    """Return an event with the fields in which it differs from the other one."""
+    fields = [f"{name}={plainly(value)}" for name, value in event.items() if other.get(name) != value]
+    return " ".join([event["event"], *(each for each in fields if not each.startswith("event="))])
+
+
+def _say_outcome(outcome: Replay, day: str | None) -> None:
+    if not outcome.days:
+        say(f"nothing is booked on {day}" if day else "nothing is booked")
+    for each in outcome.days:
+        if each.differing:
+            say(f"{each.trading_day} was closed, and NO LONGER COMES TO its digests of {', '.join(each.differing)}")
+    if outcome.checked is not None:
+        total, wrong = outcome.checked.total(), len(outcome.divergent)
+        how = f"{wrong} DECIDED DIFFERENTLY NOW" if wrong else "all as recorded"
+        say(f"{counted(total, 'command')} decided again: {how}")

@@ -1,0 +1,116 @@
+"""`oms close-day`, `oms export`, and `oms replay` of a box and under other limits, from the shell."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from oms_es.cli.app import app
+from tests.golden_days import DATES, restore
+
+DAY = DATES["ordinary_day"]
+
+
+def oms(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "day.db"
+    restore("ordinary_day", path).close()
+    return path
+
+
+def test_a_box_gives_the_report_of_the_log_it_was_packed_from(log: Path, tmp_path: Path) -> None:
+    box = tmp_path / "day.omsday"
+
+    packed = oms("export", "--day", DAY, "-o", box, "--log", log)
+
+    assert packed.exit_code == 0, packed.output
+    from_box = oms("replay", box, "--check", "--json")
+    from_log = oms("replay", "--day", DAY, "--check", "--json", "--log", log)
+    assert (from_box.exit_code, from_box.stdout) == (0, from_log.stdout)
+    assert json.loads(from_box.stdout)["check"]["divergent"] == 0
+
+
+def test_a_damaged_box_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "x.omsday").write_bytes(b"no box")
+
+    refused = oms("replay", tmp_path / "x.omsday")
+
+    assert refused.exit_code == 1
+    assert "is no box of a day" in refused.stderr
+
+
+def test_a_day_is_closed_once_and_a_replay_holds_it_to_its_digests(log: Path) -> None:
+    closed = oms("close-day", DAY, "--reason", "reconciled", "--actor", "desk", "--log", log, "--json")
+
+    assert closed.exit_code == 0, closed.output
+    assert set(json.loads(closed.stdout)["digests"]) == {"positions", "pnl", "limits", "open_orders"}
+    (day,) = json.loads(oms("replay", "--day", DAY, "--json", "--log", log).stdout)["days"]
+    assert (day["closed"], day["differing"]) == (True, [])
+    oms("export", "--day", DAY, "-o", log.with_suffix(".omsday"), "--log", log)
+    boxed = oms("replay", log.with_suffix(".omsday"), "--json")
+    assert boxed.stdout == oms("replay", "--day", DAY, "--json", "--log", log).stdout
+    again = oms("close-day", DAY, "--log", log)
+    assert again.exit_code == 1
+    assert "closed before" in again.stderr
+
+
+def test_what_if_shows_which_verdicts_flip_and_says_that_it_is_a_thought_experiment(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "tighter.yaml").write_text("risk: {max_position_size: 90}\n", encoding="utf-8")
+
+    shown = oms("replay", "--what-if", tmp_path / "tighter.yaml", "--log", log)
+    told = json.loads(oms("replay", "--what-if", tmp_path / "tighter.yaml", "--log", log, "--json").stdout)
+
+    assert shown.exit_code == 0, shown.output
+    assert "submit o-1: was accepted; would be POSITION_SIZE" in shown.stdout
+    assert "thought experiment" in shown.stderr
+    assert "thought experiment" in told["note"]
+    assert [flip["order_id"] for flip in told["flips"]] == ["o-1", "o-5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "rows"),
+    [
+        (("--what", "fills", "--symbol", "BETA"), 4),
+        (("--what", "orders", "--order", "o-1"), 1),
+        (("--what", "positions", "--as-of", f"{DAY}T09:50:00Z"), 1),
+        (("--what", "pnl", "--day", DAY), 2),
+        (("--what", "events", "--account", "nobody"), 0),
+    ],
+)
+def test_an_export_writes_one_json_object_a_line(words: tuple[str, ...], rows: int, log: Path) -> None:
+    done = oms("export", *words, "--log", log)
+
+    assert done.exit_code == 0, done.output
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == rows
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_export_to_a_file_says_how_many_rows_went_there(form: str, log: Path, tmp_path: Path) -> None:
+    done = oms("export", "--what", "fills", "--format", form, "-o", tmp_path / f"f.{form}", "--log", log)
+
+    assert done.exit_code == 0, done.output
+    assert "9 rows of fills" in done.stderr
+    assert (tmp_path / f"f.{form}").stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("export", "--what", "secrets"), "not one of orders"),
+        (("export", "--format", "xls"), "not one of jsonl"),
+        (("export", "-o", "x.omsday"), "give --day"),
+        (("export", "-o", "x.omsday", "--day", DAY, "--symbol", "A"), "nothing that narrows"),
+        (("replay", "--what-if", "nowhere.yaml"), "cannot be read"),
+        (("close-day", "1999-01-01"), "no event is booked"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_words(words: tuple[str, ...], why: str, log: Path) -> None:
+    done = oms(*words, "--log", log)
+
+    assert done.exit_code in (1, 2)
+    assert why in " ".join(done.stderr.split())

@@ -1,0 +1,237 @@
+"""Commands that go through the whole log: tables, checkpoints, replays, and following it live."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from oms_es.events import OrderSubmitted
+from tests.golden_days import restore
+from tests.test_cli import Oms
+
+
+@pytest.fixture(scope="module")
+def demo_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    log = tmp_path_factory.mktemp("demo") / "demo.db"
+    Oms(log)(["demo", "--log", str(log)])
+    return log
+
+
+@pytest.fixture
+def demo(demo_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
+    monkeypatch.chdir(tmp_path)
+    return Oms(Path(shutil.copy(demo_log, tmp_path / "day.db")))
+
+
+@pytest.fixture
+def golden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
+    monkeypatch.chdir(tmp_path)
+    restore("awkward_day", tmp_path / "day.db").close()
+    return Oms(tmp_path / "day.db")
+
+
+def held(path: Path) -> dict[str, str]:
+    with sqlite3.connect(path) as tables:
+        return dict(tables.execute("SELECT symbol, quantity FROM positions"))
+
+
+# --- tables and checkpoints ---
+
+
+def test_tables_hold_what_the_questions_answer(demo: Oms, tmp_path: Path) -> None:
+    done = demo.json("tables desk.db")
+
+    assert (done["events"], done["seq"]) == (68, 68)
+    assert done["seconds"] >= 0
+    assert held(tmp_path / "desk.db") == demo.held()
+
+
+def test_tables_go_on_where_they_stand(demo: Oms) -> None:
+    demo("tables desk.db")
+    demo("mark ACME 50")
+
+    again = demo("tables desk.db")
+
+    assert (again.stdout, again.stderr.startswith("desk.db stands at seq ")) == ("", True)
+    assert demo.json("tables desk.db")["events"] == 0
+
+
+def test_tables_are_made_anew(demo: Oms, tmp_path: Path) -> None:
+    demo("tables desk.db")
+    with sqlite3.connect(tmp_path / "desk.db") as tables:
+        tables.execute("UPDATE positions SET quantity = '1'")
+
+    assert demo.json("rebuild desk.db")["events"] == 68
+    assert demo.json("rebuild new.db")["events"] == 68
+    assert held(tmp_path / "desk.db") == held(tmp_path / "new.db") == demo.held()
+
+
+def test_checkpoints_are_made_anew(demo: Oms) -> None:
+    checkpoints = demo.log.with_name("day.db.checkpoints")
+    checkpoints.write_bytes(b"nonsense")
+    before = demo.log.read_bytes()
+
+    done = demo.json("rebuild")
+
+    assert (done["events"], done["seq"]) == (68, 68)
+    assert checkpoints.read_bytes().startswith(b"SQLite format 3")
+    assert demo.log.read_bytes() == before
+    assert demo.held() == {"ACME": "10", "BOLT": "-30"}
+
+
+@pytest.mark.parametrize("command", ["tables", "rebuild"])
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("day.db", "is the log itself"),
+        ("other.db", "not one of tables made by oms"),
+        ("notes.txt", "not a database"),
+        ("none/desk.db", "there is no folder none"),
+        ("folder", "is a folder"),
+    ],
+)
+def test_nothing_else_is_overwritten_by_tables(demo: Oms, tmp_path: Path, command: str, file: str, told: str) -> None:
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE mine (x)")
+    (tmp_path / "notes.txt").write_text("what must not be lost, and is longer than the header of a database " * 9)
+    (tmp_path / "folder").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+    refused = demo(f"{command} {file}", code=1)
+
+    assert told in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_log_that_is_not_there_has_no_tables(demo: Oms, tmp_path: Path) -> None:
+    for words in ("tables desk.db", "rebuild", "rebuild desk.db", "tail", "replay"):
+        assert "there is no log at none.db" in demo(f"{words} --log none.db", code=1).stderr
+    assert not (tmp_path / "desk.db").exists()
+
+
+# --- replay ---
+
+
+def test_a_replay_tells_what_each_day_came_to(demo: Oms) -> None:
+    answer = demo.json("replay")
+
+    assert list(answer)[:4] == ["events", "digest", "days", "check"]
+    (day,) = answer["days"]
+    assert list(day)[:3] == ["trading_day", "events", "digest"]
+    assert (answer["events"], day["events"], day["digest"]) == (68, 68, answer["digest"])
+    assert (day["fills"], day["late"], day["waiting"]) == (14, 1, 1)
+    assert answer["check"] is None
+    assert demo.json("replay") == answer
+
+
+def test_a_checked_replay_counts_what_was_decided_again(golden: Oms) -> None:
+    check = golden.json("replay --check")["check"]
+
+    assert check["divergent"] == 0
+    assert check["commands"] == sum(check["kinds"].values()) > 20
+    shown = golden("replay --check")
+    assert ["AddFill", str(check["kinds"]["AddFill"])] in [line.split() for line in shown.stdout.splitlines()]
+    assert f"{check['commands']} commands decided again: all as recorded" in shown.stderr
+
+
+def test_the_days_of_a_replay_are_told_to_a_person(golden: Oms) -> None:
+    shown = golden("replay --day 2024-03-05").stdout
+
+    assert shown.startswith("2024-03-05: ")
+    assert "  refusals     " in shown
+    assert "  worst loss   default: " in shown
+    assert "  P&L          default/ALFA: " in shown
+    assert "nothing is booked on 2024-03-06" in golden("replay --day 2024-03-06").stderr
+    assert golden.json("replay --account nobody")["days"][0]["fills"] == 0
+
+
+def test_a_decision_that_comes_out_differently_is_shown_with_the_state_around_it(
+    golden: Oms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oms_es.risk.violations", lambda *_: ())
+
+    check = golden.json("replay --check", code=1)["check"]
+    shown = golden("replay --check", code=1)
+
+    assert check["divergent"] == 2
+    assert f"seq {check['first']['seq']}: {check['first']['command']} is decided differently now" in shown.stdout
+    assert any(line.startswith("  - ") for line in shown.stdout.splitlines())
+    assert any(line.startswith("  + ") for line in shown.stdout.splitlines())
+    assert "    position: " in shown.stdout
+    assert "2 DECIDED DIFFERENTLY NOW" in shown.stderr
+
+
+def test_a_timeline_is_a_line_an_event_at_the_pace_of_the_day(demo: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("oms_es.cli.replaying.time.sleep", pauses.append)
+
+    fast = demo("replay --speed max").stdout
+    assert pauses == []
+    paced = demo("replay --speed 60").stdout
+
+    assert fast == paced
+    assert len([line for line in fast.splitlines() if line[:6].strip().isdigit()]) == 68
+    assert max(pauses) == 1
+    assert min(pauses) == pytest.approx(0.001 / 60, rel=0.01)  # the quarantined fill, 1 ms after the one before it
+
+
+def test_a_timeline_beside_json_goes_to_standard_error(demo: Oms) -> None:
+    result = demo("replay --speed max --json")
+
+    assert json.loads(result.stdout)["events"] == 68
+    assert len(result.stderr.splitlines()) == 68
+
+
+# --- tail ---
+
+
+def test_a_tail_shows_the_last_ten_events(demo: Oms) -> None:
+    lines = demo("tail --no-follow").stdout.splitlines()
+
+    assert [int(line.split()[0]) for line in lines] == list(range(59, 69))
+    assert lines[-1].split() == ["68", "2024-03-15T14:30:00Z", "MarkRecorded", "market/BOLT", "12.34"]
+
+
+def test_a_tail_begins_after_a_seq_and_speaks_json_lines(demo: Oms) -> None:
+    rows = [json.loads(line) for line in demo("tail --no-follow --after 66 --json").stdout.splitlines()]
+
+    assert [(row["seq"], row["stream"], row["event"]) for row in rows] == [
+        (67, "market/ACME", "MarkRecorded"),
+        (68, "market/BOLT", "MarkRecorded"),
+    ]
+    assert "past the end of the log (seq 68)" in demo("tail --no-follow --after 99").stderr
+
+
+def test_every_event_of_a_log_has_its_words(golden: Oms) -> None:
+    golden("limits set max_skew=null restricted=ALFA,BETA --reason drill")
+    golden("instrument GAMMA --multiplier 10 --currency EUR")
+
+    lines = golden("tail --no-follow --after 0").stdout.splitlines()
+
+    assert all(len(line.split()) >= 5 for line in lines)
+    assert lines[-2].endswith("risk.restricted=ALFA,BETA, trading.max_skew=null: drill") or "max_skew=null" in lines[-2]
+    assert lines[-1].endswith("market/GAMMA  times 10, in EUR")
+
+
+def test_a_tail_follows_what_another_process_appends_until_it_is_stopped(demo: Oms) -> None:
+    command = [sys.executable, "-m", "oms_es.cli", "tail", "--after", "68", "--json", "--log", str(demo.log)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    ) as following:
+        time.sleep(1)
+        demo("submit ACME buy limit 20 49 --order-id new")
+        assert following.stdout is not None
+        seen = [json.loads(following.stdout.readline()) for _ in range(3)]
+        following.send_signal(signal.SIGINT)
+        rest, told = following.communicate(timeout=20)
+
+    assert [row["event"] for row in seen][-2:] == [OrderSubmitted.__name__, "StateChanged"]
+    assert (rest, told, following.returncode) == ("", "", 130)
