@@ -11,6 +11,7 @@ import pytest
 
 from oms_es import OrderManagementSystem, Settings, errors
 from oms_es.instants import SECOND
+from oms_es.log import writing
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.checkpointing import advance, forget
 from oms_es.projections.checkpoints import cache_path
@@ -170,3 +171,24 @@ def _harm(harm: str, path: Path, folder: Path) -> None:
             cache.execute(f"UPDATE {table} SET state = (SELECT state FROM {table} ORDER BY rowid LIMIT 1)")
         cache.commit()
         cache.close()
+
+
+def test_a_log_of_more_streams_than_are_remembered_numbers_every_stream_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_STREAMS", 7)
+    desk = Desk(tmp_path / "day.db", seed=5)
+
+    async def at_once() -> None:
+        orders = [desk.oms.submit_order("S", "buy", "market", 1, order_id=f"m-{n}") for n in range(40)]
+        await asyncio.gather(*orders)
+        await asyncio.gather(*(desk.oms.add_fill(f"m-{n}", 1, 100, f"f-{n}") for n in range(40)))
+
+    asyncio.run(at_once())
+
+    versions: dict[str, list[int]] = {}
+    for recorded in desk.log.read():
+        versions.setdefault(recorded.originator_id, []).append(recorded.originator_version)
+    assert all(found == list(range(1, len(found) + 1)) for found in versions.values())
+    assert len(versions) == 41
+    desk.log.close()

@@ -249,7 +249,7 @@ class SqliteLog:
             schema.create(writer)
         meta = schema.read_meta(writer, str(self.path))
         head = _head(writer) or Head(0, genesis(meta.log_id), 0)
-        if head != self._known:  # another process has written: what we know of keys and versions is old
+        if head != self._known or self._keys.is_full:  # others have written: what we know of keys and versions is old
             self._keys = Keys()
         return meta, head
 

@@ -7,7 +7,7 @@ from oms_es.log.rows import Head, Row, sealed
 
 _INSERT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _FACT = "fact:"  # ids of imported facts are kept as bytes: they are many
-_MOST_STREAMS = 200_000
+MOST_STREAMS = 200_000  # to remember at once
 
 
 class Keys:
@@ -43,9 +43,6 @@ class Keys:
 
     def next_version(self, cursor: sqlite3.Connection, originator_id: str) -> int:
         """Return the next version of a stream, and count it as taken."""
-        if len(self._versions) > _MOST_STREAMS:
-            self._versions.clear()
-            self._streams.clear()
         last = self._versions.get(originator_id)
         if last is None:
             (last,) = cursor.execute(
@@ -55,6 +52,11 @@ class Keys:
             assert last is not None
         self._versions[originator_id] = last + 1
         return last + 1
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether so much is known that it is better to begin anew; only between two transactions."""
+        return len(self._streams) > MOST_STREAMS
 
     @staticmethod
     def split(originator_id: str) -> tuple[str, str]:
