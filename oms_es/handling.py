@@ -101,7 +101,7 @@ def _about_order(
     world: World, request: Request, command: OrderCommand, moment: Moment, occurred_at: int
 ) -> list[Draft]:
     order = world.orders.order((command.account, command.order_id))
-    unknown = _told_before(world, request, command)
+    unknown = _told_before(world, request, command, order)
     events = decide(command, order, _given(world, request, command, order, unknown, moment))
     # An accepted fill stands where it was executed, and so does an order that it opens.
     accepts = isinstance(command, ResolveQuarantined)
@@ -115,13 +115,17 @@ def _about_order(
     return drafts(timed, request, moment, Origin.EXTERNAL if external or (order and order.is_external) else None)
 
 
-def _told_before(world: World, request: Request, command: OrderCommand) -> Unknown:
-    """Return the fills told of this order while nobody knew it: under our id, or under the venue's."""
+def _told_before(world: World, request: Request, command: OrderCommand, order: Order | None) -> Unknown:
+    """Return the fills told of this order while nobody knew it: under our id, or under one of the venue's."""
     names = {command.order_id, getattr(request.command, "order_id", command.order_id)}
+    names.update(() if order is None else order.external_order_ids)
     if isinstance(command, ResolveQuarantined):
         names.update((world.orders.waiting.get(command.quarantine_id) or ())[1:])
     found = [world.orders.unknown.get((command.account, name)) or Unknown() for name in sorted(names)]
     contents = frozenset[Content]().union(*(each.contents for each in found))
+    for name in names - {command.order_id}:  # they may have opened an external order under the venue's id
+        other = world.orders.order((command.account, name))
+        contents |= other.contents if other is not None and other.is_external else frozenset()
     return Unknown(contents, tuple(waiting for each in found for waiting in each.waiting))
 
 

@@ -96,6 +96,8 @@ def position_skew(order: Proposal, exposure: Exposure, limits: Policy) -> str | 
 
 def order_quantity(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
     """Refuse orders below `trading.min_quote_size` or above `risk.max_order_quantity`."""
+    if order.amends and not order.quantity:
+        return None  # another price for what was let through before
     least, most = limits.min_quote_size, limits.max_order_quantity
     closes = order.total == exposure.position.copy_abs() and exposure.reduced_by(order)
     if least is not None and order.total < least and not closes:

@@ -17,7 +17,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from oms_es.callbacks import Callbacks, Notice
-from oms_es.commands import Command, OrderCommand, Request, ResolveQuarantined, SubmitOrder
+from oms_es.commands import Command, OrderCommand, Request, ResolveQuarantined
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
 from oms_es.events import Event, PolicyChanged
@@ -258,10 +258,10 @@ class Sequencer:
         return initial_policy(world, self._settings.values, self._settings.named, moment)
 
     def _decide_one(self, world: World, request: Request, staged: dict[str, list[Event]]) -> tuple[list[Draft], Answer]:
-        command = located(world, request)
-        repeated = self._recorded(request, command, staged)
+        repeated = self._recorded(world, request, staged)
         if repeated is not None:
             return [], repeated
+        command = located(world, request)
         added = self._judge_in_time(world, request, command)
         events = [draft.event for draft in added]
         return added, Answer(command, events, None, repeated=not events)
@@ -294,7 +294,7 @@ class Sequencer:
         )
         return self._apply(world, recorded)
 
-    def _recorded(self, request: Request, command: Command, staged: dict[str, list[Event]]) -> Answer | None:
+    def _recorded(self, world: World, request: Request, staged: dict[str, list[Event]]) -> Answer | None:
         """Return the first outcome of a command that was carried out before; None when it is new."""
         if not request.command_id:
             return None
@@ -302,14 +302,10 @@ class Sequencer:
         if not events:
             return None
         before = rebuild(events)
-        if isinstance(command, ResolveQuarantined) and isinstance(before, ResolveQuarantined):
-            command = replace(command, account=before.account, order_id=before.order_id)  # named by its own id
-        if request.drawn_id and isinstance(command, SubmitOrder) and isinstance(before, SubmitOrder):
-            command = replace(command, order_id=before.order_id)
-        if not same_content(command, before):
+        if not same_content(_as_named_before(world, request, before), before):
             raise CommandConflict(
                 f"command {shown(request.command_id)} was carried out before with other content: "
-                f"{type(before).__name__}, not this {type(command).__name__}"
+                f"{type(before).__name__}, not this {type(request.command).__name__}"
             )
         return Answer(before, events, None, repeated=True)
 
@@ -333,6 +329,20 @@ class Sequencer:
             self._thread = None
         self._live.close()
         self.log.close()
+
+
+def _as_named_before(world: World, request: Request, before: Command) -> Command:
+    """Return what is asked with the order named as it was then, if the name given now may mean that order."""
+    asked = request.command
+    if not isinstance(asked, OrderCommand) or not isinstance(before, OrderCommand):
+        return asked
+    order = world.orders.order((before.account, before.order_id))
+    names = {before.order_id, *(() if order is None else order.external_order_ids)}
+    by_own_id = isinstance(asked, ResolveQuarantined) or request.drawn_id  # the order is no part of what was asked
+    if by_own_id or (asked.order_id in names and (request.any_account or asked.account == before.account)):
+        account = before.account if isinstance(asked, ResolveQuarantined) or request.any_account else asked.account
+        return replace(asked, account=account, order_id=before.order_id)
+    return asked
 
 
 def _say(drafts: list[Draft]) -> None:
