@@ -5,7 +5,7 @@ The events must be the recorded ones. What was of the moment (our clock's step b
 taken as it was recorded; what an operator or a settings file decided (limits, halts) is given, not decided.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -78,15 +78,13 @@ def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
     except OmsError as refusal:
         error = f"{type(refusal).__name__}: {refusal}"
     has_rules = world.policies.is_set
-    was = [_told(each, has_rules=has_rules) for each in group]
-    now = [_told(each, has_rules=has_rules) for each in drafts]
-    if was == now:
+    if _judged(group, has_rules=has_rules) == _judged(drafts, has_rules=has_rules):
         return None
     return Divergence(
         seq=first.seq,
         command=type(command).__name__,
-        recorded=was,
-        decided=now,
+        recorded=[_told(each, has_rules=has_rules) for each in group],
+        decided=[_told(each, has_rules=has_rules) for each in drafts],
         error=error,
         state=_around(world, first.event),
     )
@@ -114,8 +112,13 @@ def _violations(event: Event) -> tuple[str, ...]:
     return event.violations if isinstance(event, StateChanged | AmendRefused) else ()
 
 
+def _judged(events: Sequence[Recorded | Draft], *, has_rules: bool) -> list[tuple[Event, int, str]]:
+    """Return what must be the same: the events and their times; the day only where the log holds the calendar."""
+    return [(each.event, each.effective_at, each.trading_day if has_rules else "") for each in events]
+
+
 def _told(each: Recorded | Draft, *, has_rules: bool) -> dict[str, Any]:
-    """Return what must be the same: the event and its times; the day only where the log holds the calendar."""
+    """Return an event in words, to be shown beside another."""
     body = msgspec.to_builtins(each.event, builtin_types=(str,))
     told = {"event": type(each.event).__name__, **plain(body), "effective_at": each.effective_at}
     return {**told, "trading_day": each.trading_day} if has_rules else told

@@ -19,6 +19,7 @@ from oms_es.decimals import text
 from oms_es.events import EVENTS, Event
 
 _DIGITS = 60  # sums of what we take in have far fewer, on either side of the point
+_LONG = 2 * _DIGITS  # bytes; a shorter body has no room for more digits
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -88,6 +89,8 @@ class Codec:
             number = getattr(event, name)
             if number is not None and not (number.is_finite() and -_DIGITS < number.adjusted() < _DIGITS):
                 raise CodecError(f"the body of {topic} holds no number that we would have written: {name}")
+            if number is not None and len(state) > _LONG and len(number.as_tuple().digits) > 2 * _DIGITS:
+                raise CodecError(f"the body of {topic} holds a number of too many digits: {name}")
         return event
 
     def _upcast(self, topic: str, state: bytes) -> bytes:

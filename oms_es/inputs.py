@@ -70,7 +70,7 @@ def limits(changes: Mapping[str, Any]) -> dict[str, Value]:
     for name, value in changes.items():
         path = path_of(name)
         many = isinstance(value, list | tuple | set | frozenset)
-        kept: Value = tuple(str(each) for each in value) if many else limit_text(value, path)
+        kept: Value = tuple(identifier(each, path) for each in value) if many else limit_text(value, path)
         values[path] = checked(path, kept)
     if "risk.emergency_stop" in values:
         raise InvalidInput("risk.emergency_stop: halt and resume pull and release it")

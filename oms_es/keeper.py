@@ -8,7 +8,7 @@ from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.checkpointing import EVERY, advance
 
-EVENTS = 4 * EVERY  # a few checkpoints at a time
+EVENTS = 8 * EVERY  # a few checkpoints at a time
 _log = logging.getLogger("oms_es")
 
 
@@ -36,6 +36,8 @@ class Keeper:
         """Make checkpoints if enough has come since the last time, and none are being made."""
         if self._path is None or seq == self._kept_seq or (self._working is not None and not self._working.done()):
             return
+        if not self._kept_at:
+            self._kept_at = recorded_at  # the log has just begun: the interval counts from here
         if seq - self._kept_seq >= EVENTS or recorded_at - self._kept_at >= self._interval:
             self.begin(seq, recorded_at)
             if self._thread is None:
@@ -47,7 +49,7 @@ class Keeper:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = self._working = None
-        if self._path is not None and seq - self._kept_seq >= EVERY:
+        if self._path is not None and seq - self._kept_seq >= 2 * EVERY:
             self._advance()
 
     def _advance(self) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from oms_es.decimals import text
+from oms_es.decimals import decimal, text
 from oms_es.errors import InvalidInput, SettingsError
-from oms_es.identifiers import shown
+from oms_es.identifiers import escaped, shown
 from oms_es.policy import DEFAULTS, KEYS, Policy, Value, checked, count, one_of, typed
 
 _MAX_FILE = 1_000_000
@@ -70,12 +70,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         """
         try:
             if Path(path).stat().st_size > _MAX_FILE:
-                raise SettingsError(f"{path}: larger than a settings file has reason to be")
+                raise _wrong(f"{path}: larger than a settings file has reason to be")
             node = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except OSError as error:
-            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+            raise _wrong(f"{path}: cannot be read: {error.strerror}") from None
         except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-            raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+            raise _wrong(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
         return cls._from_tree({} if node is None else _Tree(str(path)).of(node), str(path))
 
     @classmethod
@@ -86,12 +86,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     @classmethod
     def _from_tree(cls, tree: Any, source: str) -> "Settings":
         if not isinstance(tree, dict):
-            raise SettingsError(f"{source}: expected sections like `risk:`, found {shown(tree)}")
+            raise _wrong(f"{source}: expected sections like `risk:`, found {shown(tree)}")
         deciding: dict[str, Value] = {}
         running = {path: default for path, (_, default) in _RUNNING.items()}
         for section, keys in tree.items():
             if not isinstance(keys, dict):
-                raise SettingsError(f"{source}: {section}: expected keys below it, found {shown(keys)}")
+                raise _wrong(f"{source}: {section}: expected keys below it, found {shown(keys)}")
             for key, value in keys.items():
                 _take(f"{section}.{key}", value, deciding, running, source)
         return cls(
@@ -104,6 +104,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             durability=running["log.durability"],
             source=source,
         )
+
+
+def _wrong(message: str) -> SettingsError:
+    return SettingsError(escaped(message))
 
 
 def _take(path: str, value: Any, deciding: dict[str, Value], running: dict[str, str], source: str) -> None:
@@ -121,7 +125,7 @@ def _take(path: str, value: Any, deciding: dict[str, Value], running: dict[str, 
             known = f"known here: {near}" if near else f"sections: {sections}"
             raise InvalidInput(f"{path}: unknown key ({known})")
     except InvalidInput as error:
-        raise SettingsError(f"{source}: {error}") from None
+        raise _wrong(f"{source}: {error}") from None
 
 
 class _Tree:
@@ -135,7 +139,7 @@ class _Tree:
         """Return the node's content; null is None, everything else the text that stands there."""
         self._nodes += 1
         if self._nodes > _MAX_NODES or path.count(".") > _MAX_DEPTH:
-            raise SettingsError(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
+            raise _wrong(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
         if isinstance(node, yaml.ScalarNode):
             return None if node.tag == "tag:yaml.org,2002:null" else node.value
         if isinstance(node, yaml.SequenceNode):
@@ -144,10 +148,10 @@ class _Tree:
         found: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise SettingsError(f"{self._source}: {path.strip('.')}: a key is not plain text")
+                raise _wrong(f"{self._source}: {path.strip('.')}: a key is not plain text")
             if key.value in found:
                 line = key.start_mark.line + 1
-                raise SettingsError(f"{self._source}: {path}{key.value} stands there twice (line {line})")
+                raise _wrong(f"{self._source}: {path}{key.value} stands there twice (line {line})")
             found[key.value] = self.of(value, f"{path}{key.value}.")
         return found
 
@@ -166,8 +170,9 @@ def limit_text(value: Any, path: str) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Decimal) and value.is_finite():
-        return text(value)
-    if isinstance(value, int):
-        return str(value)
-    raise SettingsError(f"{path}: {shown(value)} ({type(value).__name__}) is not exact; give text, an int or a Decimal")
+    if isinstance(value, Decimal | int):
+        try:
+            return text(decimal(value, path))
+        except InvalidInput as error:
+            raise _wrong(str(error)) from None
+    raise _wrong(f"{path}: {shown(value)} ({type(value).__name__}) is not exact; give text, an int or a Decimal")

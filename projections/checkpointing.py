@@ -28,7 +28,7 @@ from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
 _VALID = " AND valid_until IS NULL"
-EVERY = 250  # facts between two checkpoints
+EVERY = 125  # facts between two checkpoints
 Progress = Callable[[int, int], None]  # events read, events in all
 
 
@@ -43,7 +43,9 @@ def advance(log: SqliteLog, every: int = EVERY, progress: Progress | None = None
         return 0
     try:
         return _advance(log, every, progress)
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return 0  # another process, or thread, is at it
         forget(log)  # damaged
     try:
         return _advance(log, every, progress)

@@ -117,8 +117,19 @@ class Positions(Projection):
         self._booked.append(key, Booked((event.order_id, event.trade_id), opened, event.fee))
         lots, realized = book(held.lots, opened, self.method)
         # The fee comes off here and not in book(): a fee belongs to no lot.
-        after = _after(held, lots, plus(held.gross, realized), plus(held.fees, event.fee), at)
-        after = replace(after, fills=held.fills + 1, multiplier=event.multiplier, currency=event.currency)
+        after = replace(
+            held,
+            lots=lots,
+            quantity=canonical(plus(held.quantity, opened.quantity)),
+            # What is left open cost what was open before, and the fill, and what closing realized.
+            cost_basis=canonical(plus(plus(held.cost_basis, opened.cost), realized)),
+            gross=canonical(plus(held.gross, realized)),
+            fees=canonical(plus(held.fees, event.fee)),
+            fills=held.fills + 1,
+            multiplier=event.multiplier,
+            currency=event.currency,
+            updated_at=max(held.updated_at, at.effective_at),
+        )
         self._put(held, after, level, at.trading_day)
 
     @on(FillBusted)

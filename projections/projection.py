@@ -16,6 +16,7 @@ from oms_es.decimals import text
 from oms_es.envelope import Recorded
 from oms_es.errors import DamagedLog
 from oms_es.events import Event
+from oms_es.identifiers import escaped
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -147,8 +148,8 @@ class Projection:
         try:
             handler(self, recorded.event, recorded)
         except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            msg = f"seq {recorded.seq}: {type(recorded.event).__name__} does not fit what stands before it: {error}"
-            raise DamagedLog(msg) from error
+            what, why = type(recorded.event).__name__, escaped(str(error))
+            raise DamagedLog(f"seq {recorded.seq}: {what} does not fit what stands before it: {why}") from error
 
     def replay(self: P, events: Iterable[Recorded]) -> P:
         """Take in many events, settle, and return self."""

@@ -91,7 +91,9 @@ def known_by(events: Sequence[Told], moment: int) -> int:
 # --- lots ---
 
 
-def fold(trades: Iterable[tuple[Fraction, Fraction]], method: CostMethod) -> tuple[list[list[Fraction]], list[Fraction]]:
+def fold(
+    trades: Iterable[tuple[Fraction, Fraction]], method: CostMethod
+) -> tuple[list[list[Fraction]], list[Fraction]]:
     """Return the open lots (quantity, what one unit cost) and what each trade (quantity, worth) has realized."""
     lots: list[list[Fraction]] = []
     gains = []
@@ -165,7 +167,10 @@ def last_mark(events: Sequence[Told], symbol: str, until: int, moment: int) -> F
     marks = [
         (each.effective_at, each.seq, Fraction(each.body["price"]))
         for each in events
-        if each.topic == "MarkRecorded" and each.stream[1] == symbol and each.seq <= until and each.effective_at <= moment
+        if each.topic == "MarkRecorded"
+        and each.stream[1] == symbol
+        and each.seq <= until
+        and each.effective_at <= moment
     ]
     return max(marks)[2] if marks else None
 
@@ -173,26 +178,27 @@ def last_mark(events: Sequence[Told], symbol: str, until: int, moment: int) -> F
 # --- answers ---
 
 
-def positions(events: Sequence[Told], method: CostMethod, until: int = FAR, as_of: int | None = None) -> dict[Key, Sums]:
+def positions(
+    events: Sequence[Told], method: CostMethod, until: int = FAR, as_of: int | None = None
+) -> dict[Key, Sums]:
     """Return what was held, flat positions included."""
     fills = standing(events, until, as_of)
-    keys = {fill.key for fill in fills} | (_ever_filled(events, until) if as_of is None else set())
-    return {key: _sums(events, key, [fill for fill in fills if fill.key == key], method, until, as_of) for key in keys}
-
-
-def _ever_filled(events: Sequence[Told], until: int) -> set[Key]:
-    added = [each for each in events if each.topic == "FillAdded" and each.seq <= until]
-    return {(each.stream[1], each.body["symbol"]) for each in added}
+    ever = fills  # as of a moment, what was taken back has never been
+    if as_of is None:
+        ever = standing([each for each in events if each.topic == "FillAdded"], until, None)
+    return {
+        key: _sums(events, [fill for fill in fills if fill.key == key], last, method, until, as_of)
+        for key, last in {fill.key: fill for fill in ever}.items()
+    }
 
 
 def _sums(
-    events: Sequence[Told], key: Key, fills: list[Fill], method: CostMethod, until: int, as_of: int | None
+    events: Sequence[Told], fills: list[Fill], last: Fill, method: CostMethod, until: int, as_of: int | None
 ) -> Sums:
     lots, gains = fold([(fill.quantity, fill.worth) for fill in fills], method)
     quantity = sum((lot[0] for lot in lots), ZERO)
     cost = sum((lot[0] * lot[1] for lot in lots), ZERO)
-    mark = last_mark(events, key[1], until, FAR if as_of is None else as_of)
-    multiplier = fills[-1].multiplier if fills else Fraction(1)
+    mark = last_mark(events, last.key[1], until, FAR if as_of is None else as_of)
     return Sums(
         quantity=quantity,
         cost_basis=cost,
@@ -200,9 +206,9 @@ def _sums(
         fees=sum((fill.fee for fill in fills), ZERO),
         cash=-sum((fill.quantity * fill.worth for fill in fills), ZERO),
         mark=mark,
-        unrealized=None if mark is None else quantity * mark * multiplier - cost,
-        multiplier=multiplier,
-        currency=fills[-1].currency if fills else "USD",
+        unrealized=None if mark is None else quantity * mark * last.multiplier - cost,
+        multiplier=last.multiplier,
+        currency=last.currency,
     )
 
 

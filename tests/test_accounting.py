@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oms_es.accounting import Lot, Lots, MixedLots, book, lot, match, total
 from oms_es.commands import DefineInstrument
 from oms_es.decimals import ONE, ZERO, minus, negate, plus, quotient, text, times
+from oms_es.instants import SECOND
 from oms_es.vocabulary import CostMethod
 from tests.builders import BUY, METHODS, SELL, SYMBOL, Desk, add_fill, mark, num, submit, table
+from tests.builders import said as words_of
 
 F, L, A = CostMethod.FIFO, CostMethod.LIFO, CostMethod.AVERAGE
 
@@ -223,6 +226,85 @@ def test_nothing_is_lost_between_the_smallest_and_the_largest_numbers_there_are(
         lots, realized = booked(fills, method)
         assert lots == ()
         assert text(realized) == "-9999999999999999999999999999999999.800000000000000000000000000000000001"
+
+
+# --- fills put right later ---
+
+# Bought and sold on the first day, put right on the second: lots are folded again as if it had been right from the
+# start, and the difference in realized P&L belongs to the day on which it was put right.
+RESTATED = [
+    ("fifo", "correct b1 @11", "200", "-100", ""),  # 100 x (12 - 11) instead of 100 x (12 - 10)
+    ("fifo", "correct b1 50", "200", "-100", "-50@12"),  # 50 were sold short at 12
+    ("fifo", "correct b1 150", "200", "0", "50@10"),
+    ("fifo", "bust b1", "200", "-200", "-100@12"),
+    ("fifo", "bust s1", "200", "-200", "100@10"),
+    ("fifo", "correct s1 @15", "200", "300", ""),
+    ("average", "correct b1 @11", "200", "-100", ""),
+    ("lifo", "bust s1", "200", "-200", "100@10"),
+]
+
+
+@pytest.mark.parametrize(("method", "command", "first", "second", "left"), RESTATED)
+def test_a_fill_put_right_changes_the_lots_from_the_start_and_the_profit_of_the_day_it_was_put_right(
+    method: str, command: str, first: str, second: str, left: str
+) -> None:
+    desk = Desk(CostMethod(method))
+    desk.perform(submit("500", "10", order_id="b"))
+    desk.perform(submit("500", "12", SELL, order_id="s"))
+    desk.perform(add_fill("100", "10", "b1", order_id="b"))
+    desk.perform(add_fill("100", "12", "s1", order_id="s"))
+    desk.now += 24 * 3600 * SECOND
+
+    desk.perform(replace(words_of(command), order_id=command.split()[1][0]))
+
+    positions = desk.world.positions
+    days = [day for _, day in sorted(positions.days.settled.items())]
+    assert [text(day.gross) for day in days] == [first, second]
+    assert told(positions.held.settled["default", SYMBOL].lots) == left
+
+
+def test_a_fee_put_right_is_booked_on_the_day_it_was_put_right() -> None:
+    desk = Desk()
+    desk.perform(submit())
+    desk.perform(add_fill("100", "10", "t1", fee="3"))
+    desk.now += 24 * 3600 * SECOND
+
+    desk.perform(words_of("correct t1 @10 fee=1"))
+
+    days = [day for _, day in sorted(desk.world.positions.days.settled.items())]
+    assert [text(day.fees) for day in days] == ["3", "-2"]
+    assert text(desk.world.positions.held.settled["default", SYMBOL].realized) == "-1"
+
+
+def test_realized_pnl_is_net_of_fees_and_both_are_shown() -> None:
+    desk = Desk()
+    desk.perform(submit())
+    desk.perform(add_fill("100", "10", "t1", fee="3"))
+    desk.perform(submit("60", "12", SELL, order_id="o-2"))
+    desk.perform(add_fill("60", "12", "t1", order_id="o-2", fee="-0.5"))
+
+    (row,) = desk.world.positions.rows()
+
+    shown = {name: text(row[name]) for name in ("quantity", "avg_price", "cost_basis", "fees")}
+    assert shown == {"quantity": "40", "avg_price": "10", "cost_basis": "400", "fees": "2.5"}
+    assert (text(row["gross_realized_pnl"]), text(row["realized_pnl"])) == ("120", "117.5")
+    assert (row["mark_price"], row["unrealized_pnl"]) == (None, None)
+
+
+def test_a_short_has_a_negative_cost_basis_and_a_positive_average_price() -> None:
+    desk = Desk()
+    desk.perform(submit(side=SELL))
+    desk.perform(add_fill("100", "10", "t1"))
+    desk.perform(mark("9"))
+
+    (row,) = desk.world.positions.rows()
+
+    assert [text(row[name]) for name in ("quantity", "cost_basis", "avg_price", "unrealized_pnl")] == [
+        "-100",
+        "-1000",
+        "10",
+        "100",
+    ]
 
 
 # --- as other software has worked it out ---

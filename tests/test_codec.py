@@ -252,7 +252,12 @@ def test_a_body_of_any_earlier_shape_is_brought_up_to_date(body: bytes) -> None:
 
 
 def test_a_body_of_a_later_shape_says_which_one_it_is() -> None:
+    grown_once = Codec(upcasters={"MarkRecorded": (value_to_price,)})
+
+    assert CODEC.encode(marked("10.5")) == b'{"price":"10.5"}'
+    assert grown_once.encode(marked("10.5")) == b'{"v":2,"price":"10.5"}'
     assert GROWN.encode(marked("10.5")) == b'{"v":3,"price":"10.5"}'
+    assert GROWN.encode(filled()) == CODEC.encode(filled())
 
 
 @given(events)

@@ -96,6 +96,7 @@ def test_plain_text_is_taken_and_written_canonically(row: dict[str, str]) -> Non
         (Decimal("1.50"), "1.5"),
         (Decimal("-0"), "0"),
         (Decimal("0E+1000000"), "0"),
+        (Decimal("1E+1"), "10"),
         (Decimal("1E+17"), "100000000000000000"),
         (Decimal("1E-18"), "0.000000000000000001"),
         (Decimal("1." + "0" * 300), "1"),
@@ -103,6 +104,7 @@ def test_plain_text_is_taken_and_written_canonically(row: dict[str, str]) -> Non
 )
 def test_ints_and_decimals_are_taken_as_they_are(value: int | Decimal, canonically: str) -> None:
     assert text(decimal(value)) == canonically
+    assert decimal(value).as_tuple() == Decimal(canonically).as_tuple()
 
 
 @given(numbers)

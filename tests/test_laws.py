@@ -167,11 +167,11 @@ def test_the_sums_of_what_is_open_and_of_what_waits_are_those_of_the_orders(step
                 if order.symbol == symbol:
                     expected[order.side] += Fraction(order.open_quantity)
             sides = orders.open_sides.settled.get((account, symbol))
-            found = [Fraction(sides.buys), Fraction(sides.sells)] if sides is not None else [0, 0]
+            found = [Fraction(0), Fraction(0)] if sides is None else [Fraction(sides.buys), Fraction(sides.sells)]
             assert found == [expected[OrderSide.BUY], expected[OrderSide.SELL]]
             if not any(each.fill.account == account for each in orders.all_waiting()):
                 exposed = orders.exposed(account, symbol)
-                assert [exposed.buys, exposed.sells] == found
+                assert [Fraction(exposed.buys), Fraction(exposed.sells)] == found
 
 
 # --- money ---

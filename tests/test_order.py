@@ -16,6 +16,7 @@ from oms_es.errors import (
     InvalidTransition,
     OmsError,
     OrderRejected,
+    UnknownFill,
     UnknownOrder,
     UnknownQuarantine,
 )
@@ -360,6 +361,29 @@ def test_a_repeated_fill_of_an_unknown_order_is_told_where_it_waits() -> None:
     assert waits.value.reason == "unknown_order"
 
 
+@pytest.mark.parametrize(
+    ("history", "command", "message"),
+    [
+        (
+            "buy 100@10, ack, fill 40@10 t1",
+            "bust t2",
+            "trade 't2' of order 'o-1' is not among its fills (standing: t1)",
+        ),
+        (
+            "buy 100@10, fill 40@10 t1, bust t1",
+            "bust t1",
+            "trade 't1' of order 'o-1' is busted already (standing: none)",
+        ),
+        ("buy 100@10, fill 4@10 t2, fill 4@10 t1, fill 4@10", "correct t3 5", "(standing: t1, t2)"),
+    ],
+)
+def test_a_fill_that_is_not_there_is_named_with_those_that_are(history: str, command: str, message: str) -> None:
+    with pytest.raises(UnknownFill) as refusal:
+        outcome(after(history), said(command))
+
+    assert message in str(refusal.value)
+
+
 # --- the price band, from the log ---
 
 
@@ -402,6 +426,8 @@ def test_an_external_order_is_marked_as_another_sessions_and_is_no_open_order() 
     assert [each.origin for each in desk.log] == [Origin.EXTERNAL] * 4
     order = desk.order()
     assert order.is_external
+    with pytest.raises(InvalidTransition, match="another session's"):
+        desk.say("amend 90")
     assert (order.is_open, desk.world.orders.open_count.settled.get("default", 0)) == (False, 0)
 
 
@@ -593,6 +619,31 @@ def test_a_venues_id_of_several_orders_is_ambiguous() -> None:
     assert found_by(desk, "v-1", "b") == "b/o-3"
     with pytest.raises(AmbiguousOrder):
         desk.perform(add_fill(order_id="v-1"), any_account=True)
+
+
+def test_a_fill_that_overtakes_the_acknowledgement_waits_and_then_counts_once() -> None:
+    desk = Desk()
+    desk.perform(submit())
+    desk.perform(add_fill(order_id="v-1"))
+    desk.perform(change_state(S.WORKING, external_order_id="v-1"))
+
+    told_again = [desk.perform(add_fill(order_id=order_id), any_account=True) for order_id in ("v-1", "v-1")]
+    desk.say("accept 1")
+    told_again += [desk.perform(add_fill(order_id=order_id), any_account=True) for order_id in ("v-1", "o-1")]
+
+    assert told_again == [[], [], [], []]
+    assert summary(desk.order()) == "working 40/100 60"
+
+
+def test_a_fill_that_overtakes_the_acknowledgement_under_the_venues_id_counts_once_when_told_again_under_ours() -> None:
+    desk = Desk()
+    desk.perform(submit())
+    desk.perform(add_fill(order_id="v-1", symbol="AAA", side=BUY))
+    desk.perform(change_state(S.WORKING, external_order_id="v-1"))
+
+    desk.perform(add_fill(order_id="o-1"))
+
+    assert desk.world.positions.position("default", "AAA") == num("40")
 
 
 def test_a_submit_never_looks_for_a_venues_id() -> None:

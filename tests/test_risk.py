@@ -122,7 +122,7 @@ def test_the_table_has_every_code_and_cases_on_both_sides_of_it() -> None:
     used = {code for row in rows for code in row["codes"].split()}
 
     assert used == CODES
-    assert len(rows) >= 40
+    assert len(rows) >= 60
     assert len([row for row in rows if not row["codes"]]) >= 30
 
 
@@ -419,6 +419,18 @@ def test_a_clock_that_fell_behind_refuses_orders_and_nothing_else() -> None:
     assert told(desk.say("cancel")) == "working>cancelled"
     assert {each.recorded_at for each in desk.log} == {NOON}
     assert [bool(getattr(each.event, "clamped", False)) for each in desk.log] == [False] * 4 + [True] * 6
+
+
+def test_an_order_that_closes_a_small_position_can_still_be_repriced_when_part_of_it_is_filled() -> None:
+    desk = Desk(min_quote_size="10")
+    desk.say("buy 5@10", origin=Origin.IMPORT)
+    desk.say("fill 5@10 t1", origin=Origin.IMPORT)
+    assert refusals(desk.perform(submit("5", "11", SELL, order_id="o-2"))) == []
+    desk.perform(add_fill("2", "11", order_id="o-2"))
+
+    events = desk.perform(amend(price="10", order_id="o-2"))
+
+    assert told(events) == "amended 5@10"
 
 
 def test_what_is_said_to_have_happened_in_the_future_is_refused() -> None:

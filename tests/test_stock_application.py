@@ -18,6 +18,7 @@ from eventsourcing.application import Application
 from eventsourcing.dispatch import singledispatchmethod
 from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import (
+    ApplicationRecorder,
     ConnectionPoolClosedError,
     InfrastructureFactory,
     IntegrityError,

@@ -6,6 +6,7 @@ from typing import Protocol
 from oms_es.codec import CODEC, CodecError
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import DamagedLog
+from oms_es.identifiers import escaped
 from oms_es.log.rows import Head, Row
 from oms_es.vocabulary import Origin
 
@@ -81,7 +82,7 @@ def to_recorded(row: Row) -> Recorded:
         event = CODEC.decode(row.originator_id, row.topic, row.state)
         origin = Origin(row.origin)
     except (CodecError, ValueError) as error:
-        raise DamagedLog(f"seq {row.seq}: {error}") from None
+        raise DamagedLog(f"seq {row.seq}: {escaped(str(error))}") from None
     return Recorded(
         row.seq,
         row.originator_id,

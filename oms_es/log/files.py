@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oms_es.errors import LogBusy, LogError, LogMissing, LogReadOnly, LogWriteFailed, NotALog
+from oms_es.errors import DamagedLog, LogBusy, LogError, LogMissing, LogReadOnly, LogWriteFailed, NotALog
+from oms_es.identifiers import escaped
 
 LOCK_TIMEOUT = 30.0  # seconds; a writer holds the lock for milliseconds
 _SYNCHRONOUS = {"full": 2, "normal": 1}
@@ -37,10 +38,22 @@ def _readable(uri: str) -> sqlite3.Connection:
     connection = _connect(uri)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
+        _refuse_cut_off(connection)
+    except (sqlite3.Error, LogError, UnicodeDecodeError):
         connection.close()
         raise
     return connection
+
+
+def _refuse_cut_off(connection: sqlite3.Connection) -> None:
+    """Refuse a file that is shorter than it says, while no write-ahead log holds the rest."""
+    (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+    ahead = Path(f"{path}-wal")
+    if ahead.exists() and ahead.stat().st_size:
+        return
+    (pages,), (size,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+    if Path(path).stat().st_size < pages * size:
+        raise DamagedLog(f"{path} was cut off: it has {Path(path).stat().st_size} bytes of {pages * size}")
 
 
 def open_writer(path: Path, durability: str = "full") -> sqlite3.Connection:
@@ -80,7 +93,7 @@ def _write_ahead(connection: sqlite3.Connection) -> str:
         try:
             return str(connection.execute("PRAGMA journal_mode=WAL").fetchone()[0])
         except sqlite3.OperationalError as error:
-            busy = (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+            busy = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
             if not busy or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
@@ -96,15 +109,17 @@ def told_apart(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.IntegrityError as error:
-        raise LogWriteFailed(f"{path}: nothing was written: {error}") from error
+        raise LogWriteFailed(f"{path}: nothing was written: {escaped(str(error))}") from error
     except sqlite3.OperationalError as error:
         name = error.sqlite_errorname or ""
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise LogBusy(f"{path}: another process held the write lock for {LOCK_TIMEOUT:g} s; try again") from error
         if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
             raise LogReadOnly(f"{path} cannot be written ({error}); check the media and the permissions") from error
-        raise LogWriteFailed(f"{path}: {error}; nothing was written") from error
+        raise LogWriteFailed(f"{path}: {escaped(str(error))}; nothing was written") from error
+    except UnicodeDecodeError as error:
+        raise DamagedLog(f"{path} holds text that nobody wrote: {escaped(str(error))}") from error
     except sqlite3.DatabaseError as error:
-        if (error.sqlite_errorname or "").startswith("SQLITE_NOTADB"):
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_NOTADB"):
             raise NotALog(f"{path} is not an SQLite database, so it is no log of oms_es") from error
-        raise LogError(f"{path}: {error}") from error
+        raise LogError(f"{path}: {escaped(str(error))}") from error

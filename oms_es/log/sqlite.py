@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from oms_es.codec import CODEC
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import DamagedLog, HeadMoved, LogMissing, NotALog
 from oms_es.log import schema
@@ -70,7 +71,7 @@ class SqliteLog:
         if reader is None:
             return EMPTY
         with told_apart(self.path):
-            return _head(reader) or EMPTY
+            return _head(reader) or EMPTY  # a damaged end is a DamagedLog
 
     def read(
         self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
@@ -82,17 +83,18 @@ class SqliteLog:
         """Return the stored rows, as `read` returns the events."""
         last = self.head().seq if until is None else until
         reader = self._reader()
-        wanted = None
-        if topics is not None and reader is not None:
-            wanted = [key for key, name in self._load_names(reader).items() if name in topics]
-        found = self._pages(after, last, wanted)
+        unwanted: list[int] = []
+        if topics is not None and reader is not None:  # topics that nobody knows are not passed over
+            names = self._load_names(reader).items()
+            unwanted = [key for key, name in names if name in CODEC.topics and name not in topics]
+        found = self._pages(after, last, unwanted)
         return self._contiguous(found, after) if topics is None else found
 
-    def _pages(self, after: int, last: int, topics: list[int] | None) -> Iterator[Row]:
+    def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
         """Return the rows page by page: no cursor stays open between two of them, so no reader holds a snapshot."""
-        more = "" if topics is None else f" AND e.topic IN ({','.join('?' * len(topics))})"
+        more = f" AND e.topic NOT IN ({','.join('?' * len(unwanted))})" if unwanted else ""
         while after < last:
-            values = [after, last, *(topics or ())]
+            values = [after, last, *unwanted]
             page = self._select(f"e.seq > ? AND e.seq <= ?{more}", values, limit=PAGE)
             yield from page
             if len(page) < PAGE:
@@ -286,7 +288,12 @@ class SqliteLog:
 
 def _head(connection: sqlite3.Connection) -> Head | None:
     found = connection.execute("SELECT seq, chain, recorded_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-    return None if found is None else Head(*found)
+    if found is None:
+        return None
+    seq, chain, recorded_at = found
+    if seq < 1 or type(chain) is not bytes or len(chain) != 32 or type(recorded_at) is not int:
+        raise DamagedLog(f"the log ends in a row that we have not written (seq {seq}): it was cut off or changed")
+    return Head(seq, chain, recorded_at)
 
 
 def _in_words(columns: Sequence[Any], names: dict[int, str]) -> Row:

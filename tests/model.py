@@ -1,0 +1,564 @@
+"""
+A desk in plain dicts and fractions, written from the design and not from the code: what the real one has to do.
+
+Methods have the names and arguments of the API; numbers come as text. They return what the caller hears (`Outcome`)
+and change the model's state.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
+
+Key = tuple[str, str]
+NS = 1_000_000_000
+NEXT = {
+    "pending": ("working", "rejected", "failed"),
+    "working": ("filled", "cancelled", "rejected"),
+    "filled": (),
+    "cancelled": (),
+    "rejected": (),
+    "failed": (),
+}
+
+
+class Outcome(NamedTuple):
+    """What a caller hears, and whether the log grew."""
+
+    kind: str = "ok"  # or the name of the error
+    why: frozenset[str] = frozenset()  # codes of a refusal, the reason of a quarantine
+    wrote: bool = True
+
+
+NOTHING = Outcome(wrote=False)
+
+
+class Refused(Exception):
+    """Nothing is recorded; the error's name is the message."""
+
+
+@dataclass
+class Fill:
+    quantity: Fraction
+    price: Fraction
+    fee: Fraction
+    trade: str | None
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        return (self.trade, self.quantity, self.price, self.fee)
+
+
+@dataclass
+class Order:
+    account: str
+    order_id: str
+    symbol: str
+    side: str
+    kind: str
+    asked: Fraction
+    price: Fraction | None
+    reduce_only: bool = False
+    external: bool = False
+    state: str = "pending"
+    fills: list[Fill] = field(default_factory=list)  # standing ones
+    names: set[str] = field(default_factory=set)  # the venue's
+    codes: frozenset[str] = frozenset()
+    total: Fraction = Fraction(0)  # as amended
+    first_price: Fraction | None = None  # as submitted
+
+    @property
+    def key(self) -> Key:
+        return (self.account, self.order_id)
+
+    @property
+    def filled(self) -> Fraction:
+        return sum((fill.quantity for fill in self.fills), Fraction(0))
+
+    @property
+    def quantity(self) -> Fraction:
+        return self.filled if self.external else self.total
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in ("pending", "working") and not self.external
+
+    @property
+    def open(self) -> Fraction:
+        return max(Fraction(0), self.quantity - self.filled) if self.is_open else Fraction(0)
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.side == "buy" else -1
+
+
+@dataclass
+class Waiting:
+    account: str
+    told: str  # the id it was told under
+    known: bool
+    fill: Fill
+    symbol: str | None
+    side: str | None
+    correction: bool = False
+
+
+@dataclass
+class Booked:
+    order_id: str
+    trade: str | None
+    quantity: Fraction  # signed
+    price: Fraction
+    fee: Fraction
+
+
+class Held(NamedTuple):
+    quantity: Fraction = Fraction(0)
+    cost: Fraction = Fraction(0)
+    gross: Fraction = Fraction(0)
+    fees: Fraction = Fraction(0)
+
+
+def fold(trail: Iterable[Booked]) -> Held:
+    """Return what fills come to, the oldest lots closed first."""
+    lots: list[list[Fraction]] = []
+    gross = fees = Fraction(0)
+    for each in trail:
+        left, fees = each.quantity, fees + each.fee
+        while left and lots and lots[0][0] * left < 0:
+            taken = min(abs(left), abs(lots[0][0])) * (1 if left > 0 else -1)
+            gross += -taken * (each.price - lots[0][1])
+            lots[0][0] += taken
+            left -= taken
+            if not lots[0][0]:
+                lots.pop(0)
+        if left:
+            lots.append([left, each.price])
+    zero = Fraction(0)
+    return Held(sum((q for q, _ in lots), zero), sum((q * p for q, p in lots), zero), gross, fees)
+
+
+def number(value: str | None) -> Fraction | None:
+    return None if value is None else Fraction(value)
+
+
+F = TypeVar("F", bound=Callable[..., Outcome])
+
+
+def command(method: F) -> F:
+    """Turn a refusal into an outcome; what was written moves the head of the log to this moment."""
+
+    @wraps(method)
+    def run(self: "Model", **asked: Any) -> Outcome:
+        try:
+            outcome = method(self, **asked)
+        except Refused as error:
+            return Outcome(str(error), wrote=False)
+        if outcome.wrote:
+            self.head = self.moment
+        return outcome
+
+    return run  # type: ignore[return-value]
+
+
+class Model:
+    """The state of a log, as the design says that it is."""
+
+    def __init__(self, limits: dict[str, str | None], now: int) -> None:
+        self.now = now  # the clock
+        self.head = 0  # recorded_at of the last event
+        self.orders: dict[Key, Order] = {}
+        self.told: dict[Key, set[tuple[Any, ...]]] = defaultdict(set)  # contents, by order
+        self.told_unknown: dict[Key, set[tuple[Any, ...]]] = defaultdict(set)  # by the id they were told under
+        self.waiting: list[Waiting | None] = []
+        self.trails: dict[Key, list[Booked]] = {}
+        self.days: dict[Key, Fraction] = defaultdict(Fraction)  # day and account: net of fees
+        self.marks: dict[str, Fraction] = {}
+        self.limits: dict[str, dict[str, str | None]] = {"*": limits}
+        self.levels: dict[str, str] = {}
+        self.came: dict[str, list[int]] = defaultdict(list)  # submits and amends, by account
+
+    # --- the clock ---
+
+    @property
+    def moment(self) -> int:
+        return max(self.now, self.head)
+
+    @property
+    def today(self) -> str:
+        return datetime.fromtimestamp(self.moment // NS, UTC).date().isoformat()
+
+    # --- what there is ---
+
+    def limit(self, name: str, account: str) -> Fraction | None:
+        own = self.limits.get(account, {})
+        return number(own[name] if name in own else self.limits["*"].get(name))
+
+    def accepts_exceptions(self) -> bool:
+        return self.limits["*"].get("on_exception") == "accept"
+
+    def find(self, order_id: str, account: str | None) -> Order | None:
+        mine = [o for o in self.orders.values() if account in (None, o.account)]
+        found = [o for o in mine if o.order_id == order_id] or [o for o in mine if order_id in o.names]
+        if len(found) > 1:
+            raise Refused("AmbiguousOrder")
+        return found[0] if found else None
+
+    def named(self, order_id: str, account: str | None) -> Order:
+        order = self.find(order_id, account)
+        if order is None:
+            raise Refused("UnknownOrder")
+        return order
+
+    def held(self, account: str, symbol: str) -> Held:
+        return fold(self.trails.get((account, symbol), []))
+
+    def open_side(self, account: str, symbol: str, side: str) -> Fraction:
+        """Return what is open on a side, fills in quarantine included."""
+        orders = [o.open for o in self.orders.values() if (o.account, o.symbol, o.side) == (account, symbol, side)]
+        waiting = [w for w in self.waiting if w and (w.account, w.symbol, w.side) == (account, symbol, side)]
+        return sum(orders, Fraction(0)) + sum((w.fill.quantity for w in waiting), Fraction(0))
+
+    def open_count(self, account: str) -> int:
+        return sum(order.is_open for order in self.orders.values() if order.account == account)
+
+    # --- risk (design, section 7) ---
+
+    def reduces(self, account: str, symbol: str, side: str, quantity: Fraction) -> bool:
+        sign = 1 if side == "buy" else -1
+        against = -sign * self.held(account, symbol).quantity
+        return against > 0 and quantity <= against - self.open_side(account, symbol, side)
+
+    def judged(
+        self, order: Order, added: Fraction, total: Fraction, price: Fraction | None, *, amends: bool = False
+    ) -> frozenset[str]:
+        account, symbol = order.account, order.symbol
+        position, reduces = self.held(account, symbol).quantity, self.reduces(account, symbol, order.side, added)
+        worst = abs(position + order.sign * (self.open_side(account, symbol, order.side) + added))
+        mark = self.marks.get(symbol)
+        found: set[str] = set()
+
+        def check(code: str, name: str, breaks: Callable[[Fraction], bool]) -> None:
+            limit = self.limit(name, account)
+            if limit is not None and breaks(limit):
+                found.add(code)
+
+        adds = added > 0
+        check("POSITION_SIZE", "max_position_size", lambda most: adds and not reduces and worst > most)
+        loss = -self.days[(self.today, account)]
+        check("DAILY_LOSS", "max_daily_loss", lambda most: not reduces and (adds or not amends) and loss >= most)
+        grows = adds and not reduces and worst > abs(position)
+        check("POSITION_SKEW", "max_skew", lambda most: grows and abs(position) > most)
+        closes = reduces and total == abs(position)
+        check("ORDER_QUANTITY", "min_quote_size", lambda least: total < least and not closes)
+        check("ORDER_QUANTITY", "max_order_quantity", lambda most: total > most)
+        worth = mark if order.kind == "market" else price
+        check("ORDER_NOTIONAL", "max_order_notional", lambda most: worth is None or total * abs(worth) > most)
+        check("OPEN_ORDERS", "max_open_orders", lambda most: not amends and self.open_count(account) >= most)
+        check(
+            "PRICE_COLLAR",
+            "price_collar",
+            lambda part: price is not None and mark is not None and abs(price - mark) > part * abs(mark),
+        )
+        lately = sum(moment > self.moment - NS for moment in self.came[account])
+        check("ORDER_RATE", "max_orders_per_second", lambda most: lately >= most)
+        check("CLOCK", "max_clock_step", lambda most: self.head - self.now > most * NS)
+        levels = {self.levels.get("*"), self.levels.get(account)}
+        if "halted" in levels or ("reduce_only" in levels and not reduces):
+            found.add("EMERGENCY_STOP")
+        if order.reduce_only and not reduces:
+            found.add("REDUCE_ONLY")
+        return frozenset(found)
+
+    # --- orders (design, section 5) ---
+
+    @command
+    def submit_order(
+        self,
+        *,
+        symbol: str,
+        side: str,
+        order_type: str,
+        quantity: str,
+        price: str | None,
+        order_id: str,
+        account: str | None = None,
+        reduce_only: bool = False,
+    ) -> Outcome:
+        new = Order(
+            account or "default",
+            order_id,
+            symbol,
+            side,
+            order_type,
+            Fraction(quantity),
+            number(price),
+            reduce_only,
+            total=Fraction(quantity),
+            first_price=number(price),
+        )
+        old = self.orders.get(new.key)
+        if old is not None:
+            return self._submitted_before(new, old)
+        new.codes = self.judged(new, new.total, new.total, new.price)
+        self.orders[new.key] = new
+        self.came[new.account].append(self.moment)
+        if new.codes:
+            new.state = "rejected"
+            return Outcome("OrderRejected", new.codes)
+        return Outcome()
+
+    def _submitted_before(self, new: Order, old: Order) -> Outcome:
+        asked = [(o.symbol, o.side, o.kind, o.asked, o.external, o.reduce_only) for o in (new, old)]
+        if asked[0] != asked[1] or new.price != old.first_price:
+            raise Refused("CommandConflict")
+        return Outcome("OrderRejected", old.codes, wrote=False) if old.codes else NOTHING
+
+    @command
+    def update_order_state(
+        self, *, order_id: str, new_state: str, external_order_id: str | None = None, account: str | None = None
+    ) -> Outcome:
+        order = self.named(order_id, account)
+        if new_state not in NEXT[order.state] or (new_state == "filled" and order.filled < order.quantity):
+            raise Refused("InvalidTransition")
+        order.state = new_state
+        if external_order_id is not None:
+            order.names.add(external_order_id)
+        return Outcome()
+
+    @command
+    def cancel_order(self, *, order_id: str, account: str | None = None) -> Outcome:
+        order = self.named(order_id, account)
+        if order.state not in ("pending", "working"):
+            raise Refused("InvalidTransition")
+        order.state = "cancelled"
+        return Outcome()
+
+    @command
+    def amend_order(
+        self, *, order_id: str, quantity: str | None = None, price: str | None = None, account: str | None = None
+    ) -> Outcome:
+        order = self.named(order_id, account)
+        if not order.is_open:
+            raise Refused("InvalidTransition")
+        if price is not None and order.kind == "market":
+            raise Refused("InvalidInput")
+        total = order.quantity if quantity is None else Fraction(quantity)
+        new_price = order.price if price is None else Fraction(price)
+        if total > order.quantity or new_price != order.price:
+            codes = self.judged(order, max(Fraction(0), total - order.quantity), total, new_price, amends=True)
+            if codes:
+                self.came[order.account].append(self.moment)
+                return Outcome("OrderRejected", codes)
+        self.came[order.account].append(self.moment)
+        order.total, order.price = max(total, order.filled), new_price
+        if total <= order.filled:
+            order.state = "filled" if order.filled else "cancelled"
+        return Outcome()
+
+    # --- fills ---
+
+    @command
+    def add_fill(
+        self,
+        *,
+        order_id: str,
+        fill_quantity: str,
+        fill_price: str,
+        trade_id: str | None,
+        fee: str = "0",
+        symbol: str | None = None,
+        side: str | None = None,
+        account: str | None = None,
+    ) -> Outcome:
+        fill = Fill(Fraction(fill_quantity), Fraction(fill_price), Fraction(fee), trade_id)
+        order = self.find(order_id, account)
+        if order is None:
+            return self._fill_unknown((account or "default", order_id), fill, symbol, side)
+        told = self._told_of(order, order_id)
+        if fill.trade is not None and fill.content in told:
+            return NOTHING
+        why = self._exception(order, fill, told, symbol, side)
+        if why == "conflict" or (why and not self.accepts_exceptions()):
+            self.told[order.key].add(fill.content)
+            waits = Waiting(order.account, order.order_id, True, fill, symbol or order.symbol, side or order.side)
+            return self._wait(waits, why)
+        self._execute(order, fill)
+        return Outcome()
+
+    def _told_of(self, order: Order, asked: str) -> set[tuple[Any, ...]]:
+        names = {asked, order.order_id, *order.names}
+        return self.told[order.key].union(*(self.told_unknown[(order.account, name)] for name in names))
+
+    def _exception(
+        self, order: Order, fill: Fill, told: set[tuple[Any, ...]], symbol: str | None, side: str | None
+    ) -> str:
+        if symbol not in (None, order.symbol) or side not in (None, order.side):
+            return "conflict"
+        if fill.trade is not None and fill.trade in {content[0] for content in told}:
+            return "conflict"
+        if order.state in ("rejected", "filled"):
+            return "order_done"
+        if not order.external and order.filled + fill.quantity > order.quantity:
+            return "overfill"
+        reference = self.marks.get(order.symbol) if order.price is None else order.price
+        return "price_band" if self._is_wild(fill, reference, order.account) else ""
+
+    def _is_wild(self, fill: Fill, reference: Fraction | None, account: str) -> bool:
+        band = self.limit("price_band", account)
+        return band is not None and reference is not None and abs(fill.price - reference) > band * abs(reference)
+
+    def _fill_unknown(self, key: Key, fill: Fill, symbol: str | None, side: str | None) -> Outcome:
+        told = self.told_unknown[key]
+        if fill.trade is not None and fill.content in told:
+            waits = any(w and (w.account, w.told) == key for w in self.waiting)
+            raise Refused("FillQuarantinedError" if waits else "UnknownOrder")
+        wild = symbol is not None and self._is_wild(fill, self.marks.get(symbol), key[0])
+        why = ""
+        if symbol is None or side is None:
+            why = "unknown_order"
+        elif fill.trade is not None and fill.trade in {content[0] for content in told}:
+            why = "conflict"
+        elif wild and not self.accepts_exceptions():
+            why = "price_band"
+        if why:
+            told.add(fill.content)
+            return self._wait(Waiting(*key, False, fill, symbol, side), why)
+        assert symbol is not None
+        assert side is not None
+        self._open_external(key, fill, symbol, side)
+        return Outcome()
+
+    def _open_external(self, key: Key, fill: Fill, symbol: str, side: str) -> None:
+        order = Order(*key, symbol, side, "market", fill.quantity, None, external=True, state="working")
+        self.orders[key] = order
+        self._execute(order, fill)
+
+    def _wait(self, waiting: Waiting, why: str) -> Outcome:
+        self.waiting.append(waiting)
+        return Outcome("FillQuarantinedError", frozenset({why}))
+
+    def _execute(self, order: Order, fill: Fill) -> None:
+        self.told[order.key].add(fill.content)
+        order.state = "working" if order.state == "pending" else order.state
+        order.fills.append(fill)
+        key = (order.account, order.symbol)
+        booked = Booked(order.order_id, fill.trade, order.sign * fill.quantity, fill.price, fill.fee)
+        self._book(key, [*self.trails.get(key, []), booked])
+        self._complete(order)
+
+    def _book(self, key: Key, trail: list[Booked]) -> None:
+        before, after = fold(self.trails.get(key, [])), fold(trail)
+        self.days[(self.today, key[0])] += after.gross - after.fees - before.gross + before.fees
+        self.trails[key] = trail
+
+    def _complete(self, order: Order) -> None:
+        if order.external:
+            return
+        if order.state == "working" and order.filled >= order.quantity:
+            order.state = "filled"
+        elif order.state == "filled" and order.filled < order.quantity:
+            order.state = "working"
+
+    @command
+    def bust_fill(self, *, order_id: str, trade_id: str, account: str | None = None) -> Outcome:
+        order = self.named(order_id, account)
+        self._restate(order, self._standing(order, trade_id), None)
+        return Outcome()
+
+    @command
+    def correct_fill(
+        self,
+        *,
+        order_id: str,
+        trade_id: str,
+        fill_quantity: str | None = None,
+        fill_price: str | None = None,
+        fee: str | None = None,
+        account: str | None = None,
+    ) -> Outcome:
+        order = self.named(order_id, account)
+        old = self._standing(order, trade_id)
+        new = Fill(
+            old.quantity if fill_quantity is None else Fraction(fill_quantity),
+            old.price if fill_price is None else Fraction(fill_price),
+            old.fee if fee is None else Fraction(fee),
+            trade_id,
+        )
+        if new == old:
+            return NOTHING
+        self.told[order.key].add(new.content)
+        over = new.quantity > old.quantity and order.filled - old.quantity + new.quantity > order.quantity
+        if over and not order.external and not self.accepts_exceptions():
+            waiting = Waiting(order.account, order.order_id, True, new, order.symbol, order.side, correction=True)
+            return self._wait(waiting, "overfill")
+        self._restate(order, old, new)
+        return Outcome()
+
+    def _standing(self, order: Order, trade_id: str) -> Fill:
+        for fill in reversed(order.fills):
+            if fill.trade == trade_id:
+                return fill
+        raise Refused("UnknownFill")
+
+    def _restate(self, order: Order, old: Fill, new: Fill | None) -> None:
+        place = next(i for i in reversed(range(len(order.fills))) if order.fills[i] is old)
+        order.fills[place : place + 1] = [] if new is None else [new]
+        key = (order.account, order.symbol)
+        trail = list(self.trails[key])
+        place = max(i for i, each in enumerate(trail) if (each.order_id, each.trade) == (order.order_id, old.trade))
+        right = new and replace(trail[place], quantity=order.sign * new.quantity, price=new.price, fee=new.fee)
+        trail[place : place + 1] = [right] if right else []
+        self._book(key, trail)
+        self._complete(order)
+
+    @command
+    def resolve_quarantined(
+        self, *, quarantine_id: int, accept: bool, symbol: str | None = None, side: str | None = None
+    ) -> Outcome:
+        waiting = self.waiting[quarantine_id] if quarantine_id < len(self.waiting) else None
+        if waiting is None:
+            raise Refused("UnknownQuarantine")
+        order = self.find(waiting.told, waiting.account)
+        if accept:
+            self._accept(waiting, order, symbol or waiting.symbol, side or waiting.side)
+        self.waiting[quarantine_id] = None
+        return Outcome()
+
+    def _accept(self, waiting: Waiting, order: Order | None, symbol: str | None, side: str | None) -> None:
+        fill = waiting.fill
+        if waiting.correction:
+            assert order is not None
+            assert fill.trade is not None
+            self._restate(order, self._standing(order, fill.trade), fill)
+        elif order is not None:
+            self._execute(order, fill)
+        elif symbol is None or side is None:
+            raise Refused("InvalidInput")
+        else:
+            self._open_external((waiting.account, waiting.told), fill, symbol, side)
+
+    # --- the market and the rules ---
+
+    @command
+    def record_mark(self, *, symbol: str, price: str) -> Outcome:
+        self.marks[symbol] = Fraction(price)
+        return Outcome()
+
+    @command
+    def halt(self, *, level: str, account: str | None = None) -> Outcome:
+        self.levels[account or "*"] = level
+        return Outcome()
+
+    @command
+    def resume(self, *, account: str | None = None) -> Outcome:
+        self.levels[account or "*"] = "normal"
+        return Outcome()
+
+    @command
+    def set_limits(self, *, account: str | None = None, **changes: str | None) -> Outcome:
+        self.limits.setdefault(account or "*", {}).update(changes)
+        return Outcome()
