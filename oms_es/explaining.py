@@ -194,12 +194,16 @@ def _differing(
     rows = []
     for key in sorted({*before, *after}):
         pairs = {figure: (before.get(key, {}).get(figure), after.get(key, {}).get(figure)) for figure in figures}
-        changed = {figure: _changed(*pair) for figure, pair in pairs.items() if pair[0] != pair[1]}
+        there = (key in before, key in after)
+        changed = {figure: _changed(*pair, there) for figure, pair in pairs.items() if pair[0] != pair[1]}
         if changed:
             rows.append({**dict(zip(names, key, strict=True)), **changed})
     return rows
 
 
-def _changed(one: Any, other: Any) -> dict[str, Any]:
-    numbers = isinstance(one, Decimal) and isinstance(other, Decimal)  # where one is missing there is no difference
-    return {"from": one, "to": other, "change": canonical(minus(other, one)) if numbers else None}
+def _changed(one: Any, other: Any, there: tuple[bool, bool]) -> dict[str, Any]:
+    """Return both figures and their difference; what was not there was 0, no number has no difference."""
+    from_number, to_number = (ZERO if value is None and not is_there else value for value, is_there in
+                              zip((one, other), there, strict=True))  # fmt: skip
+    numbers = isinstance(from_number, Decimal) and isinstance(to_number, Decimal)
+    return {"from": one, "to": other, "change": canonical(minus(to_number, from_number)) if numbers else None}

@@ -71,7 +71,10 @@ class Live:
 
     def _reload(self, key: tuple[str, str]) -> Order | None:
         order: Order | None = None
+        taken = self.world.seq  # the stream may hold more: what others have added comes when its turn comes
         for each in self._log.stream(f"order/{key[0]}/{key[1]}"):
+            if each.seq > taken:
+                break
             order = evolve(order, each.event, each.occurred_at, each.recorded_at, each.seq)
         return order
 

@@ -54,7 +54,7 @@ def drafts(
     if imported and timed and moment.closed and (day := moment.own_day_of(timed[0][1])) in moment.closed:
         raise DayIsClosed(f"trading day {day} is closed; history for it is refused")
     for number, (event, occurred_at, effective_at) in enumerate(timed):
-        clamped = moment.behind > 0
+        clamped = moment.behind > 0 and not imported  # of history, only its own times matter
         found.append(
             Draft(
                 event=replace(event, clamped=True) if clamped else event,

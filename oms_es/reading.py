@@ -26,7 +26,7 @@ from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
-_LATEST = 100  # events whose effective times are looked at for the end of the log: late ones stand among them
+_LATEST = 5000  # events whose effective times are looked at for the end of the log: late ones stand among them
 
 
 class When(Struct, frozen=True, kw_only=True):
@@ -98,6 +98,8 @@ class Questions:
         if when.at_seq is not None and when.known_at is not None:
             raise InvalidInput("at_seq and known_at name the same thing in two ways; give one of them")
         if when.at_seq is not None:
+            if type(when.at_seq) is not int:
+                raise InvalidInput(f"at_seq: {shown(when.at_seq)} is no whole number")
             if when.at_seq < 0:
                 raise InvalidInput(f"at_seq: {when.at_seq} is negative; the first event has seq 1")
             return min(when.at_seq, last)
@@ -117,8 +119,7 @@ class Questions:
 
     def _last_moments(self, last: int) -> tuple[int, int]:
         """Return when the last event was recorded, and the latest effective time among the last ones."""
-        found = list(self._log.read(max(0, last - _LATEST), last))
-        return max((e.recorded_at for e in found), default=0), max((e.effective_at for e in found), default=0)
+        return self._log.latest(max(0, last - _LATEST))
 
     def _policy_method(self, seq: int) -> CostMethod:
         stream = self._log.stream(f"policy/{EVERY_ACCOUNT}")

@@ -62,8 +62,9 @@ class Day(Struct, frozen=True):
     gross: Decimal = ZERO  # realized P&L before fees
     fees: Decimal = ZERO
     fills: int = 0
-    opening: Decimal = ZERO  # unrealized P&L as it stood when the day began
+    moved: Decimal = ZERO  # how far the day's events moved unrealized P&L; without a mark it counts as 0
     unrealized: Decimal | None = ZERO  # as it stands at the day's end; None without a mark
+    currency: str = "USD"
 
     @property
     def realized(self) -> Decimal:
@@ -72,8 +73,8 @@ class Day(Struct, frozen=True):
 
     @property
     def unrealized_change(self) -> Decimal:
-        """Return how far unrealized P&L has moved during the day."""
-        return canonical(minus(self.unrealized or ZERO, self.opening))
+        """Return how far unrealized P&L has moved during the day; over all days it adds up to the level."""
+        return self.moved
 
 
 class Booked(Struct, frozen=True):
@@ -82,6 +83,8 @@ class Booked(Struct, frozen=True):
     trade: Trade
     lot: Lot
     fee: Decimal
+    multiplier: Decimal = ONE
+    currency: str = "USD"
 
 
 class Positions(Projection):
@@ -114,7 +117,9 @@ class Positions(Projection):
         key = (event.account, event.symbol)
         held, level = self._held(key), self.unrealized(key)
         opened = lot(event.side, event.fill_quantity, event.fill_price, event.multiplier, at.seq)
-        self._booked.append(key, Booked((event.order_id, event.trade_id), opened, event.fee))
+        trade = (event.order_id, event.trade_id)
+        booked = Booked(trade, opened, event.fee, event.multiplier, event.currency)
+        self._booked.append(key, booked)
         lots, realized = book(held.lots, opened, self.method)
         # The fee comes off here and not in book(): a fee belongs to no lot.
         after = replace(
@@ -148,7 +153,11 @@ class Positions(Projection):
         self._booked.replace(key, trail)
         held, level = self._held(key), self.unrealized(key)
         lots, gross, fees = fold(trail, self.method)
-        self._put(held, replace(_after(held, lots, gross, fees, at), fills=len(trail)), level, at.trading_day)
+        after = replace(_after(held, lots, gross, fees, at), fills=len(trail))
+        if lots:  # what is open stands for what its own fills stood for, however the symbol is defined by now
+            (opener,) = (each for each in trail if each.lot.source == lots[-1].source)
+            after = replace(after, multiplier=opener.multiplier, currency=opener.currency)
+        self._put(held, after, level, at.trading_day)
 
     @on(MarkRecorded)
     def _mark(self, event: MarkRecorded, at: Recorded) -> None:
@@ -182,13 +191,15 @@ class Positions(Projection):
 
     def _count(self, key: Key, trading_day: str, level: Decimal | None, gained: Day) -> None:
         """Add to a trading day; `level` is unrealized P&L as it stood before the event."""
-        day = self.days.get((trading_day, *key)) or Day(opening=level or ZERO)
+        day, after = self.days.get((trading_day, *key)), self.unrealized(key)
+        day = day or Day(currency=self.currency_of(*key))
         self.days[(trading_day, *key)] = Day(
             canonical(plus(day.gross, gained.gross)),
             canonical(plus(day.fees, gained.fees)),
             day.fills + gained.fills,
-            day.opening,
-            self.unrealized(key),
+            canonical(minus(plus(day.moved, after or ZERO), level or ZERO)),
+            after,
+            day.currency,
         )
 
     # --- answers; they see staged state, so that the sequencer can ask too ---
@@ -212,7 +223,8 @@ class Positions(Projection):
 
     def currencies(self, account: str) -> list[str]:
         """Return what the account's money is counted in."""
-        return sorted({self.currency_of(account, symbol) for symbol in self.symbols.get(account) or ()})
+        own = {self.currency_of(account, symbol) for symbol in self.symbols.get(account) or ()}
+        return sorted(own | {day.currency for key, day in self.days.settled.items() if key[1] == account})
 
     def currency_of(self, account: str, symbol: str) -> str:
         """Return what the account's money in a symbol is counted in."""
@@ -244,7 +256,7 @@ class Positions(Projection):
         pnl = ZERO
         for symbol in self.symbols.get(account) or ():
             day = self.days.get((trading_day, account, symbol))
-            if day is None or self.currency_of(account, symbol) != currency:
+            if day is None or day.currency != currency:
                 continue
             pnl = plus(pnl, day.realized)
             if basis == "total":
@@ -282,7 +294,13 @@ class Positions(Projection):
 
     def day_rows(self) -> list[dict[str, Any]]:
         """Return what each trading day brought, by day, account and symbol."""
-        return [self.day_row(key, day) for key, day in sorted(self.days.settled.items())]
+        levels: dict[Key, Decimal] = {}
+        rows = []
+        for key, day in sorted(self.days.settled.items()):
+            level = levels[key[1:]] = plus(levels.get(key[1:], ZERO), day.moved)
+            unknown = (day.unrealized is None and not level) or self.unrealized(key[1:]) is None
+            rows.append({**self.day_row(key, day), "unrealized_pnl": None if unknown else canonical(level)})
+        return rows
 
     def day_row(self, key: DayKey, day: Day) -> dict[str, Any]:
         """Return what a trading day brought as its row in `oms pnl --json`."""
@@ -291,7 +309,7 @@ class Positions(Projection):
             "trading_day": trading_day,
             "account": account,
             "symbol": symbol,
-            "currency": self.currency_of(account, symbol),
+            "currency": day.currency,
             "realized_pnl": day.realized,
             "gross_realized_pnl": day.gross,
             "fees": day.fees,
@@ -326,7 +344,8 @@ def restated(trail: list[Booked], trade: Trade, new: Lot | None, fee: Decimal) -
     for place in range(len(trail) - 1, -1, -1):
         if trail[place].trade == trade:
             old = trail[place]
-            kept = [] if new is None else [Booked(trade, Lot(new.quantity, new.cost, old.lot.source), fee)]
+            right = None if new is None else Lot(new.quantity, new.cost, old.lot.source)
+            kept = [] if right is None else [replace(old, lot=right, fee=fee)]
             return [*trail[:place], *kept, *trail[place + 1 :]]
     raise LookupError(f"no fill {trade} is booked")
 

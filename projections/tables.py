@@ -7,13 +7,14 @@ come from the same fold as every other answer. Money and quantities are TEXT, so
 """
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlite_utils
 
@@ -26,10 +27,11 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies
-from oms_es.projections.positions import Positions
+from oms_es.projections.positions import Key, Positions
 from oms_es.vocabulary import CostMethod
 
 VERSION = f"1.{Orders.version}.{Positions.version}"
+_POSITION_COLUMNS = {"id", "version", "method", "log_id", "seq", "chain"}
 CHUNK = 5000  # events in one transaction
 Progress = Callable[[int, int], None]  # events taken, events in all
 _TOPICS = Orders.topics() | Positions.topics()
@@ -85,19 +87,48 @@ def update_tables(log: SqliteLog, path: Path, progress: Progress | None = None) 
 
 def rebuild_tables(log: SqliteLog, path: Path, progress: Progress | None = None) -> int:
     """Make the tables anew side by side, and swap them in when they are complete; return how many events there are."""
+    if log.head().seq == 0:
+        raise LogMissing(f"{log.path} holds no events yet")
     if path.exists():
         _refuse_foreign(path)
-    fresh = path.with_name(path.name + ".new")
-    _remove(fresh)
+    _remove_abandoned(path)
+    fresh = path.with_name(f"{path.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with closing(sqlite_utils.Database(fresh)) as tables:
             taken = _Tables(log, tables).take(progress)
-        os.replace(fresh, path)
+        _swap_in(fresh, path)
     except sqlite3.Error as error:
         raise LogError(f"{fresh}: {error}") from error
     finally:
         _remove(fresh)
     return taken
+
+
+def _swap_in(fresh: Path, path: Path) -> None:
+    """Put the fresh tables in the place of the old: in one transaction, so that readers stay right."""
+    if not path.exists():
+        os.replace(fresh, path)
+        return
+    with closing(sqlite3.connect(fresh)) as source, closing(sqlite3.connect(path)) as target:
+        source.backup(target)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Delete what a rebuild that was killed has left behind; what another process is making stays."""
+    for left in path.parent.glob(f"{path.name}.new-*"):
+        pid = left.name.removeprefix(f"{path.name}.new-").partition("-")[0]
+        if pid.isdigit() and not _runs(int(pid)):
+            left.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _remove(path: Path) -> None:
@@ -109,9 +140,10 @@ def _refuse_foreign(path: Path) -> None:
     try:
         with closing(sqlite_utils.Database(path)) as tables:
             names = tables.table_names()
+            ours = "log_position" in names and set(tables["log_position"].columns_dict) >= _POSITION_COLUMNS
     except sqlite3.Error as error:
         raise LogError(f"{path} is no database of tables: {error}; it is left as it is") from error
-    if names and "log_position" not in names:
+    if names and not ours:
         raise LogError(f"{path} is a database, but not one of tables made by oms; it is left as it is")
 
 
@@ -121,13 +153,23 @@ def _go_on(log: SqliteLog, path: Path) -> bool:
     with closing(sqlite_utils.Database(path)) as tables:
         if "log_position" not in tables.table_names():
             return False
-        found = tables.execute("SELECT version, log_id, seq, chain FROM log_position").fetchone()
+        found = tables.execute("SELECT version, method, log_id, seq, chain FROM log_position").fetchone()
     if found is None:
         return False
-    version, log_id, seq, chain = found
+    version, method, log_id, seq, chain = found
     meta = log.meta()
     assert meta is not None, "the log is not empty"
-    return bool(version == VERSION and log_id == meta.log_id and log.chain_at(seq) == chain)
+    return bool(
+        version == VERSION and method == _method(log).value and log_id == meta.log_id and log.chain_at(seq) == chain
+    )
+
+
+class _Changed(NamedTuple):
+    """What a chunk of events has changed."""
+
+    orders: list[Key]
+    positions: list[Key]
+    days: set[Key]
 
 
 class _Tables:
@@ -155,10 +197,11 @@ class _Tables:
             end = chunk[-1].seq if len(chunk) == CHUNK else last
             for recorded in chunk:
                 self._apply(recorded)
-            with self._tables.atomic():
-                self._write(chunk)
-                self._note(end)
+            changed = self._changed()
             self._settle()
+            with self._tables.atomic():
+                self._write(chunk, changed)
+                self._note(end)
             self._seq = end
             if progress is not None:
                 progress(end - begun, last - begun)
@@ -176,40 +219,53 @@ class _Tables:
         meta = self._log.meta()
         assert meta is not None, "the log is not empty"
         chain = self._log.chain_at(seq)
-        values = {"id": 1, "version": VERSION, "log_id": meta.log_id, "seq": seq, "chain": chain}
+        values = {
+            "id": 1,
+            "version": VERSION,
+            "method": _method(self._log).value,
+            "log_id": meta.log_id,
+            "seq": seq,
+            "chain": chain,
+        }
         self._tables["log_position"].upsert(values, pk="id")  # type: ignore[union-attr]
 
-    def _write(self, chunk: list[Recorded]) -> None:
-        orders = [order for key in self._orders.orders.staged() if (order := self._orders.orders.get(key))]
+    def _changed(self) -> _Changed:
+        positions = self._positions
+        marked = {(name, s) for s in positions.marks.staged() for name in positions.holders.get(s) or ()}
+        days = {(account, symbol) for _, account, symbol in positions.days.staged()}
+        return _Changed(sorted(self._orders.orders.staged()), sorted({*positions.held.staged(), *marked}), days)
+
+    def _write(self, chunk: list[Recorded], changed: _Changed) -> None:
+        orders = [order for key in changed.orders if (order := self._orders.orders.get(key))]
         self._upsert("orders", "key", (_order_row(order) for order in orders))
         self._upsert("fills", "seq", (fill for order in orders for fill in _fill_rows(order)))
-        self._upsert("positions", "key", self._position_rows())
-        self._upsert("daily_pnl", "key", self._day_rows())
+        self._upsert("positions", "key", self._position_rows(changed))
+        self._upsert("daily_pnl", "key", self._day_rows(changed))
         self._upsert("quarantine", "quarantine_id", map(_waiting_row, _of(chunk, FillQuarantined)))
         self._upsert("quarantine", "quarantine_id", map(_resolved_row, _of(chunk, QuarantineResolved)))
 
     def _upsert(self, table: str, pk: str, rows: Iterable[dict[str, Any]]) -> None:
         self._tables[table].upsert_all([_plain(each) for each in rows], pk=pk)  # type: ignore[union-attr]
 
-    def _position_rows(self) -> Iterable[dict[str, Any]]:
-        positions = self._positions
-        marked = {(account, s) for s in positions.marks.staged() for account in positions.holders.get(s) or ()}
-        for key in sorted({*positions.held.staged(), *marked}):
-            held = positions.held.get(key)
+    def _position_rows(self, changed: _Changed) -> Iterable[dict[str, Any]]:
+        for key in changed.positions:
+            held = self._positions.held.get(key)
             if held is not None:
-                shown = positions.row(held)
+                shown = self._positions.row(held)
                 shown["mark_at"] = None if shown["mark_at"] is None else iso(shown["mark_at"])
                 yield {"key": "/".join(key), **shown, "updated_at": iso(held.updated_at)}
 
-    def _day_rows(self) -> Iterable[dict[str, Any]]:
-        for key in sorted(self._positions.days.staged()):
-            day = self._positions.days.get(key)
-            if day is not None:
-                yield {"key": "/".join(key), "position_key": "/".join(key[1:]), **self._positions.day_row(key, day)}
+    def _day_rows(self, changed: _Changed) -> Iterable[dict[str, Any]]:
+        for day in self._positions.day_rows():
+            key = (day["account"], day["symbol"])
+            if key in changed.days:
+                yield {"key": "/".join((day["trading_day"], *key)), "position_key": "/".join(key), **day}
 
 
 def _create(tables: sqlite_utils.Database) -> None:
-    tables.create_table("log_position", {"id": int, "version": str, "log_id": str, "seq": int, "chain": str}, pk="id")
+    tables.create_table(
+        "log_position", {"id": int, "version": str, "method": str, "log_id": str, "seq": int, "chain": str}, pk="id"
+    )
     orders = tables.create_table("orders", _ORDER, pk="key", not_null=("account", "order_id", "symbol", "state"))
     fills = tables.create_table("fills", _FILL, pk="seq", foreign_keys=[("order_key", "orders", "key")])
     tables.create_table("positions", _POSITION, pk="key")

@@ -141,6 +141,9 @@ class Watched:
     ) -> Iterator[Recorded]:
         return self.inner.read(after, until, topics)
 
+    def latest(self, after: int) -> tuple[int, int]:
+        return self.inner.latest(after)
+
     def stream(self, originator_id: str) -> list[Recorded]:
         return self.inner.stream(originator_id)
 

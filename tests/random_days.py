@@ -73,7 +73,7 @@ def played(steps: Iterable[Step], method: CostMethod = CostMethod.FIFO) -> Desk:
 
 
 _order = {
-    "order_id": st.sampled_from(["o-1", "o-1", "o-1", "o-2", "o-3"]),
+    "order_id": st.sampled_from(["o-1", "o-1", "o-1", "o-1", "o-2", "o-2", "o-3", "v-1"]),
     "account": st.sampled_from(["default", "default", "default", "b"]),
 }
 _actor = st.sampled_from(["", "desk"])

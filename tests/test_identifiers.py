@@ -81,6 +81,23 @@ def test_what_could_deceive_a_reader_is_written_as_its_code(character: str) -> N
     assert written.isascii()
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("o-1", "'o-1'"),
+        (7, "'7'"),
+        ("a\u202eb", "'a\\u202eb'"),
+        ("bell\a", "'bell\\u0007'"),
+        ("\U000e0001", "'\\U000e0001'"),
+        ("日本", "'日本'"),
+        ("x" * 128, f"'{'x' * 128}'"),
+        ("x" * 129, f"'{'x' * 128}…'"),
+    ],
+)
+def test_a_message_shows_a_value_in_quotes_escaped_and_cut(value: Any, message: str) -> None:
+    assert shown(value) == message
+
+
 @given(st.text())
 def test_escaped_text_holds_no_control_bidirectional_or_surrogate_character(value: str) -> None:
     assert not [c for c in escaped(value) if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")]

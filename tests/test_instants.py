@@ -106,6 +106,7 @@ NO_MOMENTS: list[tuple[str, Any]] = [
     ("a decimal point alone", "2012-06-21T13:45:00.Z"),
     ("the name of a zone", "2012-06-21T13:45:00 Europe/Paris"),
     ("an offset of a day", "2012-06-21T13:45:00+24:00"),
+    ("an offset of 60 minutes", "2012-06-21T13:45:00+00:60"),
     ("full-width digits", "２０12-06-21T13:45:00Z"),
     ("two digits of a year", "12-06-21T13:45:00Z"),
     ("a moment before 1970", "1969-12-31T23:59:59.999999999Z"),

@@ -10,7 +10,7 @@ import pytest
 
 from oms_es.decimals import text
 from oms_es.errors import OmsError, SettingsError
-from oms_es.policy import Policy
+from oms_es.policy import Policy, Value, differing
 from oms_es.settings import Settings
 from oms_es.vocabulary import CostMethod
 from tests.builders import num, table
@@ -316,6 +316,32 @@ def test_a_bomb_is_refused_before_it_grows(content: str, file: Path) -> None:
 def test_a_file_larger_than_any_settings_is_refused_unread(file: Path) -> None:
     with pytest.raises(SettingsError):
         read(file, "#" * 2_000_000)
+
+
+def test_a_key_that_stands_there_twice_is_named_with_its_line(file: Path) -> None:
+    with pytest.raises(SettingsError, match=r"max_skew.* twice .*line 3"):
+        read(file, "trading:\n  max_skew: 5\n  max_skew: 6\n")
+
+
+# --- what a settings file changes in a log ---
+
+
+@pytest.mark.parametrize(
+    ("last", "keys", "changed"),
+    [
+        ({}, ["trading.max_skew"], {"trading.max_skew": "5"}),  # never taken from a file before
+        ({"trading.max_skew": "5"}, ["trading.max_skew"], {}),  # taken before, and the same
+        ({"trading.max_skew": "6"}, ["trading.max_skew"], {"trading.max_skew": "5"}),  # the file has changed
+        ({"trading.max_skew": None}, ["trading.max_skew"], {"trading.max_skew": "5"}),
+        ({"trading.max_skew": "6"}, [], {}),  # the file does not hold it
+    ],
+)
+def test_only_what_the_file_holds_and_what_differs_from_the_last_time_is_taken_again(
+    last: dict[str, Value], keys: list[str], changed: dict[str, Value]
+) -> None:
+    values: dict[str, Value] = {"trading.max_skew": "5", "trading.min_quote_size": "10"}
+
+    assert differing(values, last, keys) == changed
 
 
 # --- a mapping instead of a file ---

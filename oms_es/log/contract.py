@@ -41,6 +41,9 @@ class Log(Protocol):
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
 
+    def latest(self, after: int) -> tuple[int, int]:
+        """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
+
     def lock(self) -> None:
         """Keep everybody else from appending until the next `append` of this object, or `unlock`."""
 

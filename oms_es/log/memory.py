@@ -76,6 +76,11 @@ class MemoryLog:
         """Return what is stored."""
         return list(self._rows)
 
+    def latest(self, after: int) -> tuple[int, int]:
+        """Return the latest `recorded_at` and `effective_at` of the events with seq > `after`."""
+        rows = self._rows[after:]
+        return max((row.recorded_at for row in rows), default=0), max((row.effective_at for row in rows), default=0)
+
     def lock(self) -> None:
         """Do nothing: nobody else can append."""
 

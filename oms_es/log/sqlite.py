@@ -128,6 +128,16 @@ class SqliteLog:
         found = None if reader is None else reader.execute("SELECT chain FROM events WHERE seq = ?", (seq,)).fetchone()
         return None if found is None else bytes(found[0]).hex()
 
+    def latest(self, after: int) -> tuple[int, int]:
+        """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
+        reader = self._reader()
+        if reader is None:
+            return 0, 0
+        query = "SELECT max(recorded_at), max(coalesce(effective_at, occurred_at)) FROM events WHERE seq > ?"
+        with told_apart(self.path):
+            recorded, effective = reader.execute(query, (after,)).fetchone()
+        return recorded or 0, effective or 0
+
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
         reader = self._reader()
