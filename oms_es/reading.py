@@ -129,7 +129,14 @@ class Questions:
     # --- answers ---
 
     def positions(self, basis: Basis) -> Positions:
-        """Return what was held."""
+        """Return what was held; a mark that was told ahead of its own moment does not count before it."""
+        found = self._positions(basis)
+        for symbol, mark in list(found.marks.settled.items()):
+            if basis.as_of is None and basis.known_at is not None and mark.at > basis.known_at:
+                del found.marks.settled[symbol]
+        return found
+
+    def _positions(self, basis: Basis) -> Positions:
         if not isinstance(self._log, SqliteLog):
             return self.booked(basis)
         with closing(Checkpoints(self._log)) as checkpoints:

@@ -9,6 +9,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,10 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from oms_es import OMSOrder, OrderManagementSystem, OrderState, Position
+from oms_es.cli.app import app
 from oms_es.decimals import minus, text
 from oms_es.importers.door import Imported
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.tables import update_tables
 from tests.desk import Clock, desk, take_in
 
 pytestmark = pytest.mark.xdist_group("acceptance")  # one worker imports the one day
@@ -211,3 +216,38 @@ def test_a_moment_after_the_end_is_the_end(days: Days, name: str) -> None:
     assert found.basis.past_end
     assert_position(found[0], "fifo", day.expected["end"])
     assert not day.oms.positions(as_of=day.expected["last_ts"]).basis.past_end
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("number", INSTANTS)
+@pytest.mark.parametrize("name", DAYS)
+def test_the_command_line_answers_the_same(days: Days, name: str, number: int, method: str) -> None:
+    day = days.day(name)
+    expected = day.expected["as_of"][number]
+    (figures,) = expected["symbols"].values()
+    assert isinstance(day.oms.log, SqliteLog)
+    words = ["positions", "--as-of", expected["as_of"], "--method", method, "--json", "--log", str(day.oms.log.path)]
+
+    (row,) = json.loads(CliRunner().invoke(app, words).stdout)["positions"]
+
+    exact = method != "average"
+    assert row["quantity"] == figures["position"]
+    same(Decimal(row["gross_realized_pnl"]), figures[f"{method}_realized"], exact=exact)
+    same(Decimal(row["unrealized_pnl"]), figures[f"{method}_unrealized"], exact=exact)
+    assert row["mark_price"] == figures["mark"]
+
+
+@pytest.mark.parametrize("name", DAYS)
+def test_the_tables_hold_the_same(days: Days, name: str, tmp_path: Path) -> None:
+    day = days.day(name)
+    (figures,) = day.expected["end"]["symbols"].values()
+    assert isinstance(day.oms.log, SqliteLog)
+
+    update_tables(day.oms.log, tmp_path / "tables.db")
+
+    tables = sqlite3.connect(tmp_path / "tables.db")
+    (row,) = tables.execute("SELECT quantity, gross_realized_pnl, unrealized_pnl FROM positions")
+    states = dict(tables.execute("SELECT state, count(*) FROM orders GROUP BY state"))
+    tables.close()
+    assert row == (figures["position"], figures["fifo_realized"], figures["fifo_unrealized"])
+    assert states == day.expected["end"]["states"]

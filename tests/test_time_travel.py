@@ -571,7 +571,6 @@ def test_a_mark_is_never_later_than_the_moment(steps: list[Step], picks: list[tu
                     assert min(times[held.symbol, Fraction(held.mark_price)]) <= moment
 
 
-@pytest.mark.xfail(reason="known-at keeps only the last mark told, not the one before it")
 def test_a_mark_ahead_of_our_clock_counts_from_its_own_moment_on() -> None:
     with desk() as day:
         asyncio.run(trade(day, "buy", 1, 100))
