@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import typer
@@ -35,13 +36,39 @@ class Guarded(TyperGroup):
             return super().main(*args, **options)
         _prepare_streams()
         options |= {"standalone_mode": False}
-        sys.exit(exit_code(lambda: super(Guarded, self).main(*args, **options)))
+        code = exit_code(lambda: super(Guarded, self).main(*args, **options))
+        sys.exit(code if _flushed() else code or REFUSED)
+
+
+def _flushed() -> bool:
+    """Return whether all was written; a disk that is full is told by the exit code, not by Python at its end."""
+    written = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            written = False
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return written
+
+
+class _Aloud(logging.Handler):
+    """Says what the log warns of, like limits that a settings file has changed; tracebacks are not for people."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.exc_info:
+            say(f"oms: {record.getMessage()}")
 
 
 def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows no emoji is no reason to stop
+    named = logging.getLogger("oms_es")
+    if not any(isinstance(each, _Aloud) for each in named.handlers):
+        named.addHandler(_Aloud(logging.WARNING))
     logging.getLogger().addHandler(_NOWHERE)  # what is logged beside an error would be a traceback
 
 
