@@ -291,6 +291,18 @@ def test_realized_pnl_is_net_of_fees_and_both_are_shown() -> None:
     assert (row["mark_price"], row["unrealized_pnl"]) == (None, None)
 
 
+def test_a_position_bears_the_time_of_its_latest_fill_at_the_venue() -> None:
+    desk = Desk()
+    desk.perform(submit())
+    desk.now += 10 * SECOND
+    for trade, ago in (("t1", 2), ("t2", 1), ("t3", 5)):
+        desk.perform(add_fill("1", "10", trade), occurred_at=desk.now - ago * SECOND)
+
+    (row,) = desk.world.positions.rows()
+
+    assert (row["updated_at"], row["fills"]) == (desk.now - SECOND, 3)
+
+
 def test_a_short_has_a_negative_cost_basis_and_a_positive_average_price() -> None:
     desk = Desk()
     desk.perform(submit(side=SELL))

@@ -368,6 +368,18 @@ def test_a_loss_in_one_currency_stops_no_orders_in_another() -> None:
     assert refusals(desk.perform(submit(order_id="o-3", symbol="EEE"))) == []
 
 
+def test_a_loss_stays_in_the_currency_it_was_made_in_though_its_symbol_has_another_by_now() -> None:
+    desk = Desk(max_daily_loss="100")
+    tell(desk, "buy 100@10, fill 100@10 t1")
+    desk.perform(submit("100", "9", SELL, order_id="o-2"))
+    desk.perform(add_fill("100", "9", order_id="o-2"))
+    for symbol in (SYMBOL, "EEE"):
+        desk.perform(DefineInstrument(symbol=symbol, multiplier=ONE, currency="EUR"))
+
+    assert refusals(desk.perform(submit(order_id="o-3", symbol="BBB"))) == ["DAILY_LOSS"]
+    assert refusals(desk.perform(submit(order_id="o-4", symbol="EEE"))) == []
+
+
 def test_a_loss_of_one_account_stops_no_other() -> None:
     desk = Desk(max_daily_loss="100")
     tell(desk, "buy 100@10, fill 100@10 t1 fee=100")
