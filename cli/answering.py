@@ -1,6 +1,7 @@
 """What answers have in common: checked names, rows with what they rest on, and a word about the quarantine."""
 
 import re
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -47,11 +48,9 @@ def checked_day(day: str | None) -> str | None:
     """Return the trading day that was asked for."""
     if day is None:
         return None
-    try:
+    with suppress(ValueError):
         if re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
             return date.fromisoformat(day).isoformat()
-    except ValueError:
-        pass
     raise InvalidInput(f"--day: {shown(day)} is no day; expected ISO text like 2012-06-21")
 
 

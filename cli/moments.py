@@ -43,6 +43,8 @@ def _moment_of(asked: Asked, seq: int) -> int:
 
 def waiting(asked: Asked, basis: Basis) -> int:
     """Return how many fills waited in quarantine at the moment of the answer."""
+    if not asked.log.holds_name(FillQuarantined.__name__):
+        return 0  # no fill ever was: nothing to look through a long log for
     found: set[str] = set()
     for each in asked.log.read(until=basis.seq, topics=(FillQuarantined.__name__, QuarantineResolved.__name__)):
         if isinstance(each.event, QuarantineResolved):

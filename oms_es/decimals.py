@@ -13,7 +13,6 @@ from oms_es.errors import InvalidInput
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
 MAX_DECIMALS: Final = 18
-LIMIT: Final = Decimal(10) ** 18
 
 # Products of two inputs have at most 72 digits; the rest is room for sums.
 _EXACT: Final = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])

@@ -130,21 +130,22 @@ class Calendar:
 
     def __init__(self, timezone: str, roll: str, label: str) -> None:
         self._zone, self._roll, self._ends = ZoneInfo(timezone), clock_time(roll), label == "end"
-        self._begin = self._end = 0  # of the day asked for last: most questions are about the same one
-        self._name = ""
+        self._last = (0, 0, "")  # begin, end and name of the day asked for last: most questions are about the same one
 
     def day_of(self, moment: int) -> str:
         """Return the trading day that a moment (ns UTC) falls in, as ISO date text."""
-        if not self._begin <= moment < self._end:
-            day = (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(self._zone).date()
-            while moment < roll_instant(day, self._zone, self._roll):
-                day -= timedelta(days=1)
-            while moment >= roll_instant(day + timedelta(days=1), self._zone, self._roll):
-                day += timedelta(days=1)
-            self._begin = roll_instant(day, self._zone, self._roll)
-            self._end = roll_instant(day + timedelta(days=1), self._zone, self._roll)
-            self._name = (day + timedelta(days=1) if self._ends else day).isoformat()
-        return self._name
+        begin, end, name = self._last  # read and replaced as one: several threads may ask
+        if begin <= moment < end:
+            return name
+        day = (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(self._zone).date()
+        while moment < roll_instant(day, self._zone, self._roll):
+            day -= timedelta(days=1)
+        while moment >= roll_instant(day + timedelta(days=1), self._zone, self._roll):
+            day += timedelta(days=1)
+        following = day + timedelta(days=1)
+        name = (following if self._ends else day).isoformat()
+        self._last = (roll_instant(day, self._zone, self._roll), roll_instant(following, self._zone, self._roll), name)
+        return name
 
 
 @lru_cache(maxsize=64)

@@ -27,11 +27,6 @@ class Proposal(Struct, frozen=True, kw_only=True):
     reduce_only: bool = False
     amends: bool = False
 
-    @property
-    def signed(self) -> Decimal:
-        """Return the quantity, negative for a sell."""
-        return self.quantity if self.side is OrderSide.BUY else negate(self.quantity)
-
 
 class Exposure(Struct, frozen=True, kw_only=True):
     """A snapshot of what an account holds and may come to hold in one symbol; base units."""

@@ -128,6 +128,11 @@ class SqliteLog:
         found = None if reader is None else reader.execute("SELECT chain FROM events WHERE seq = ?", (seq,)).fetchone()
         return None if found is None else bytes(found[0]).hex()
 
+    def holds_name(self, name: str) -> bool:
+        """Return whether a topic, an account or a day of this name stands anywhere in the log."""
+        reader = self._reader()
+        return reader is not None and name in self._load_names(reader).values()
+
     def latest(self, after: int) -> tuple[int, int]:
         """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
         reader = self._reader()
