@@ -1,6 +1,7 @@
 """Rebuilding the tables, beside a bare SELECT + decode + fold, and beside the library's own projection runner."""
 
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -52,7 +53,9 @@ def main() -> None:
         for turn in range(3):
             took["fold"].append(_fold(log))
             took["tables"].append(_tables(log, Path(folder) / f"{turn}.db"))
-            took["runner"].append(_runner(Path(folder) / "day.db", events))
+            # The runner keeps its place in the file: on a copy it begins anew each time.
+            copy = shutil.copy(Path(folder) / "day.db", Path(folder) / f"runner-{turn}.db")
+            took["runner"].append(_runner(Path(copy), events))
         log.close()
     best = {name: min(times) / events * 1e6 for name, times in took.items()}
     print(f"SELECT + decode + fold: {best['fold']:6.1f} us an event")
