@@ -1,5 +1,6 @@
 """Playing a golden day, and writing its answers as tables."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -7,23 +8,33 @@ from pathlib import Path
 from typing import Any
 
 from oms_es import OrderManagementSystem, Settings, errors
+from oms_es.box import unpack
 from oms_es.decimals import text
 from oms_es.instants import instant, iso
 from oms_es.log.contract import Log
 from oms_es.log.rows import Row
 from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.projection import plain
 from oms_es.reading import Questions, When, fill_rows, order_rows
+from oms_es.replay import Replay, closing_of, replay, replayed
 from oms_es.vocabulary import CostMethod
 
 DAYS = Path(__file__).resolve().parent.parent / "replay_fixtures"
-DATES = {"ordinary_day": "2024-03-04", "awkward_day": "2024-03-05"}
+SPANS = {  # the trading days of each
+    "ordinary_day": ("2024-03-04",),
+    "awkward_day": ("2024-03-05",),
+    "three_days": ("2024-03-06", "2024-03-07", "2024-03-08"),
+}
+DATES = {day: span[-1] for day, span in SPANS.items()}
+BOXES = [(day, trading_day) for day, span in SPANS.items() for trading_day in span]
+FLAGS = {"true": True, "false": False}
 
 
 class Script:
     """The calls of a day, and the moments to be asked about."""
 
     def __init__(self, day: str) -> None:
-        self.calls: list[tuple[int, str, dict[str, str], str | None]] = []
+        self.calls: list[tuple[int, str, dict[str, str | bool | None], str | None]] = []
         self.moments: list[dict[str, str]] = []
         for line in (DAYS / day / "day.txt").read_text(encoding="utf-8").splitlines():
             words, _, error = line.partition(" -> ")
@@ -32,8 +43,9 @@ class Script:
                 if begin == "moment":
                     self.moments.append(dict(word.split("=", 1) for word in rest))
                     continue
-                values = dict(word.split("=", 1) for word in rest[1:])
-                self.calls.append((instant(f"{DATES[day]}T{begin}Z"), rest[0], values, error.strip() or None))
+                values = {name: FLAGS.get(value, value or None) for name, value in (w.split("=", 1) for w in rest[1:])}
+                moment = begin if "T" in begin else f"{DATES[day]}T{begin}"
+                self.calls.append((instant(f"{moment}Z"), rest[0], values, error.strip() or None))
 
 
 async def play(day: str, log: Log | Path) -> None:
@@ -57,6 +69,43 @@ def restore(day: str, path: Path) -> SqliteLog:
     connection.executescript((DAYS / day / "log.sql").read_text(encoding="utf-8"))
     connection.close()
     return SqliteLog.existing(path)
+
+
+def boxed(day: str, trading_day: str) -> Path:
+    """Return where the box of a trading day is, as an early release packed it."""
+    return DAYS / day / f"{trading_day}.omsday"
+
+
+def from_box(path: Path) -> str:
+    """Return the report of a replay, with every command decided again, of a day in a box."""
+    box = unpack(path)
+    day, closing = box.manifest.trading_day, box.manifest.last_seq
+    return _report(replayed(box.events, box.opening, day=day, closing=closing, check=True))
+
+
+def from_log(log: Log, trading_day: str) -> str:
+    """Return the same report of a day in a log."""
+    return _report(replay(log.read(), day=trading_day, closing=closing_of(log, trading_day), check=True))
+
+
+def _report(seen: Replay) -> str:
+    return json.dumps(plain(seen.rows()))
+
+
+def digests(day: str) -> str:
+    """Return what the boxes of a golden day come to, a line each."""
+    reports = [json.loads(from_box(boxed(day, trading_day))) for trading_day in SPANS[day]]
+    return table(
+        {
+            "trading_day": report["days"][0]["trading_day"],
+            "events": report["days"][0]["events"],
+            "decided again": report["check"]["commands"],
+            "divergent": report["check"]["divergent"],
+            "closed": report["days"][0]["closed"],
+            "digest": report["digest"],
+        }
+        for report in reports
+    )
 
 
 def answers(day: str, log: Log, rows: Iterable[Row]) -> dict[str, str]:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from oms_es import __version__
+from oms_es.box import pack
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
-from tests.golden_days import DATES, DAYS, answers, play, restore
+from oms_es.vocabulary import CostMethod
+from tests.golden_days import BOXES, DATES, DAYS, SPANS, answers, boxed, digests, from_box, from_log, play, restore
 
 REWRITE = os.environ.get("OMS_GOLDEN") == "1"
 
@@ -25,6 +28,7 @@ def test_a_golden_day_comes_to_the_tables_beside_it(day: str, tmp_path: Path) ->
         for name, content in found.items():
             (DAYS / day / name).write_text(content, encoding="utf-8")
         _dump_once(log, DAYS / day / "log.sql")
+        _pack_once(day, tmp_path)
     assert found == {name: (DAYS / day / name).read_text(encoding="utf-8") for name in found}
     log.close()
 
@@ -46,6 +50,31 @@ def test_a_log_of_an_early_release_still_gives_the_same_answers(day: str, tmp_pa
     found = answers(day, log, log.rows())
 
     assert found == {name: (DAYS / day / name).read_text(encoding="utf-8") for name in found}
+    log.close()
+
+
+@pytest.mark.parametrize(("day", "trading_day"), BOXES)
+def test_a_box_of_an_early_release_still_gives_the_same_report(day: str, trading_day: str, tmp_path: Path) -> None:
+    log = restore(day, tmp_path / "old.db")
+
+    assert from_box(boxed(day, trading_day)) == from_log(log, trading_day)
+    log.close()
+
+
+@pytest.mark.parametrize("day", DATES)
+def test_the_boxes_of_a_golden_day_come_to_the_digests_beside_them(day: str) -> None:
+    found = digests(day)
+
+    if REWRITE:
+        (DAYS / day / "digests.txt").write_text(found, encoding="utf-8")
+    assert found == (DAYS / day / "digests.txt").read_text(encoding="utf-8")
+
+
+def _pack_once(day: str, folder: Path) -> None:
+    log = restore(day, folder / "released.db")
+    for trading_day in SPANS[day]:
+        if not boxed(day, trading_day).exists():
+            pack(log, trading_day, boxed(day, trading_day), CostMethod.FIFO, __version__)
     log.close()
 
 

@@ -26,7 +26,7 @@ from oms_es.reading import Questions, When
 from oms_es.replay import replay, replayed
 from oms_es.vocabulary import CostMethod
 from oms_es.what_if import NOTE, what_if
-from tests.golden_days import DATES, play, restore
+from tests.golden_days import DATES, SPANS, play, restore
 
 TABLES = Path(__file__).parent / "tables"
 FIFO = CostMethod.FIFO
@@ -55,7 +55,7 @@ def test_every_command_of_a_golden_day_is_decided_the_same_again(day: str, log: 
     assert seen.divergent == []
     assert seen.checked is not None
     assert seen.checked.total() > 25
-    assert [each.trading_day for each in seen.days] == [DATES[day]]
+    assert [each.trading_day for each in seen.days] == list(SPANS[day])
     assert seen.events == log.head().seq
 
 
@@ -145,6 +145,7 @@ def test_what_would_have_been_is_what_one_can_work_out_by_hand(row: str, tmp_pat
     assert seen.rows()["note"] == NOTE
 
 
+@pytest.mark.parametrize("day", ["ordinary_day", "awkward_day"], indirect=True)  # no account has limits of its own
 def test_the_limits_of_life_change_nothing(log: SqliteLog) -> None:
     policy = World().replay(log.read()).policies.values.settled["*"]
 
@@ -178,7 +179,7 @@ def test_the_same_day_is_packed_to_the_same_bytes(day: str, log: SqliteLog, tmp_
 
 def test_a_second_day_travels_with_the_state_it_opens_with(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path / "days.db")
-    for day in DATES:
+    for day in ("ordinary_day", "awkward_day"):
         asyncio.run(play(day, log))
     last = DATES["awkward_day"]
     pack(log, last, tmp_path / "day.omsday", FIFO, "1")
