@@ -208,6 +208,8 @@ def _day_lines(day: Row) -> Iterator[str]:
     kinds = _counts({name: day[name] for name in ("late", "busted", "corrected")})
     quarantined = f"{day['quarantined']} quarantined, {day['waiting']} waiting at the day's end"
     yield f"  fills        {day['fills']} ({kinds}), {quarantined}"
+    if day["late_facts"]:
+        yield f"  late         {counted(day['late_facts'], 'event')} of days that were closed before"
     if day["refusals"]:
         yield f"  refusals     {_counts(day['refusals'])}"
     for title, name in (("worst loss", "worst_loss"), ("most held", "largest_exposure")):

@@ -19,6 +19,7 @@ class Lot(Struct, frozen=True):
 
     quantity: Decimal  # base units; + long, - short; never 0 while open
     cost: Decimal  # quote units; same sign as the quantity for positive prices
+    units: Decimal  # quote units per price unit: quantity times multiplier, so that lots of several add up
     source: int = 0  # the seq of the fill that opened it; by average cost, of the first one
 
 
@@ -31,6 +32,7 @@ class Match(Struct, frozen=True):
     cost: Decimal  # what that part had cost
     proceeds: Decimal  # what closing it brought, signed as the cost
     realized: Decimal  # proceeds - cost
+    units: Decimal = ZERO  # of the lot's part and the fill's together; 0 where both have one multiplier
 
 
 Lots = tuple[Lot, ...]
@@ -43,7 +45,8 @@ class MixedLots(AssertionError):
 def lot(side: OrderSide, quantity: Decimal, price: Decimal, multiplier: Decimal, source: int = 0) -> Lot:
     """Return the fill as a lot: signed quantity, and its cost in quote units."""
     signed = quantity if side is OrderSide.BUY else negate(quantity)
-    return Lot(signed, times(times(signed, price), multiplier), source)
+    units = times(signed, multiplier)
+    return Lot(signed, times(units, price), units, source)
 
 
 def book(lots: Lots, fill: Lot, method: CostMethod) -> tuple[Lots, Decimal]:
@@ -65,10 +68,15 @@ def book(lots: Lots, fill: Lot, method: CostMethod) -> tuple[Lots, Decimal]:
     Source: spec, "Position Tracking"; worked figures in tests/tables/lots.txt.
     """
     left, matches = match(lots, fill, method)
-    realized = ZERO
-    for matched in matches:
-        realized = plus(realized, matched.realized)
-    return left, canonical(realized)
+    return left, canonical(summed(each.realized for each in matches))
+
+
+def summed(figures: Iterable[Decimal]) -> Decimal:
+    """Return the exact sum."""
+    sum_so_far = ZERO
+    for figure in figures:
+        sum_so_far = plus(sum_so_far, figure)
+    return sum_so_far
 
 
 def match(lots: Lots, fill: Lot, method: CostMethod) -> tuple[Lots, list[Match]]:
@@ -97,7 +105,8 @@ def _opened(lots: Lots, fill: Lot, method: CostMethod) -> Lots:
     if method is not CostMethod.AVERAGE or not lots:
         return (*lots, fill)
     (held,) = lots
-    return (Lot(plus(held.quantity, fill.quantity), plus(held.cost, fill.cost), held.source),)
+    quantity, cost, units = (plus(*each) for each in zip(_sizes(held), _sizes(fill), strict=True))
+    return (Lot(quantity, cost, units, held.source),)
 
 
 def _close(held: Lot, fill: Lot, method: CostMethod) -> tuple[Match, Lot, Lot | None]:
@@ -106,16 +115,18 @@ def _close(held: Lot, fill: Lot, method: CostMethod) -> tuple[Match, Lot, Lot | 
     if wanted >= size:
         # The whole lot goes, and its cost with it; a fill has one price, so its cost divides exactly.
         quantity, cost, kept = held.quantity, held.cost, None
-        proceeds = quotient(times(fill.cost, size), wanted)
+        proceeds, units = (quotient(times(each, size), wanted) for each in (fill.cost, fill.units))
+        closed = held.units
     else:
         # By average cost a lot has no one price: what is rounded off its share stays with the rest.
         share = divide if method is CostMethod.AVERAGE else quotient
-        quantity, proceeds = negate(fill.quantity), fill.cost
-        cost = share(times(held.cost, wanted), size)
-        kept = Lot(minus(held.quantity, quantity), minus(held.cost, cost), held.source)
-    rest = Lot(plus(fill.quantity, quantity), minus(fill.cost, proceeds), fill.source)
+        quantity, proceeds, units = negate(fill.quantity), fill.cost, fill.units
+        cost, closed = (share(times(each, wanted), size) for each in (held.cost, held.units))
+        kept = Lot(minus(held.quantity, quantity), minus(held.cost, cost), minus(held.units, closed), held.source)
+    rest = Lot(plus(fill.quantity, quantity), minus(fill.cost, proceeds), minus(fill.units, units), fill.source)
     brought = negate(proceeds)
-    return Match(held.source, fill.source, quantity, cost, brought, minus(brought, cost)), rest, kept
+    both = plus(closed, units)
+    return Match(held.source, fill.source, quantity, cost, brought, minus(brought, cost), both), rest, kept
 
 
 def _check_one_sided(lots: Lots) -> None:
@@ -123,9 +134,13 @@ def _check_one_sided(lots: Lots) -> None:
         raise MixedLots(f"lots are long and short at once: {lots}")
 
 
-def total(lots: Iterable[Lot]) -> tuple[Decimal, Decimal]:
-    """Return the quantity and the cost basis of all lots together."""
-    quantity = cost = ZERO
+def _sizes(each: Lot) -> tuple[Decimal, Decimal, Decimal]:
+    return each.quantity, each.cost, each.units
+
+
+def total(lots: Iterable[Lot]) -> tuple[Decimal, Decimal, Decimal]:
+    """Return the quantity, the cost basis and the units of all lots together."""
+    quantity = cost = units = ZERO
     for each in lots:
-        quantity, cost = plus(quantity, each.quantity), plus(cost, each.cost)
-    return canonical(quantity), canonical(cost)
+        quantity, cost, units = plus(quantity, each.quantity), plus(cost, each.cost), plus(units, each.units)
+    return canonical(quantity), canonical(cost), canonical(units)

@@ -71,10 +71,10 @@ def _about(world: World, at: Recorded) -> dict[str, Any]:
         order = world.orders.order((account, order_id))
     symbol = getattr(event, "symbol", None) or (order.symbol if order else None)
     holders = [account] if account else sorted(world.positions.holders.get(symbol) or ()) if symbol else []
-    held = [world.positions.held.get((each, symbol)) for each in holders if symbol]
+    held = [held for each in holders if symbol for held in world.positions.held_in(each, symbol)]
     return {
         "order": None if order is None else row(order),
-        "positions": [world.positions.row(each) for each in held if each is not None],
+        "positions": [world.positions.row(each) for each in held],
         "open_orders": sum(world.orders.open_count.settled.values()),
     }
 

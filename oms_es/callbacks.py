@@ -88,7 +88,7 @@ class Callbacks:
         if self._orders and is_order_event(event):
             order = world.orders.order((event.account, event.order_id))  # type: ignore[attr-defined]
         if self._positions and isinstance(event, FillAdded | FillBusted | FillCorrected):
-            held = world.positions.held.get((event.account, event.symbol))
+            held = world.positions.touched
             position = None if held is None else position_view(world.positions, held)
         return Notice(order, position) if order is not None or position is not None else _NOTHING
 

@@ -105,6 +105,7 @@ def moment_of(world: World, group: list[Recorded]) -> Moment:
         overtime=overtime,
         calendar=calendar,
         closed=world.days.all_closed(),
+        ended=world.days.all_ended(),
     )
 
 

@@ -6,12 +6,13 @@ the functions below; nothing else, and nothing of Python's. An error shows the p
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
 from oms_es.decimals import ZERO, absolute, canonical, minus, negate, plus, text, times
 from oms_es.errors import InvalidInput
+from oms_es.projections.holdings import Held
 from oms_es.projections.world import World
 
 Value = Decimal | str | bool | None
@@ -257,7 +258,10 @@ class Claim:
                 return None
             if not all(isinstance(value, known.takes) for value in values):
                 raise self._error(token, f"{token.text} takes {'numbers' if known.takes is Decimal else 'texts'}")
-            return known.gives(moment, *values)
+            try:
+                return known.gives(moment, *values)
+            except _Mixed as mixed:
+                raise self._error(token, f"{token.text} would add up {mixed}, which do not add up") from None
 
         return call
 
@@ -270,6 +274,19 @@ class Function(NamedTuple):
     most: int
     takes: type
     says: str
+
+
+class _Mixed(Exception):
+    """Money of several currencies."""
+
+
+def _money(found: Iterable[tuple[str, Decimal | None]]) -> Value:
+    """Return the sum of money, given with its currency."""
+    listed = list(found)
+    currencies = sorted({currency for currency, _ in listed})
+    if len(currencies) > 1:
+        raise _Mixed(" and ".join(currencies))
+    return _sum_of([value for _, value in listed])
 
 
 def _sum_of(values: list[Decimal | None]) -> Value:
@@ -287,22 +304,25 @@ def _position(at: Moment, symbol: str, account: str | None = None) -> Value:
 
 
 def _realized(at: Moment, symbol: str, account: str | None = None) -> Value:
-    held = [at.world.positions.held.get((name, symbol)) for name in _accounts(at, account)]
-    return _sum_of([each.realized for each in held if each is not None])
+    return _money((held.currency, held.realized) for held in _held(at, symbol, account))
 
 
 def _unrealized(at: Moment, symbol: str, account: str | None = None) -> Value:
-    return _sum_of([at.world.positions.unrealized((name, symbol)) for name in _accounts(at, account)])
+    positions, held = at.world.positions, _held(at, symbol, account)
+    return _money((each.currency, positions.unrealized(each.book)) for each in held if each.quantity)
 
 
-def _daily(at: Moment, account: str | None = None) -> Value:
+def _held(at: Moment, symbol: str, account: str | None) -> list[Held]:
+    return [held for name in _accounts(at, account) for held in at.world.positions.held_in(name, symbol)]
+
+
+def _daily(at: Moment, account: str | None = None, currency: str | None = None) -> Value:
     positions = at.world.positions
-    return _sum_of(
-        [
-            positions.daily_pnl(name, at.trading_day, currency)
-            for name in _accounts(at, account)
-            for currency in positions.currencies(name)
-        ]
+    return _money(
+        (each, positions.daily_pnl(name, at.trading_day, each))
+        for name in _accounts(at, account)
+        for each in positions.currencies(name)
+        if currency in (None, each)
     )
 
 
@@ -335,7 +355,7 @@ FUNCTIONS: dict[str, Function] = {
     "position": Function(_position, 1, 2, str, "signed quantity held of a symbol"),
     "realized_pnl": Function(_realized, 1, 2, str, "realized P&L in a symbol, net of fees"),
     "unrealized_pnl": Function(_unrealized, 1, 2, str, "unrealized P&L in a symbol at its last mark"),
-    "daily_pnl": Function(_daily, 0, 1, str, "realized P&L of the trading day, net of fees"),
+    "daily_pnl": Function(_daily, 0, 2, str, "realized P&L of the trading day (account, currency)"),
     "open_orders": Function(_open_orders, 0, 1, str, "how many orders are open"),
     "quarantined": Function(lambda at: Decimal(len(at.world.orders.all_waiting())), 0, 0, str, "fills that wait"),
     "mark": Function(_mark, 1, 1, str, "the last mark of a symbol"),

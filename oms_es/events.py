@@ -36,6 +36,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
     order_id: str  # FIX ClOrdID 11
     clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
     actor: str = ""  # who asked
+    late_for: str | None = None  # it was so on this trading day, which was closed before it was told
 
     @property
     def originator_id(self) -> str:
@@ -97,7 +98,7 @@ class FillAdded(OrderEvent, frozen=True, kw_only=True):
     fee: Decimal = ZERO
     multiplier: Decimal = ONE  # of the instrument as it was defined then
     currency: str = "USD"
-    late: bool = False  # it came after the order was CANCELLED or FAILED
+    late: bool = False  # it came after the order was CANCELLED or FAILED, or after its trading day was closed
     forced: bool = False  # it broke a rule and was taken all the same (settings, or a person)
     quarantine_id: str | None = None  # it waited in quarantine under this id
 
@@ -145,6 +146,7 @@ class QuarantineEvent(Event, frozen=True, kw_only=True):
     order_known: bool = True
     clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
     actor: str = ""  # who asked
+    late_for: str | None = None  # it was so on this trading day, which was closed before it was told
 
     @property
     def originator_id(self) -> str:
@@ -185,6 +187,7 @@ class MarketEvent(Event, frozen=True, kw_only=True):
     symbol: str
     clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
     actor: str = ""  # who asked
+    late_for: str | None = None  # it was so on this trading day, which was closed before it was told
 
     @property
     def originator_id(self) -> str:
@@ -245,6 +248,8 @@ class DayClosed(AccountEvent, frozen=True, kw_only=True):
     first_seq: int
     last_seq: int
     digests: dict[str, str]  # of positions, pnl, limits, open_orders as they stood
+    begins_at: int = 0  # ns UTC; what was so from here on
+    ends_at: int = 0  # and before here belongs to the day; both 0 where an early release has closed it
     code: str = ""  # the version of the program that closed it
     log_format: int = 1
     rules: int = 1

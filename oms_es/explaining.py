@@ -11,13 +11,14 @@ from typing import Any
 from msgspec import Struct
 
 from oms_es.accounting import Lot, Lots, Match, match
-from oms_es.decimals import ZERO, canonical, divide, minus, times
+from oms_es.decimals import ZERO, canonical, divide, minus
 from oms_es.envelope import Recorded
 from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.instants import iso
 from oms_es.order import Order
 from oms_es.projections.as_of import as_corrected
-from oms_es.projections.positions import Held, Key, Positions
+from oms_es.projections.holdings import Book, Held
+from oms_es.projections.positions import Positions
 from oms_es.reading import Basis, Questions
 
 MOVES = (FillAdded, FillBusted, FillCorrected)
@@ -44,7 +45,7 @@ def why_positions(questions: Questions, basis: Basis, symbol: str, account: str 
     ]
 
 
-def _why(positions: Positions, key: Key, held: Held, fills: dict[int, Recorded]) -> Why:
+def _why(positions: Positions, key: Book, held: Held, fills: dict[int, Recorded]) -> Why:
     trail = positions.trail(key)
     lots: Lots = ()
     matches: list[Match] = []
@@ -53,18 +54,18 @@ def _why(positions: Positions, key: Key, held: Held, fills: dict[int, Recorded])
         matches += closed
     return Why(
         held=held,
-        lots=[_lot_row(each, fills, held) for each in lots],
+        lots=[_lot_row(each, fills) for each in lots],
         matches=[_match_row(each, fills) for each in matches],
         fees=[{**_fill(fills[each.lot.source]), "fee": each.fee} for each in trail if each.fee],
     )
 
 
-def _lot_row(lot: Lot, fills: dict[int, Recorded], held: Held) -> dict[str, Any]:
+def _lot_row(lot: Lot, fills: dict[int, Recorded]) -> dict[str, Any]:
     return {
         **_fill(fills[lot.source]),
         "quantity": canonical(lot.quantity),
         "cost": canonical(lot.cost),
-        "price": divide(lot.cost, times(lot.quantity, held.multiplier)),
+        "price": divide(lot.cost, lot.units),
     }
 
 
@@ -105,12 +106,12 @@ def history(questions: Questions, basis: Basis, symbol: str, account: str | None
     for each in _moves(questions, basis):
         event = each.event
         assert isinstance(event, MOVES), "only moves were asked for"
-        key = (event.account, event.symbol)
-        before = positions.held.get(key)
+        held = {each.book: each for each in positions.held_in(event.account, event.symbol)}
         positions.apply(each)
-        after = positions.held.get(key)
-        if symbol == event.symbol and account in (None, event.account) and after is not None:
-            yield _change(each, event, before, after)
+        after = positions.touched
+        assert after is not None, "a move moves what is held"
+        if symbol == event.symbol and account in (None, event.account):
+            yield _change(each, event, held.get(after.book), after)
 
 
 def _moves(questions: Questions, basis: Basis) -> list[Recorded]:
@@ -133,6 +134,7 @@ def _change(
         "event": type(event).__name__,
         "account": event.account,
         "symbol": event.symbol,
+        "currency": after.currency,
         "order_id": event.order_id,
         "trade_id": event.trade_id,
         "side": event.side.value,
@@ -149,6 +151,7 @@ def _change(
 
 # --- diff ---
 
+_BOOK = ("account", "symbol", "currency")
 _FIGURES = ("quantity", "cost_basis", "realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl")
 _DAY_FIGURES = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl")
 
@@ -157,8 +160,8 @@ def diff_by_symbol(questions: Questions, one: Basis, other: Basis) -> dict[str, 
     """Return what differs between two answers: positions by symbol, and trading days by symbol."""
     was, now = questions.booked(one), questions.booked(other)
     return {
-        "positions": _differing(was.rows(), now.rows(), ("account", "symbol"), _FIGURES),
-        "days": _differing(was.day_rows(), now.day_rows(), ("trading_day", "account", "symbol"), _DAY_FIGURES),
+        "positions": _differing(was.rows(), now.rows(), _BOOK, _FIGURES),
+        "days": _differing(was.day_rows(), now.day_rows(), ("trading_day", *_BOOK), _DAY_FIGURES),
     }
 
 

@@ -144,8 +144,16 @@ class Calendar:
             day += timedelta(days=1)
         following = day + timedelta(days=1)
         name = (following if self._ends else day).isoformat()
-        self._last = (roll_instant(day, self._zone, self._roll), roll_instant(following, self._zone, self._roll), name)
+        self._last = (*self._between(day, following), name)
         return name
+
+    def span_of(self, trading_day: str) -> tuple[int, int]:
+        """Return when a trading day (ISO date text) begins and when it hands over to the next, ns UTC."""
+        day = date.fromisoformat(trading_day) - timedelta(days=self._ends)
+        return self._between(day, day + timedelta(days=1))
+
+    def _between(self, day: date, following: date) -> tuple[int, int]:
+        return roll_instant(day, self._zone, self._roll), roll_instant(following, self._zone, self._roll)
 
 
 @lru_cache(maxsize=64)

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from oms_es.commands import Request
 from oms_es.envelope import Draft
 from oms_es.errors import DayIsClosed
-from oms_es.events import Event
-from oms_es.instants import trading_day
+from oms_es.events import AccountEvent, Event, FillAdded
+from oms_es.instants import calendar, trading_day
 from oms_es.policy import Policy
+from oms_es.projections.days import Shut
 from oms_es.projections.world import World
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 
@@ -24,13 +25,14 @@ class Moment(Struct, frozen=True, kw_only=True):
     overtime: str | None = None  # RISK_TIMEOUT, where judging took too long; a replay takes it as given
     calendar: Policy  # whose day settings tell the trading day
     closed: frozenset[str] = frozenset()  # trading days that have handed over to the next
+    ended: tuple[Shut, ...] = ()  # what belonged to them, the one that ends last first
 
     @classmethod
     def of(cls, clock: int, world: World, fallback: Policy) -> "Moment":
         """Return the moment that a reading of our clock stands for."""
-        calendar = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else fallback
+        rules = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else fallback
         now, behind = max(clock, world.recorded_at), max(0, world.recorded_at - clock)
-        return cls(now=now, behind=behind, calendar=calendar, closed=world.days.all_closed())
+        return cls(now=now, behind=behind, calendar=rules, closed=world.days.all_closed(), ended=world.days.all_ended())
 
     def day_of(self, instant: int) -> str:
         """Return the trading day that an instant is booked on: its own, or the next that is not closed."""
@@ -38,6 +40,23 @@ class Moment(Struct, frozen=True, kw_only=True):
         while day in self.closed:
             day = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
         return day
+
+    def closed_day_of(self, instant: int) -> str | None:
+        """Return the closed trading day that a moment belongs to; None when its day is open."""
+        if not self.ended or instant >= self.ended[0][1]:
+            return None
+        return next((day for begin, end, day in self.ended if begin <= instant < end), None)
+
+    def span_of(self, trading_day: str) -> tuple[int, int]:
+        """
+        Return begin and end (ns UTC) of what belongs to a trading day that is closed now.
+
+        It begins where the day before ended, if that was closed early, and ends now if its roll is still to come.
+        """
+        begin, end = calendar(self.calendar.timezone, self.calendar.roll, self.calendar.label).span_of(trading_day)
+        before = (date.fromisoformat(trading_day) - timedelta(days=1)).isoformat()
+        early = (ended for _, ended, day in self.ended if day == before)
+        return min([begin, *early]), min(end, self.now)
 
     def own_day_of(self, instant: int) -> str:
         """Return the trading day of an instant, closed or not."""
@@ -54,10 +73,9 @@ def drafts(
     if imported and timed and moment.closed and (day := moment.own_day_of(timed[0][1])) in moment.closed:
         raise DayIsClosed(f"trading day {day} is closed; history for it is refused")
     for number, (event, occurred_at, effective_at) in enumerate(timed):
-        clamped = moment.behind > 0 and not imported  # of history, only its own times matter
         found.append(
             Draft(
-                event=replace(event, clamped=True) if clamped else event,
+                event=event if imported else _flagged(event, occurred_at, moment),
                 origin=request.origin if imported or origin is None else origin,
                 occurred_at=occurred_at,
                 effective_at=effective_at,
@@ -67,3 +85,12 @@ def drafts(
             )
         )
     return found
+
+
+def _flagged(event: Event, occurred_at: int, moment: Moment) -> Event:
+    """Return the event with what its moment adds to it; of history, only its own times matter."""
+    if moment.behind > 0:
+        event = replace(event, clamped=True)
+    if not isinstance(event, AccountEvent) and (day := moment.closed_day_of(occurred_at)) is not None:
+        event = replace(event, late_for=day, **({"late": True} if isinstance(event, FillAdded) else {}))
+    return event

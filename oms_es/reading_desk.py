@@ -53,14 +53,20 @@ class Reading(Session):
         """
         Return the position in a symbol, flat ones too; None when it was never traded.
 
+        Of a symbol that was redefined in another currency, the one in today's currency, unless only another is open;
+        `get_all_positions` has all of them.
+
         Raises:
             AmbiguousOrder: several accounts hold it and none was named.
         """
         found = [each for each in self.get_all_positions() if each.symbol == symbol and account in (None, each.account)]
-        if len(found) > 1:
-            where = ", ".join(each.account for each in found)
+        accounts = sorted({each.account for each in found})
+        if len(accounts) > 1:
+            where = ", ".join(accounts)
             raise AmbiguousOrder(f"{shown(symbol)} is held in several accounts ({where}); give account=")
-        return found[0] if found else None
+        today = self.sequencer.world.positions.currency(symbol)
+        found.sort(key=lambda each: (bool(each.quantity), each.currency == today))
+        return found[-1] if found else None
 
     def get_all_positions(self, *, account: str | None = None) -> list[Position]:
         """Return every position, flat ones too, by account and symbol."""

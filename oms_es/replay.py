@@ -22,6 +22,7 @@ from oms_es.events import (
     FillBusted,
     FillCorrected,
     FillQuarantined,
+    MarkRecorded,
     OrderEvent,
     OrderSubmitted,
     QuarantineEvent,
@@ -59,12 +60,13 @@ class Day(Struct, kw_only=True):
     submitted: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)  # transitions into a done state, by that state
     fills: int = 0
-    late: int = 0  # fills after the order was done, and facts told after their own day
+    late: int = 0  # fills after the order was done, or after their own day was closed
+    late_facts: int = 0  # events told for a trading day that was closed before
     busted: int = 0
     corrected: int = 0
     quarantined: int = 0
     refusals: Counter[str] = field(default_factory=Counter)  # by the code of the check
-    worst_loss: dict[str, Reach] = field(default_factory=dict)  # by account
+    worst_loss: dict[str, Reach] = field(default_factory=dict)  # by account/currency
     exposure: dict[str, Reach] = field(default_factory=dict)  # worst case held, by account/symbol
     pnl: list[dict[str, Any]] = field(default_factory=list)  # rows of `oms pnl`
     waiting: int = 0  # in quarantine at the day's end
@@ -88,6 +90,7 @@ class Day(Struct, kw_only=True):
             "orders": {"submitted": self.submitted, **dict(sorted(self.outcomes.items()))},
             "fills": self.fills,
             "late": self.late,
+            "late_facts": self.late_facts,
             "busted": self.busted,
             "corrected": self.corrected,
             "refusals": dict(sorted(self.refusals.items())),
@@ -263,6 +266,7 @@ class _Replayer:
         day.submitted += isinstance(event, OrderSubmitted)
         day.fills += isinstance(event, FillAdded)
         day.late += isinstance(event, FillAdded) and event.late
+        day.late_facts += getattr(event, "late_for", None) is not None
         day.busted += isinstance(event, FillBusted)
         day.corrected += isinstance(event, FillCorrected)
         day.quarantined += isinstance(event, FillQuarantined)
@@ -288,6 +292,10 @@ class _Replayer:
                 order = self._world.orders.order(key)
                 if order is not None:
                     touched.add((order.account, order.symbol))
+            elif isinstance(each.event, MarkRecorded):  # where the change of unrealized P&L counts, it may be a loss
+                holders = self._world.positions.holders.get(each.event.symbol) or ()
+                counted = (name for name in holders if self._world.policies.policy(name).basis == "total")
+                touched.update((name, each.event.symbol) for name in counted)
         for account, symbol in sorted(touched):
             if self._account in (None, account):
                 self._reach_of(account, symbol, group[-1])
@@ -298,6 +306,7 @@ class _Replayer:
         held = world.positions.position(account, symbol)
         worst = max(plus(held, sides.buys).copy_abs(), minus(held, sides.sells).copy_abs(), held.copy_abs())
         day.exposure.setdefault(f"{account}/{symbol}", Reach()).take(worst, policy.max_position_size, at.seq)
-        currency = world.positions.currency_of(account, symbol)
-        loss = negate(world.positions.daily_pnl(account, at.trading_day, currency, policy.basis))
-        day.worst_loss.setdefault(account, Reach()).take(loss, policy.max_daily_loss, at.seq)
+        currencies = {held.currency for held in world.positions.held_in(account, symbol)}
+        for currency in sorted(currencies or {world.positions.currency(symbol)}):
+            loss = negate(world.positions.daily_pnl(account, at.trading_day, currency, policy.basis))
+            day.worst_loss.setdefault(f"{account}/{currency}", Reach()).take(loss, policy.max_daily_loss, at.seq)

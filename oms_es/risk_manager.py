@@ -64,17 +64,22 @@ class RiskManager:
         return not found, list(found)
 
     @property
-    def daily_pnl(self) -> Decimal:
-        """Return the P&L of the trading day so far, net of fees, over all accounts; quote units."""
+    def daily_pnl(self) -> Decimal | None:
+        """
+        Return the P&L of the trading day so far, net of fees, over all accounts; quote units.
+
+        None when money is counted in several currencies, for they do not add up; `get_portfolio_summary()` has the
+        sums of each under `currencies`.
+        """
         world = self._world()
-        pnl = ZERO
         with world.durable():
-            today = self.today(world)
+            today, earned = self.today(world), dict[str, Decimal]()
             for account in world.positions.symbols:
                 basis = world.policies.policy(account).basis
                 for currency in world.positions.currencies(account):
-                    pnl = plus(pnl, world.positions.daily_pnl(account, today, currency, basis))
-        return canonical(pnl)
+                    pnl = world.positions.daily_pnl(account, today, currency, basis)
+                    earned[currency] = canonical(plus(earned.get(currency, ZERO), pnl))
+        return ZERO if not earned else earned.popitem()[1] if len(earned) == 1 else None
 
     @property
     def open_order_count(self) -> int:

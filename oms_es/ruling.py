@@ -54,7 +54,8 @@ def _define(world: World, command: DefineInstrument, request: Request, moment: M
     was = (positions.multiplier(symbol), positions.currency(symbol))
     if was == (command.multiplier, command.currency):
         return []
-    open_in = [account for account in positions.holders.get(symbol) or () if positions.position(account, symbol)]
+    holders = positions.holders.get(symbol) or ()
+    open_in = [account for account in holders if any(held.quantity for held in positions.held_in(account, symbol))]
     if open_in:
         raise InstrumentInUse(
             f"{shown(symbol)} is held in {', '.join(open_in)}, booked with multiplier {text(was[0])} in {was[1]}; "
@@ -82,11 +83,14 @@ def _close(world: World, command: CloseDay, request: Request, moment: Moment) ->
             f"{len(waiting)} fills of {shown(day)} or before wait in quarantine; decide about them, or force the "
             "closing and say why"
         )
+    begins_at, ends_at = moment.span_of(day)
     event = DayClosed(
         account=EVERY_ACCOUNT,
         trading_day=day,
         first_seq=span.first_seq,
         last_seq=span.last_seq,
+        begins_at=begins_at,
+        ends_at=ends_at,
         digests=world.closing_digests(),
         code=command.code,
         rules=RULES,

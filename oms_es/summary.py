@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from oms_es.decimals import ZERO, canonical, plus, times
-from oms_es.projections.positions import Held
+from oms_es.projections.holdings import Held
 from oms_es.projections.world import World
 
 
@@ -15,7 +15,8 @@ def portfolio_summary(world: World, trading_day: str, account: str | None = None
     Keys: `total_positions` (not flat), `open_orders`, `total_notional` (at the last mark, at cost without one),
     `total_realized_pnl` (net of fees), `total_unrealized_pnl` (None when a mark is missing), `total_fees`,
     `daily_pnl` of `trading_day`, `quarantined` (fills that wait), `currencies` (the same sums by currency) and
-    `positions` (a row each). Totals are over all currencies, `currencies` keeps them apart.
+    `positions` (a row each). Money of several currencies does not add up: then every total is None, and `currencies`
+    has them apart.
     """
     held = [each for key, each in sorted(world.positions.held.settled.items()) if account in (None, key[0])]
     accounts = sorted({each.account for each in held})
@@ -43,10 +44,9 @@ def _sums(world: World, held: list[Held], trading_day: str) -> dict[str, Decimal
     notional = realized = fees = ZERO
     unrealized: Decimal | None = ZERO
     for each in held:
-        key = (each.account, each.symbol)
         notional = plus(notional, _notional(world, each))
         realized, fees = plus(realized, each.realized), plus(fees, each.fees)
-        level = world.positions.unrealized(key)
+        level = world.positions.unrealized(each.book)
         unrealized = None if level is None or unrealized is None else plus(unrealized, level)
     daily = ZERO
     for account in {each.account for each in held}:
@@ -61,13 +61,11 @@ def _notional(world: World, held: Held) -> Decimal:
     mark = world.positions.marks.get(held.symbol)
     if mark is None:
         return held.cost_basis.copy_abs()
-    return times(times(held.quantity, mark.price), held.multiplier).copy_abs()
+    return times(held.units, mark.price).copy_abs()
 
 
 def _total(figures: list[Decimal | None]) -> Decimal | None:
-    total = ZERO
-    for figure in figures:
-        if figure is None:
-            return None
-        total = plus(total, figure)
-    return canonical(total)
+    """Return the one figure there is, 0 for none; None for figures of several currencies."""
+    if len(figures) > 1:
+        return None
+    return figures[0] if figures else ZERO

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from oms_es.decimals import ZERO, canonical, minus
 from oms_es.instants import SECOND
 from oms_es.order import Fill, Order
-from oms_es.projections.positions import Held, Positions
+from oms_es.projections.holdings import Held
+from oms_es.projections.positions import Positions
 from oms_es.reading import Basis
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderState, OrderType, TimeInForce
 
@@ -73,6 +74,7 @@ class Position:
     gross_realized_pnl: Decimal = ZERO
     fees: Decimal = ZERO
     mark_price: Decimal | None = None
+    currency: str = "USD"  # what its money is counted in
 
 
 def order_view(order: Order) -> OMSOrder:
@@ -134,6 +136,7 @@ def position_view(positions: Positions, held: Held) -> Position:
         gross_realized_pnl=held.gross,
         fees=held.fees,
         mark_price=row["mark_price"],
+        currency=held.currency,
     )
 
 

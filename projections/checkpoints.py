@@ -27,10 +27,11 @@ from oms_es.envelope import Recorded
 from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import put_right
-from oms_es.projections.positions import Booked, Held, Instrument, Key, Mark, Positions
+from oms_es.projections.holdings import Book, Booked, Held, Instrument, Mark
+from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"1.{Positions.version}"
+VERSION = f"2.{Positions.version}"
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts(effective_at INTEGER, seq INTEGER, PRIMARY KEY (effective_at, seq)) WITHOUT ROWID;
@@ -43,7 +44,7 @@ CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INT
 CREATE INDEX as_of_place ON as_of(method, effective_at, seq);
 """
 Place = tuple[int, int]  # effective_at, seq
-Earlier = Callable[[Key], list[Booked]]
+Earlier = Callable[[Book], list[Booked]]
 BEGINNING: Place = (-1, 0)
 
 
@@ -76,9 +77,8 @@ def unpacked(state: bytes, method: CostMethod, earlier: Earlier | None = None) -
     """Return positions that go on from a state; what each day brought is not part of it."""
     kept, positions = _decode(state), Positions(method, earlier)
     for held in kept.held:
-        positions.held[(held.account, held.symbol)] = held
-        positions.holders[held.symbol] = (*(positions.holders.get(held.symbol) or ()), held.account)
-        positions.symbols[held.account] = (*(positions.symbols.get(held.account) or ()), held.symbol)
+        positions.held[held.book] = held
+        positions.register(held.book)
     for symbol, mark in kept.marks.items():
         positions.marks[symbol] = mark
     for symbol, instrument in kept.instruments.items():

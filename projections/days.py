@@ -8,6 +8,8 @@ from oms_es.envelope import Recorded
 from oms_es.events import DayClosed
 from oms_es.projections.projection import Cells, Projection, on
 
+Shut = tuple[int, int, str]  # begin and end (ns UTC) of what belongs to a closed trading day, and its name
+
 
 class Span(Struct, frozen=True):
     """The events of a trading day."""
@@ -23,7 +25,9 @@ class Days(Projection):
     def __init__(self) -> None:
         self.spans: Cells[str, Span] = Cells()
         self.closed: Cells[str, int] = Cells()  # trading day → seq of its `DayClosed`
+        self.ended: Cells[str, tuple[int, int]] = Cells()  # closed trading day → begin and end of what belongs to it
         self._known: frozenset[str] = frozenset()
+        self._known_spans: tuple[Shut, ...] = ()
 
     def apply(self, recorded: Recorded) -> None:
         """Take one event in."""
@@ -35,6 +39,8 @@ class Days(Projection):
     @on(DayClosed)
     def _closed(self, event: DayClosed, at: Recorded) -> None:
         self.closed[event.trading_day] = at.seq
+        if event.ends_at:
+            self.ended[event.trading_day] = (event.begins_at, event.ends_at)
 
     def all_closed(self) -> frozenset[str]:
         """Return the days that are closed, a staged closing included."""
@@ -42,6 +48,14 @@ class Days(Projection):
         if len(self._known) != len(self.closed) or staged:
             self._known = frozenset((*self.closed.settled, *staged))
         return self._known
+
+    def all_ended(self) -> tuple[Shut, ...]:
+        """Return begin, end and name of the days that are closed, the one that ends last first; staged ones too."""
+        staged = self.ended.staged()
+        if len(self._known_spans) != len(self.ended) or staged:
+            found = {day: self.ended.get(day) or (0, 0) for day in (*self.ended.settled, *staged)}
+            self._known_spans = tuple(sorted(((*span, day) for day, span in found.items()), key=lambda each: -each[1]))
+        return self._known_spans
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the days in order."""

@@ -1,14 +1,17 @@
 """The whole state as bytes and back: the opening state of a day that travels in a box."""
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from oms_es.accounting import summed
+from oms_es.decimals import minus, text, times
 from oms_es.order import Order
 from oms_es.policy import Value
 from oms_es.projections.days import Span
+from oms_es.projections.holdings import Book, Booked, Brought, Day, DayKey, Held, Instrument, Mark
 from oms_es.projections.orders import Key, Sides, Unknown
-from oms_es.projections.positions import Booked, Day, DayKey, Held, Instrument, Mark
 from oms_es.projections.projection import Cells, Trails
 from oms_es.projections.world import World
 from oms_es.vocabulary import CostMethod, TradingLevel
@@ -24,13 +27,15 @@ _CELLS: dict[str, Any] = {
     "orders.waiting": list[tuple[str, tuple[str, ...]]],
     "orders.unknown": list[tuple[Key, Unknown]],
     "orders.unknown_count": list[tuple[str, int]],
-    "positions.held": list[tuple[Key, Held]],
+    "positions.held": list[tuple[Book, Held]],
+    "positions.books": list[tuple[Key, tuple[Book, ...]]],
     "positions.marks": list[tuple[str, Mark]],
     "positions.instruments": list[tuple[str, Instrument]],
     "positions.days": list[tuple[DayKey, Day]],
+    "positions.brought": list[tuple[tuple[str, str, str], Brought]],
     "positions.holders": list[tuple[str, tuple[str, ...]]],
     "positions.symbols": list[tuple[str, tuple[str, ...]]],
-    "positions._booked": list[tuple[Key, list[Booked]]],
+    "positions._booked": list[tuple[Book, list[Booked]]],
     "policies.values": list[tuple[str, dict[str, Value]]],
     "policies.from_file": list[tuple[str, Value]],
     "policies.levels": list[tuple[str, TradingLevel]],
@@ -38,14 +43,23 @@ _CELLS: dict[str, Any] = {
     "rates.recent": list[tuple[str, tuple[int, ...]]],
     "days.spans": list[tuple[str, Span]],
     "days.closed": list[tuple[str, int]],
+    "days.ended": list[tuple[str, tuple[int, int]]],
 }
+VERSION = 2
+_FIRST = ("positions.held", "positions._booked", "positions.days")
 _PARTS = ("orders", "positions", "policies", "rates", "days")
 
 
 def dumped(world: World) -> bytes:
     """Return the settled state of a world as JSON, the same bytes for the same state on every machine."""
     cells = {name: sorted(cell.items()) for name, cell in _cells(world).items()}
-    content = {"method": world.positions.method, "seq": world.settled_seq, "recorded_at": world.recorded_at} | cells
+    content = {
+        "state": VERSION,
+        "method": world.positions.method,
+        "seq": world.settled_seq,
+        "recorded_at": world.recorded_at,
+        **cells,
+    }
     return msgspec.json.encode(content, order="deterministic")
 
 
@@ -57,6 +71,11 @@ def restored(state: bytes) -> World:
         msgspec.ValidationError: the bytes are no such state.
     """
     content = msgspec.json.decode(state, type=dict[str, msgspec.Raw])
+    version = msgspec.json.decode(content.get("state", b"1"), type=int)
+    if version > VERSION:
+        raise msgspec.ValidationError(f"it has version {version}; this version reads up to {VERSION}: upgrade oms_es")
+    if version == 1:
+        content = _from_first(content)
     world = World(msgspec.json.decode(content["method"], type=CostMethod))
     for name, cell in _cells(world).items():
         for key, value in msgspec.json.decode(content[name], type=_CELLS[name]):
@@ -68,6 +87,33 @@ def restored(state: bytes) -> World:
     world.recorded_at = msgspec.json.decode(content["recorded_at"], type=int)
     world.settle()
     return world
+
+
+def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    """Return a state of version 1, whose positions knew no books and whose lots no units, as one of today."""
+    old: dict[str, Any] = {name: msgspec.json.decode(content[name]) for name in _FIRST}
+    currencies = {tuple(key): held["currency"] for key, held in old["positions.held"]}
+    brought: dict[tuple[str, str, str], Brought] = {}
+    for _, held in old["positions.held"]:
+        units = [times(Decimal(each["quantity"]), Decimal(held["multiplier"])) for each in held["lots"]]
+        held["lots"] = [{**each, "units": text(size)} for each, size in zip(held["lots"], units, strict=True)]
+        held["units"] = text(summed(units))
+    for _, trail in old["positions._booked"]:
+        for booked in trail:
+            booked["lot"]["units"] = text(times(Decimal(booked["lot"]["quantity"]), Decimal(booked["multiplier"])))
+    for (trading_day, account, _), day in old["positions.days"]:
+        key = (trading_day, account, day["currency"])
+        realized = minus(Decimal(day["gross"]), Decimal(day["fees"]))
+        brought[key] = brought.get(key, Brought()).after(realized, Decimal(day["moved"]))
+    new = {
+        "positions.held": [[[*key, currencies[tuple(key)]], held] for key, held in old["positions.held"]],
+        "positions.books": [[key, [[*key, currencies[tuple(key)]]]] for key, _ in old["positions.held"]],
+        "positions._booked": [[[*key, currencies[tuple(key)]], trail] for key, trail in old["positions._booked"]],
+        "positions.days": [[[*key, day["currency"]], day] for key, day in old["positions.days"]],
+        "positions.brought": list(brought.items()),
+        "days.ended": [],
+    }
+    return content | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in new.items()}
 
 
 def _cells(world: World) -> dict[str, Cells[Any, Any] | Trails[Any, Any]]:

@@ -25,12 +25,13 @@ from oms_es.events import FillQuarantined, QuarantineResolved
 from oms_es.instants import iso
 from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order
+from oms_es.projections.holdings import Book, Key
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies
-from oms_es.projections.positions import Key, Positions
+from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"1.{Orders.version}.{Positions.version}"
+VERSION = f"2.{Orders.version}.{Positions.version}"
 _POSITION_COLUMNS = {"id", "version", "method", "log_id", "seq", "chain"}
 CHUNK = 5000  # events in one transaction
 Progress = Callable[[int, int], None]  # events taken, events in all
@@ -168,8 +169,8 @@ class _Changed(NamedTuple):
     """What a chunk of events has changed."""
 
     orders: list[Key]
-    positions: list[Key]
-    days: set[Key]
+    positions: list[Book]
+    days: set[Book]
 
 
 class _Tables:
@@ -231,8 +232,9 @@ class _Tables:
 
     def _changed(self) -> _Changed:
         positions = self._positions
-        marked = {(name, s) for s in positions.marks.staged() for name in positions.holders.get(s) or ()}
-        days = {(account, symbol) for _, account, symbol in positions.days.staged()}
+        held = ((name, symbol) for symbol in positions.marks.staged() for name in positions.holders.get(symbol) or ())
+        marked = {book for key in held for book in positions.books.get(key) or ()}
+        days = {(account, symbol, currency) for _, account, symbol, currency in positions.days.staged()}
         return _Changed(sorted(self._orders.orders.staged()), sorted({*positions.held.staged(), *marked}), days)
 
     def _write(self, chunk: list[Recorded], changed: _Changed) -> None:
@@ -257,7 +259,7 @@ class _Tables:
 
     def _day_rows(self, changed: _Changed) -> Iterable[dict[str, Any]]:
         for day in self._positions.day_rows():
-            key = (day["account"], day["symbol"])
+            key = (day["account"], day["symbol"], day["currency"])
             if key in changed.days:
                 yield {"key": "/".join((day["trading_day"], *key)), "position_key": "/".join(key), **day}
 

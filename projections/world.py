@@ -79,9 +79,8 @@ class World:
     def closing_digests(self) -> dict[str, str]:
         """Return what a closed day is held to: digests of positions, P&L, rules and open orders."""
         open_orders = [row(order) for order in self.orders.sorted() if order.is_open]
-        held = [[*key, *([lot.quantity, lot.cost, lot.source] for lot in h.lots)] for key, h in self.positions.sorted()]
         content = {
-            "positions": [self.positions.rows(), held],
+            "positions": [self.positions.rows(), self.positions.lots()],
             "pnl": self.positions.day_rows(),
             "limits": self.policies.rows(),
             "open_orders": open_orders,

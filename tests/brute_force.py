@@ -18,7 +18,7 @@ from oms_es.vocabulary import CostMethod
 SECOND = 1_000_000_000
 FAR = 2**63
 ZERO = Fraction(0)
-Key = tuple[str, str]  # account, symbol
+Key = tuple[str, str, str]  # account, symbol, currency
 
 
 class Told(NamedTuple):
@@ -44,7 +44,6 @@ class Fill(NamedTuple):
     worth: Fraction  # of one unit: price times multiplier
     multiplier: Fraction
     fee: Fraction
-    currency: str
 
 
 class Sums(NamedTuple):
@@ -57,8 +56,7 @@ class Sums(NamedTuple):
     cash: Fraction  # received minus paid, fees apart
     mark: Fraction | None
     unrealized: Fraction | None
-    multiplier: Fraction
-    currency: str
+    units: Fraction  # quote units per price unit: quantity times multiplier, over all that is open
 
 
 class Brought(NamedTuple):
@@ -143,18 +141,17 @@ def _take(event: Told, fills: list[Fill]) -> None:
     told_now = Fill(
         at=(event.effective_at, event.seq),
         trading_day=event.trading_day,
-        key=(account, body["symbol"]),
+        key=(account, body["symbol"], body.get("currency", "USD")),
         trade=trade,
         quantity=sign * Fraction(body["fill_quantity"]),
         worth=Fraction(body["fill_price"]) * multiplier,
         multiplier=multiplier,
         fee=Fraction(body.get("fee", "0")),
-        currency=body.get("currency", "USD"),
     )
     if event.topic == "FillAdded":
         fills.append(told_now)
         return
-    place = max(n for n, fill in enumerate(fills) if (fill.key, fill.trade) == (told_now.key, trade))
+    place = max(n for n, fill in enumerate(fills) if (fill.key[:2], fill.trade) == (told_now.key[:2], trade))
     if event.topic == "FillBusted":
         del fills[place]
     else:
@@ -187,18 +184,18 @@ def positions(
     if as_of is None:
         ever = standing([each for each in events if each.topic == "FillAdded"], until, None)
     return {
-        key: _sums(events, [fill for fill in fills if fill.key == key], last, method, until, as_of)
-        for key, last in {fill.key: fill for fill in ever}.items()
+        key: _sums(events, [fill for fill in fills if fill.key == key], key[1], method, until, as_of)
+        for key in {fill.key for fill in ever}
     }
 
 
 def _sums(
-    events: Sequence[Told], fills: list[Fill], last: Fill, method: CostMethod, until: int, as_of: int | None
+    events: Sequence[Told], fills: list[Fill], symbol: str, method: CostMethod, until: int, as_of: int | None
 ) -> Sums:
     lots, gains = fold([(fill.quantity, fill.worth) for fill in fills], method)
     quantity = sum((lot[0] for lot in lots), ZERO)
     cost = sum((lot[0] * lot[1] for lot in lots), ZERO)
-    mark = last_mark(events, last.key[1], until, FAR if as_of is None else as_of)
+    mark = last_mark(events, symbol, until, FAR if as_of is None else as_of)
     return Sums(
         quantity=quantity,
         cost_basis=cost,
@@ -206,22 +203,27 @@ def _sums(
         fees=sum((fill.fee for fill in fills), ZERO),
         cash=-sum((fill.quantity * fill.worth for fill in fills), ZERO),
         mark=mark,
-        unrealized=None if mark is None else quantity * mark * last.multiplier - cost,
-        multiplier=last.multiplier,
-        currency=last.currency,
+        unrealized=None if mark is None else units(fills, method) * mark - cost,
+        units=units(fills, method),
     )
+
+
+def units(fills: Sequence[Fill], method: CostMethod) -> Fraction:
+    """Return what the open fills stand for, each by its own multiplier: folded by multipliers as by prices."""
+    lots, _ = fold([(fill.quantity, fill.multiplier) for fill in fills], method)
+    return sum((lot[0] * lot[1] for lot in lots), ZERO)
 
 
 def days(
     events: Sequence[Told], method: CostMethod, until: int = FAR, as_of: int | None = None
-) -> dict[tuple[str, str, str], Brought]:
+) -> dict[tuple[str, str, str, str], Brought]:
     """
-    Return what each trading day brought, by day, account and symbol.
+    Return what each trading day brought, by day, account, symbol and currency.
 
     Known: what every event has added, on the day it came; a bust or a correction adds the difference. As of a moment:
     what every fill has realized, on the fill's own day.
     """
-    found: dict[tuple[str, str, str], Brought] = {}
+    found: dict[tuple[str, str, str, str], Brought] = {}
     for trading_day, key, gross, fees, count in _steps(events, method, until, as_of):
         was = found.get((trading_day, *key), Brought(ZERO, ZERO, 0))
         found[(trading_day, *key)] = Brought(was.gross + gross, was.fees + fees, was.fills + count)
@@ -240,9 +242,12 @@ def _steps(
         return
     for each in events:
         if each.seq <= until and each.topic in ("FillAdded", "FillBusted", "FillCorrected"):
-            key = (each.stream[1], each.body["symbol"])
-            before, after = (_booked(events, key, method, seq) for seq in (each.seq - 1, each.seq))
-            yield each.trading_day, key, after[0] - before[0], after[1] - before[1], after[2] - before[2]
+            of_symbol = (each.stream[1], each.body["symbol"])
+            moved = standing(events, each.seq - 1, None) + standing(events, each.seq, None)
+            for key in sorted({fill.key for fill in moved if fill.key[:2] == of_symbol}):
+                before, after = (_booked(events, key, method, seq) for seq in (each.seq - 1, each.seq))
+                if before != after:
+                    yield each.trading_day, key, after[0] - before[0], after[1] - before[1], after[2] - before[2]
 
 
 def _booked(events: Sequence[Told], key: Key, method: CostMethod, until: int) -> Brought:
@@ -251,9 +256,9 @@ def _booked(events: Sequence[Told], key: Key, method: CostMethod, until: int) ->
     return Brought(sum(gains, ZERO), sum((fill.fee for fill in fills), ZERO), len(fills))
 
 
-def orders(events: Sequence[Told], until: int = FAR, as_of: int = FAR) -> dict[Key, Stands]:
+def orders(events: Sequence[Told], until: int = FAR, as_of: int = FAR) -> dict[tuple[str, str], Stands]:
     """Return every order as its events have left it, by account and order id."""
-    found: dict[Key, list[Told]] = {}
+    found: dict[tuple[str, str], list[Told]] = {}
     for each in events:
         if each.stream[0] == "order" and each.seq <= until and each.effective_at <= as_of:
             found.setdefault((each.stream[1], each.stream[2]), []).append(each)

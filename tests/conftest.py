@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("ci", max_examples=60, derandomize=True, deadline=None)
 settings.register_profile("torture", max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("ci")  # `--hypothesis-profile=torture` comes later and wins
+settings.register_profile("quick", max_examples=25, deadline=None, phases=[Phase.generate])  # a look, nothing shrunk
+settings.load_profile("ci")  # `--hypothesis-profile=…` comes later and wins
 
 
 @pytest.fixture(scope="session")

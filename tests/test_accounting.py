@@ -65,7 +65,7 @@ def test_a_share_of_an_average_that_does_not_come_out_even_leaves_its_rounding_w
 
 
 def test_a_lot_counts_in_units_of_its_multiplier() -> None:
-    assert lot(SELL, num("3"), num("4500.25"), num("10")) == Lot(num("-3"), num("-135007.5"))
+    assert lot(SELL, num("3"), num("4500.25"), num("10")) == Lot(num("-3"), num("-135007.5"), num("-30"))
 
 
 def test_lots_of_both_sides_at_once_are_our_own_mistake() -> None:
@@ -93,10 +93,10 @@ methods = st.sampled_from(METHODS)
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Lot]:
-    """Draw the fills of one symbol, numbered from 1."""
-    multiplier = draw(multipliers)
-    fills = draw(st.lists(st.tuples(st.sampled_from([BUY, SELL]), sizes, prices), max_size=15))
-    return [lot(side, size, price, multiplier, n) for n, (side, size, price) in enumerate(fills, start=1)]
+    """Draw the fills of one symbol, numbered from 1; after a bust, lots of several multipliers may stand together."""
+    several = multipliers if draw(st.booleans()) else st.just(draw(multipliers))
+    fills = draw(st.lists(st.tuples(st.sampled_from([BUY, SELL]), sizes, prices, several), max_size=15))
+    return [lot(*fill, source) for source, fill in enumerate(fills, start=1)]
 
 
 @given(histories(), methods)
@@ -108,7 +108,7 @@ def test_what_was_realized_less_what_is_open_is_the_cash_that_came_in_to_the_las
     for fill in fills:
         lots, gained = book(lots, fill, method)
         realized, cash = plus(realized, gained), minus(cash, fill.cost)
-        _, cost_basis = total(lots)
+        _, cost_basis, _ = total(lots)
 
         assert minus(realized, cost_basis) == cash
 
@@ -141,7 +141,7 @@ def test_the_parts_that_a_fill_closed_add_up_to_what_it_realized(fills: list[Lot
     for fill in fills:
         left, matches = match(lots, fill, method)
         kept, realized = book(lots, fill, method)
-        quantity, cost = total(lots)
+        quantity, cost, _ = total(lots)
 
         assert left == kept
         assert sum_of(each.realized for each in matches) == realized
@@ -182,9 +182,9 @@ def test_a_match_names_the_fill_that_opened_and_the_fill_that_closed(fills: list
 def test_a_flip_opens_the_rest_at_the_price_of_the_fill(fills: list[Lot], method: CostMethod) -> None:
     lots: Lots = ()
     for fill in fills:
-        before, _ = total(lots)
+        before, *_ = total(lots)
         lots, _ = book(lots, fill, method)
-        after, _ = total(lots)
+        after, *_ = total(lots)
         if times(before, after) < 0:
             (opened,) = lots
             assert times(opened.cost, fill.quantity) == times(fill.cost, opened.quantity)
@@ -192,9 +192,9 @@ def test_a_flip_opens_the_rest_at_the_price_of_the_fill(fills: list[Lot], method
 
 @given(histories())
 def test_every_method_realizes_the_same_once_all_is_closed(fills: list[Lot]) -> None:
-    open_quantity, _ = total(fills)
+    open_quantity, *_ = total(fills)
     if open_quantity:
-        fills = [*fills, Lot(negate(open_quantity), times(negate(open_quantity), num("7")), len(fills) + 1)]
+        fills = [*fills, _lot_at(negate(open_quantity), num("7"), len(fills) + 1)]
 
     ends = [booked(fills, method) for method in METHODS]
 
@@ -202,15 +202,35 @@ def test_every_method_realizes_the_same_once_all_is_closed(fills: list[Lot]) -> 
     assert len({realized for _, realized in ends}) <= 1
 
 
+def _lot_at(quantity: Decimal, price: Decimal, source: int) -> Lot:
+    return Lot(quantity, times(quantity, price), quantity, source)
+
+
+def _mirrored(each: Lot) -> Lot:
+    return Lot(negate(each.quantity), negate(each.cost), negate(each.units), each.source)
+
+
+@given(histories(), methods)
+def test_the_units_of_what_is_open_are_those_bought_less_those_sold(fills: list[Lot], method: CostMethod) -> None:
+    lots: Lots = ()
+    units = ZERO
+    for fill in fills:
+        left, matches = match(lots, fill, method)
+        units = minus(plus(units, fill.units), sum_of(each.units for each in matches))
+        lots = left
+
+        assert total(lots)[2] == units
+
+
 @given(histories(), methods)
 def test_a_book_turned_upside_down_realizes_the_opposite_of_its_mirror(fills: list[Lot], method: CostMethod) -> None:
-    mirrored = [Lot(negate(each.quantity), negate(each.cost), each.source) for each in fills]
+    mirrored = list(map(_mirrored, fills))
 
     lots, realized = booked(fills, method)
     mirrored_lots, mirrored_realized = booked(mirrored, method)
 
     assert mirrored_realized == negate(realized)
-    assert mirrored_lots == tuple(Lot(negate(e.quantity), negate(e.cost), e.source) for e in lots)
+    assert mirrored_lots == tuple(map(_mirrored, lots))
 
 
 def test_nothing_is_lost_between_the_smallest_and_the_largest_numbers_there_are() -> None:
@@ -260,7 +280,7 @@ def test_a_fill_put_right_changes_the_lots_from_the_start_and_the_profit_of_the_
     positions = desk.world.positions
     days = [day for _, day in sorted(positions.days.settled.items())]
     assert [text(day.gross) for day in days] == [first, second]
-    assert told(positions.held.settled["default", SYMBOL].lots) == left
+    assert told(positions.held.settled["default", SYMBOL, "USD"].lots) == left
 
 
 def test_a_fee_put_right_is_booked_on_the_day_it_was_put_right() -> None:
@@ -273,7 +293,7 @@ def test_a_fee_put_right_is_booked_on_the_day_it_was_put_right() -> None:
 
     days = [day for _, day in sorted(desk.world.positions.days.settled.items())]
     assert [text(day.fees) for day in days] == ["3", "-2"]
-    assert text(desk.world.positions.held.settled["default", SYMBOL].realized) == "-1"
+    assert text(desk.world.positions.held.settled["default", SYMBOL, "USD"].realized) == "-1"
 
 
 def test_realized_pnl_is_net_of_fees_and_both_are_shown() -> None:

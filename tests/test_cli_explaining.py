@@ -203,7 +203,7 @@ def test_a_restatement_is_one_moment_in_two_states_of_knowledge(demo: Oms) -> No
 
     (row,) = answer["positions"]
     assert row["quantity"] == {"from": "-75", "to": "-60", "change": "15"}
-    assert set(row) == {"account", "symbol", *POSITION_FIGURES}
+    assert set(row) == {"account", "symbol", "currency", *POSITION_FIGURES}
     assert "--known" in demo("diff 2024-03-15T14:05:00Z now --as-of 2024-03-15T14:05:00Z", code=2).stderr
 
 

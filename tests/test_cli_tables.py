@@ -147,7 +147,7 @@ def test_the_days_of_a_replay_are_told_to_a_person(golden: Oms) -> None:
 
     assert shown.startswith("2024-03-05: ")
     assert "  refusals     " in shown
-    assert "  worst loss   default: " in shown
+    assert "  worst loss   default/USD: " in shown
     assert "  P&L          default/ALFA: " in shown
     assert "nothing is booked on 2024-03-06" in golden("replay --day 2024-03-06").stderr
     assert golden.json("replay --account nobody")["days"][0]["fills"] == 0

@@ -171,3 +171,42 @@ def test_every_command_around_a_closing_is_decided_the_same_again(desk: Desk) ->
         for each in group:
             world.apply(each)
         world.settle()
+
+
+def test_a_fact_of_a_closed_day_goes_to_the_open_one_and_is_marked(desk: Desk) -> None:
+    async def work() -> None:
+        await desk.trade("o-1")
+        await desk.on(TUESDAY, "08:00:00").oms.close_day(MONDAY)
+        await desk.oms.submit_order("S", "buy", "limit", 10, 5, "o-2")
+        await desk.oms.add_fill("o-2", 4, 5, "t-2", occurred_at=f"{MONDAY}T23:59:59.999999999Z")
+        await desk.oms.add_fill("o-2", 3, 5, "t-3", occurred_at=f"{TUESDAY}T00:00:00Z")
+        await desk.oms.record_mark("S", 6, occurred_at=f"{MONDAY}T12:00:00Z")
+
+    asyncio.run(work())
+
+    told = [each for each in desk.log.read() if getattr(each.event, "late_for", None) is not None]
+    assert [(type(each.event).__name__, each.trading_day) for each in told] == [
+        ("StateChanged", TUESDAY),
+        ("FillAdded", TUESDAY),
+        ("MarkRecorded", TUESDAY),
+    ]
+    assert {each.event.late_for for each in told} == {MONDAY}  # type: ignore[attr-defined]
+    order = desk.oms.get_order("o-2")
+    assert order is not None
+    assert [fill["late"] for fill in order.fills] == [True, False]
+    seen = replay(desk.log.read(), check=True)
+    assert (seen.divergent, [day.late_facts for day in seen.days], seen.days[0].differing) == ([], [0, 3], [])
+
+
+def test_what_happens_after_an_early_closing_is_not_late(desk: Desk) -> None:
+    async def work() -> None:
+        await desk.trade("o-1")
+        await desk.on(MONDAY, "15:00:00").oms.close_day(MONDAY)
+        await desk.on(MONDAY, "15:00:01").trade("o-2")
+        await desk.on(TUESDAY, "20:00:00").oms.close_day(TUESDAY)
+        await desk.oms.record_mark("S", 6, occurred_at=f"{MONDAY}T15:30:00Z")
+
+    asyncio.run(work())
+
+    marked = [(each.seq, each.event.late_for) for each in desk.log.read() if getattr(each.event, "late_for", None)]  # type: ignore[attr-defined]
+    assert marked == [(desk.log.head().seq, TUESDAY)]  # only the mark: its time was booked on Tuesday, closed by then

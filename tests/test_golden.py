@@ -49,8 +49,14 @@ def test_a_log_of_an_early_release_still_gives_the_same_answers(day: str, tmp_pa
 
     found = answers(day, log, log.rows())
 
-    assert found == {name: (DAYS / day / name).read_text(encoding="utf-8") for name in found}
+    assert found == {name: _early(day, name).read_text(encoding="utf-8") for name in found}
     log.close()
+
+
+def _early(day: str, name: str) -> Path:
+    """Return the table of a log of an early release, where today's events say more than those of then."""
+    early = DAYS / day / "early" / name
+    return early if early.exists() else DAYS / day / name
 
 
 @pytest.mark.parametrize(("day", "trading_day"), BOXES)

@@ -192,7 +192,7 @@ def test_at_every_event_gross_less_cost_basis_is_the_cash_that_came_in_for_every
         key = (each.event.account, each.event.symbol)
         quantity, cash, fees = book.of(*key)
         for positions in books:
-            held = positions.held.settled[key]
+            held = positions.held.settled[(*key, "USD")]
             assert Fraction(minus(held.gross, held.cost_basis)) == cash
             assert Fraction(held.quantity) == quantity
             assert Fraction(held.fees) == fees
@@ -204,8 +204,8 @@ def test_at_every_event_gross_less_cost_basis_is_the_cash_that_came_in_for_every
 def test_the_days_add_up_to_the_whole(steps: list[Step], method: CostMethod) -> None:
     positions = Positions(method).replay(played(steps).log)
 
-    for (account, symbol), held in positions.held.settled.items():
-        own = [day for (_, a, s), day in positions.days.settled.items() if (a, s) == (account, symbol)]
+    for book, held in positions.held.settled.items():
+        own = [day for (_, *key), day in positions.days.settled.items() if tuple(key) == book]
         assert sum((Fraction(day.gross) for day in own), Fraction(0)) == Fraction(held.gross)
         assert sum((Fraction(day.fees) for day in own), Fraction(0)) == Fraction(held.fees)
 
@@ -215,7 +215,7 @@ def test_unrealized_pnl_is_what_closing_at_the_last_mark_would_realize(steps: li
     positions = Positions(method).replay(played(steps).log)
 
     for row in positions.rows():
-        mark, held = row["mark_price"], positions.held.settled[row["account"], row["symbol"]]
+        mark, held = row["mark_price"], positions.held.settled[row["account"], row["symbol"], row["currency"]]
         if mark is None:
             assert row["unrealized_pnl"] is None
         else:

@@ -358,7 +358,7 @@ class Trading(RuleBasedStateMachine):
                 assert held.quantity == sum(order.sign * order.filled for order in mine)
                 assert held.gross - held.cost == -sum(each.quantity * each.price for each in self.model.trails[key])
             today = sum(self.model.days[(self.model.today, account)] for account in ("default", "b"))
-            assert Fraction(oms.risk_manager.daily_pnl) == today
+            assert oms.risk_manager.daily_pnl == today
 
     @invariant()
     def filled_and_open_and_given_up_make_up_the_quantity(self) -> None:
