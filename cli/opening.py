@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeVar
 from oms_es import OrderManagementSystem
 from oms_es.errors import LogMissing
 from oms_es.log.sqlite import SqliteLog
-from oms_es.reading import Questions
+from oms_es.reading import Questions, first_method
 from oms_es.settings import Settings
+from oms_es.vocabulary import CostMethod
 
 T = TypeVar("T")
 
@@ -34,6 +35,11 @@ class Asked(NamedTuple):
 
     log: SqliteLog
     questions: Questions
+    settings: Settings
+
+    def first_method(self) -> CostMethod:
+        """Return the cost method that the log begins with; a fold follows its rules from there."""
+        return first_method(self.log, self.settings.policy.method)
 
 
 @contextmanager
@@ -52,7 +58,7 @@ def asking(log: Path | None, config: Path | None) -> Iterator[Asked]:
         )
     opened = SqliteLog.existing(path)
     try:
-        yield Asked(opened, Questions(opened, settings.policy.method))
+        yield Asked(opened, Questions(opened, settings.policy.method), settings)
     finally:
         opened.close()
 

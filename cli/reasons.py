@@ -177,7 +177,7 @@ def order(
     with asking(log, config) as asked:
         basis = asked.questions.basis(When())
         this = find_order(asked.questions.orders(basis), order_id, account)
-        verdicts = why_order(asked.log, this, basis.method)
+        verdicts = why_order(asked.log, this, asked.first_method())
         if as_json:
             head = {"basis": basis.rows(), "order_id": this.order_id, "account": this.account}
             show_rows_json(head, "verdicts", map(verdict_row, verdicts))

@@ -64,7 +64,7 @@ class FillDesk(Session):
         )
         answer = await self._perform(command, command_id, occurred_at, any_account=account is None)
         if answer.order is None:
-            raise_known_to_wait(self.sequencer.world, command.account, command.order_id)
+            raise_known_to_wait(self.sequencer.world, command)
         return self._order(answer)
 
     async def bust_fill(

@@ -205,11 +205,24 @@ def resolve(command: ResolveQuarantined, order: Order | None, given: Given) -> l
         return [resolved, *_accept_correction(command, order, fill)]
     told = _told(fill, command, order)
     if order is not None:
+        _check_fits(fill, command, order)
         return [resolved, *_execute(told, order, given, forced=True, quarantine_id=fill.quarantine_id)]
     if symbol is None or side is None:
         msg = f"accepting {shown(command.quarantine_id)} opens order {shown(fill.order_id)}: give its symbol and side"
         raise InvalidInput(msg)
     return [resolved, *_open_external(told, (symbol, side), given, forced=True, quarantine_id=fill.quarantine_id)]
+
+
+def _check_fits(fill: FillQuarantined, command: ResolveQuarantined, order: Order) -> None:
+    """Refuse to book a fill into an order that it was not told of, unless whoever decides says so."""
+    symbol, side = command.symbol or fill.symbol, command.side or fill.side
+    if symbol in (None, order.symbol) and side in (None, order.side):
+        return
+    what = f"{side.value if side else ''} {symbol or ''}".strip()
+    raise InvalidInput(
+        f"{fill.quarantine_id} was told as {what}, but order {shown(order.order_id)} is {order.side.value} "
+        f"{order.symbol}: reject it, or give --symbol and --side of the order if it is the order's after all"
+    )
 
 
 def _told(fill: FillQuarantined, command: ResolveQuarantined, order: Order | None) -> AddFill:
@@ -253,6 +266,8 @@ def correct(command: CorrectFill, order: Order, given: Given) -> list[Event]:
     fee = fill.fee if command.fee is None else command.fee
     if (quantity, price, fee) == (fill.quantity, fill.price, fill.fee):
         return []
+    if any(_asks_the_same(each.fill, command) for each in order.waiting):
+        return []  # it waits already
     over = plus(minus(order.filled_quantity, fill.quantity), quantity) > order.quantity and quantity > fill.quantity
     if over and not order.is_external and not given.accept_exceptions:
         told = AddFill(
@@ -266,6 +281,13 @@ def correct(command: CorrectFill, order: Order, given: Given) -> list[Event]:
         )
         return [_quarantined_correction(_quarantine(told, Q.OVERFILL, order.quarantined, order), command)]
     return _corrected(command, order, fill, (quantity, price, fee), forced=over and not order.is_external)
+
+
+def _asks_the_same(waiting: FillQuarantined, command: CorrectFill) -> bool:
+    asked = (waiting.trade_id, waiting.asked_quantity, waiting.asked_price, waiting.asked_fee)
+    return waiting.correction and asked == (
+        command.trade_id, command.fill_quantity, command.fill_price, command.fee
+    )  # fmt: skip
 
 
 def _quarantined_correction(fill: FillQuarantined, command: CorrectFill) -> FillQuarantined:
@@ -293,7 +315,12 @@ def _accept_correction(command: ResolveQuarantined, order: Order, waiting: FillQ
         reason=waiting.reason,
         actor=command.actor,
     )
-    new = (waiting.fill_quantity, waiting.fill_price, waiting.fee)
+    # What was not asked for stays as it is by now: another correction may have come in between.
+    new = (
+        fill.quantity if waiting.asked_quantity is None else waiting.asked_quantity,
+        fill.price if waiting.asked_price is None else waiting.asked_price,
+        fill.fee if waiting.asked_fee is None else waiting.asked_fee,
+    )
     return _corrected(asked, order, fill, new, forced=True, quarantine_id=waiting.quarantine_id)
 
 

@@ -5,12 +5,14 @@ A request, decided on the state of the log: pure, so that a replay decides the s
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from msgspec.structs import replace
 
 from oms_es import risk
 from oms_es.commands import (
+    AddFill,
     AmendOrder,
     Command,
     OrderCommand,
@@ -22,6 +24,7 @@ from oms_es.deciding import decide
 from oms_es.decimals import ONE, ZERO, minus, text
 from oms_es.envelope import Draft
 from oms_es.errors import (
+    AmbiguousOrder,
     FillQuarantinedError,
     InvalidInput,
     OrderRejected,
@@ -63,8 +66,11 @@ def located(world: World, request: Request) -> Command:
         key = world.orders.waiting.get(command.quarantine_id)
         if not key:
             return command
-        known = world.orders.find(key[1], key[0]) or key  # told under the venue's id, before we knew it
-        return replace(command, account=known[0], order_id=known[1])
+        known: tuple[str, ...] | None = None
+        with suppress(AmbiguousOrder):  # the venue's id names several by now: it stays with the id it was told under
+            known = world.orders.find(key[1], key[0])  # told under the venue's id, before we knew it
+        account, order_id = known or key
+        return replace(command, account=account, order_id=order_id)
     found = world.orders.find(command.order_id, None if request.any_account else command.account)
     return command if found is None else replace(command, account=found[0], order_id=found[1])
 
@@ -195,7 +201,7 @@ def proposed(command: OrderCommand, order: Order | None) -> Proposal | None:
     if isinstance(command, AmendOrder) and order is not None and order.is_open:
         wanted = order.quantity if command.quantity is None else command.quantity
         price = order.price if command.price is None else command.price
-        if wanted <= order.quantity and price == order.price:
+        if wanted <= order.filled_quantity or (wanted <= order.quantity and price == order.price):
             return None  # it only takes away
         return Proposal(
             symbol=order.symbol,
@@ -254,9 +260,12 @@ def quarantined(fill: FillQuarantined) -> FillQuarantinedError:
     )
 
 
-def raise_known_to_wait(world: World, account: str, order_id: str) -> NoReturn:
+def raise_known_to_wait(world: World, fill: AddFill) -> NoReturn:
     """Raise for a repeated fill of an unknown order: it waits in quarantine, or was rejected from there."""
-    waiting = world.orders.waiting_of((account, order_id))
-    if waiting:
-        raise quarantined(waiting[-1].fill)
-    raise UnknownOrder(f"no order {shown(order_id)} in account {account}; this fill of it was rejected from quarantine")
+    told = (fill.trade_id, fill.fill_quantity, fill.fill_price, fill.fee)
+    for each in world.orders.waiting_of((fill.account, fill.order_id)):
+        if (each.fill.trade_id, each.fill.fill_quantity, each.fill.fill_price, each.fill.fee) == told:
+            raise quarantined(each.fill)
+    raise UnknownOrder(
+        f"no order {shown(fill.order_id)} in account {fill.account}; this fill of it was rejected from quarantine"
+    )

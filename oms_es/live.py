@@ -5,8 +5,8 @@ from oms_es.keeper import Keeper
 from oms_es.log.contract import Log
 from oms_es.order import Order, evolve
 from oms_es.projections.world import World
+from oms_es.reading import first_method
 from oms_es.settings import Settings
-from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 
 class Live:
@@ -25,6 +25,7 @@ class Live:
         self._keeper = Keeper(log, settings.position_snapshot_interval)
         self._world: World | None = None
         self._retired_at = 0
+        self._has_rules = False  # whether the state was folded from the log's own first rules on
 
     @property
     def is_open(self) -> bool:
@@ -35,7 +36,7 @@ class Live:
     def world(self) -> World:
         """Return the state; reads the log the first time."""
         if self._world is None:
-            self._world = self._from_zero()
+            self._world = self._folded()
             self._keeper.begin(self._world.settled_seq, self._world.recorded_at)
         return self._world
 
@@ -43,35 +44,28 @@ class Live:
         """Make what is staged visible, and look after memory and checkpoints."""
         world = self.world
         world.settle()
+        if world.policies.is_set and not self._has_rules:
+            self._has_rules = True
+            if first_method(self._log, self._method) is not self._method and world.positions.held.settled:
+                self._world = world = self._folded()  # another process brought other rules to what was imported before
         self._retire(world)
         self._keeper.after(world.settled_seq, world.recorded_at)
-        if self._method_of(world) is not world.positions.method:
-            self._world = self._from_zero()  # the policy asks for another cost method: fold again
 
     def close(self) -> None:
         """Make the last checkpoints."""
         if self._world is not None:
             self._keeper.finish(self._world.settled_seq)
 
-    def _from_zero(self) -> World:
-        world = self._folded(self._method)
-        method = self._method_of(world)
-        return world if method is world.positions.method else self._folded(method)
-
-    @staticmethod
-    def _method_of(world: World) -> CostMethod:
-        policies = world.policies
-        return policies.policy(EVERY_ACCOUNT).method if policies.is_set else world.positions.method
-
-    def _folded(self, method: CostMethod) -> World:
-        world = World(method).replay(self._log.read())
+    def _folded(self) -> World:
+        world = World(first_method(self._log, self._method)).replay(self._log.read())
         world.orders.reload = self._reload
+        self._has_rules = world.policies.is_set
         self._retire(world)
         return world
 
     def _reload(self, key: tuple[str, str]) -> Order | None:
         order: Order | None = None
-        taken = self.world.seq  # the stream may hold more: what others have added comes when its turn comes
+        taken = self.world.settled_seq  # the stream may hold more: what others have added comes when its turn comes
         for each in self._log.stream(f"order/{key[0]}/{key[1]}"):
             if each.seq > taken:
                 break

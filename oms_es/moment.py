@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from oms_es.commands import Request
 from oms_es.envelope import Draft
-from oms_es.errors import DayIsClosed
+from oms_es.errors import DayIsClosed, InvalidInput
 from oms_es.events import AccountEvent, Event, FillAdded
+from oms_es.identifiers import shown
 from oms_es.instants import calendar, trading_day
 from oms_es.policy import Policy
 from oms_es.projections.days import Shut
@@ -29,7 +30,14 @@ class Moment(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, clock: int, world: World, fallback: Policy) -> "Moment":
-        """Return the moment that a reading of our clock stands for."""
+        """
+        Return the moment that a reading of our clock stands for.
+
+        Raises:
+            InvalidInput: the reading is no int of ns UTC.
+        """
+        if type(clock) is not int or not 0 <= clock < 2**63:
+            raise InvalidInput(f"clock: {shown(clock)} ({type(clock).__name__}) is no time; a clock gives int ns UTC")
         rules = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else fallback
         now, behind = max(clock, world.recorded_at), max(0, world.recorded_at - clock)
         return cls(now=now, behind=behind, calendar=rules, closed=world.days.all_closed(), ended=world.days.all_ended())

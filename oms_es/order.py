@@ -44,6 +44,7 @@ class Fill(Struct, frozen=True, kw_only=True):
     occurred_at: int  # ns UTC, at the venue
     seq: int  # of the event that added it
     multiplier: Decimal = ONE
+    currency: str = "USD"
     late: bool = False
     forced: bool = False
     busted: bool = False
@@ -82,6 +83,7 @@ class Order(Struct, frozen=True, kw_only=True):
     version: int = 0
     last_seq: int = 0  # of its last event
     recorded_at: int = 0  # of its last event
+    known_at: int = 0  # when its submission was recorded
 
     @property
     def account(self) -> str:
@@ -151,6 +153,7 @@ def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int
             version=1,
             last_seq=seq,
             recorded_at=recorded_at,
+            known_at=recorded_at,
         )
     changed = _EVOLVE[type(event)](order, event, occurred_at, recorded_at, seq)
     updated_at = max(order.updated_at, occurred_at)
@@ -179,10 +182,12 @@ def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: i
         occurred_at=occurred_at,
         seq=seq,
         multiplier=event.multiplier,
+        currency=event.currency,
         late=event.late,
         forced=event.forced,
     )
-    return _with_fills(order, (*order.fills, fill), fill, ZERO_FILL, content(event))
+    waiting = _no_longer_waiting(order, event.quarantine_id)
+    return _with_fills(waiting, (*order.fills, fill), fill, ZERO_FILL, content(event))
 
 
 def _fill_busted(order: Order, event: FillBusted, *_: int) -> Order:
@@ -220,11 +225,17 @@ def _with_fills(order: Order, fills: tuple[Fill, ...], new: Fill, old: Fill, kno
 
 
 def _amended(order: Order, event: OrderAmended, *_: int) -> Order:
+    if event.quantity < 0:
+        raise ValueError("a quantity is 0 or more")
     return replace(order, quantity=event.quantity, price=event.price)
 
 
 def _unchanged(order: Order, _event: Event, *_: int) -> Order:
     return order
+
+
+def _submitted_again(order: Order, event: OrderSubmitted, *_: int) -> Order:
+    raise ValueError(f"order {event.order_id!a} was submitted before, by an event before seq {order.last_seq + 1}")
 
 
 def _quarantined(order: Order, event: FillQuarantined, occurred_at: int, recorded_at: int, seq: int) -> Order:
@@ -256,7 +267,7 @@ _EVOLVE: dict[type[Event], Callable[..., Order]] = {
     FillCorrected: _fill_corrected,
     FillQuarantined: _quarantined,
     QuarantineResolved: _resolved,
-    OrderSubmitted: _unchanged,
+    OrderSubmitted: _submitted_again,
 }
 
 

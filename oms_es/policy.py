@@ -17,7 +17,7 @@ from oms_es.identifiers import identifier, shown
 from oms_es.instants import clock_time
 from oms_es.vocabulary import CostMethod
 
-RULES = 1  # the version of our decision rules; a log says which one decided
+RULES = 2  # the version of our decision rules; a log says which one decided
 Value: TypeAlias = str | tuple[str, ...] | None
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from oms_es.decimals import ZERO, canonical, plus, times
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput, UnknownOrder
+from oms_es.events import PolicyChanged
 from oms_es.identifiers import shown
 from oms_es.instants import iso
 from oms_es.log.contract import Log
@@ -174,6 +175,14 @@ class Questions:
             for each in events
             if each.seq <= basis.seq and (basis.as_of is None or each.effective_at <= basis.as_of)
         ]
+
+
+def first_method(log: Log, otherwise: CostMethod) -> CostMethod:
+    """Return the cost method that a log begins with: that of its first rules, if they name one."""
+    for each in log.stream(f"policy/{EVERY_ACCOUNT}"):
+        if isinstance(each.event, PolicyChanged) and "accounting.method" in each.event.values:
+            return Policies().replay([each]).policy(EVERY_ACCOUNT).method
+    return otherwise
 
 
 def narrowed(rows: Iterable[dict[str, Any]], symbol: str | None, account: str | None) -> list[dict[str, Any]]:

@@ -9,10 +9,13 @@ from oms_es.errors import DayNotClosable, InstrumentInUse
 from oms_es.events import DayClosed, Event, InstrumentDefined, MarkRecorded, PolicyChanged, TradingLevelChanged
 from oms_es.identifiers import shown
 from oms_es.moment import Moment, drafts
+from oms_es.order import Waiting
 from oms_es.policy import RULES, Value, differing
 from oms_es.projections.world import World
 from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
+FIRST = "the settings of the first command"
+NEWER_RULES = f"this release decides by rules of version {RULES}"
 FILE_CHANGED = "the settings file has changed"
 
 
@@ -70,7 +73,7 @@ def _define(world: World, command: DefineInstrument, request: Request, moment: M
 def _close(world: World, command: CloseDay, request: Request, moment: Moment) -> list[Draft]:
     """Return the closing of a day; [] when it was closed before in the same way."""
     day, span = command.trading_day, world.days.spans.get(command.trading_day)
-    waiting = [each for each in world.orders.all_waiting() if moment.own_day_of(each.recorded_at) <= day]
+    waiting = [each for each in world.orders.all_waiting() if _day_of(world, each, moment) <= day]
     if world.days.closed.get(day) is not None:
         raise DayNotClosable(f"{shown(day)} was closed before, by seq {world.days.closed.get(day)}")
     if span is None:
@@ -78,7 +81,9 @@ def _close(world: World, command: CloseDay, request: Request, moment: Moment) ->
         raise DayNotClosable(f"no event is booked on {shown(day)} (the last days: {known})")
     if day > moment.own_day_of(moment.now):
         raise DayNotClosable(f"{shown(day)} has not begun")
-    if waiting and not (command.force and command.reason):
+    if command.force and not command.reason:
+        raise DayNotClosable("to force the closing of a day, say why (a reason)")
+    if waiting and not command.force:
         raise DayNotClosable(
             f"{len(waiting)} fills of {shown(day)} or before wait in quarantine; decide about them, or force the "
             "closing and say why"
@@ -101,19 +106,26 @@ def _close(world: World, command: CloseDay, request: Request, moment: Moment) ->
     return drafts([(event, moment.now, moment.now)], request, moment)
 
 
+def _day_of(world: World, waiting: Waiting, moment: Moment) -> str:
+    """Return the trading day that a waiting fill was booked on; a box of an early release does not say."""
+    return world.orders.waiting_day.get(waiting.fill.quarantine_id) or moment.own_day_of(waiting.recorded_at)
+
+
 def initial_policy(world: World, values: dict[str, Value], named: Sequence[str], moment: Moment) -> list[Draft]:
     """
     Return the rules that the first command of a session brings along.
 
     On a log without rules: all of the settings. Later: only the keys that a settings file names, and only where its
     value is another than the one last taken from a file, so that an operator's change stands until the file changes.
+    A log that was decided by earlier rules of ours is told which ones decide from here on.
     """
     fresh = not world.policies.is_set
     changed = dict(values) if fresh else differing(values, world.policies.from_file.settled, named)
-    if not changed:
+    newer = (world.policies.rules.get(EVERY_ACCOUNT) or RULES) < RULES
+    if not changed and not newer:
         return []
     from_file = tuple(key for key in named if key in changed)
-    reason = "the settings of the first command" if fresh else FILE_CHANGED
+    reason = FIRST if fresh else FILE_CHANGED if changed else NEWER_RULES
     events: list[Event] = [
         PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
     ]

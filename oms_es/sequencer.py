@@ -106,7 +106,11 @@ class Sequencer:
         assert not self._busy, "nobody catches up over staged state"
         if self.log.head().seq <= world.settled_seq:
             return
-        notices = [self._apply(world, recorded) for recorded in self.log.read(after=world.settled_seq)]
+        try:
+            notices = [self._apply(world, recorded) for recorded in self.log.read(after=world.settled_seq)]
+        except BaseException:  # half of it must not stay: it would be taken in once more
+            world.discard()
+            raise
         self._live.settle()
         self._callbacks.publish(notices)
 
@@ -236,6 +240,8 @@ class Sequencer:
             job.answer, job.error = None, None
             try:
                 added, job.answer = self._decide_one(world, job.request, staged)
+            except HeadMoved:
+                raise
             except OmsError as error:
                 job.error = error
                 continue
@@ -295,10 +301,20 @@ class Sequencer:
         return self._apply(world, recorded)
 
     def _recorded(self, world: World, request: Request, staged: dict[str, list[Event]]) -> Answer | None:
-        """Return the first outcome of a command that was carried out before; None when it is new."""
+        """
+        Return the first outcome of a command that was carried out before; None when it is new.
+
+        Raises:
+            HeadMoved: it was carried out by another process, past what is taken in here.
+        """
         if not request.command_id:
             return None
-        events = staged.get(request.command_id) or [r.event for r in self.log.command(request.command_id)]
+        events = staged.get(request.command_id)
+        if events is None:
+            found = self.log.command(request.command_id)
+            if found and found[-1].seq > world.settled_seq:  # another process has just carried it out
+                raise HeadMoved(f"command {shown(request.command_id)} stands beyond seq {world.settled_seq}")
+            events = [recorded.event for recorded in found]
         if not events:
             return None
         before = rebuild(events)

@@ -44,17 +44,18 @@ class Days(Projection):
 
     def all_closed(self) -> frozenset[str]:
         """Return the days that are closed, a staged closing included."""
-        staged = self.closed.staged()
-        if len(self._known) != len(self.closed) or staged:
-            self._known = frozenset((*self.closed.settled, *staged))
+        if staged := self.closed.staged():
+            return frozenset((*self.closed.settled, *staged))
+        if len(self._known) != len(self.closed):
+            self._known = frozenset(self.closed.settled)
         return self._known
 
     def all_ended(self) -> tuple[Shut, ...]:
         """Return begin, end and name of the days that are closed, the one that ends last first; staged ones too."""
-        staged = self.ended.staged()
-        if len(self._known_spans) != len(self.ended) or staged:
-            found = {day: self.ended.get(day) or (0, 0) for day in (*self.ended.settled, *staged)}
-            self._known_spans = tuple(sorted(((*span, day) for day, span in found.items()), key=lambda each: -each[1]))
+        if staged := self.ended.staged():
+            return _last_first({**self.ended.settled, **{day: self.ended.get(day) or (0, 0) for day in staged}})
+        if len(self._known_spans) != len(self.ended):
+            self._known_spans = _last_first(self.ended.settled)
         return self._known_spans
 
     def rows(self) -> list[dict[str, Any]]:
@@ -63,3 +64,7 @@ class Days(Projection):
             {"trading_day": day, "first_seq": s.first_seq, "last_seq": s.last_seq, "closed": self.closed.get(day)}
             for day, s in sorted(self.spans.settled.items())
         ]
+
+
+def _last_first(ended: dict[str, tuple[int, int]]) -> tuple[Shut, ...]:
+    return tuple(sorted(((*span, day) for day, span in ended.items()), key=lambda each: -each[1]))

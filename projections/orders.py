@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.decimals import ZERO, canonical, minus, plus
+from oms_es.decimals import ZERO, canonical, minus, negate, plus
 from oms_es.envelope import Recorded
 from oms_es.errors import AmbiguousOrder
 from oms_es.events import (
@@ -23,7 +23,7 @@ from oms_es.events import (
     StateChanged,
 )
 from oms_es.identifiers import shown
-from oms_es.order import Content, Order, Waiting, content, evolve
+from oms_es.order import Content, Order, Waiting, content, evolve, find_fill
 from oms_es.projections.projection import Cells, Projection, on
 from oms_es.vocabulary import OrderSide
 
@@ -63,6 +63,7 @@ class Orders(Projection):
         self.waiting: Cells[str, Key | tuple[()]] = Cells()  # quarantine id → order; () once it is resolved
         self.unknown: Cells[Key, Unknown] = Cells()
         self.unknown_count: Cells[str, int] = Cells()
+        self.waiting_day: Cells[str, str] = Cells()  # quarantine id → trading day that the fill was booked on
         self.reload: Callable[[Key], Order | None] | None = None  # brings back an order that has left memory
         self.retired = 0
 
@@ -82,6 +83,10 @@ class Orders(Projection):
     @on(FillAdded, OrderAmended, AmendRefused, FillBusted, FillCorrected)
     def _evolve(self, event: OrderEvent | FillQuarantined | QuarantineResolved, at: Recorded) -> None:
         key = (event.account, event.order_id)
+        if isinstance(event, FillAdded) and event.quarantine_id is not None:  # as of a moment, before it was decided
+            if told_under := self.waiting.get(event.quarantine_id):
+                self._no_longer_unknown(told_under, event.quarantine_id)
+            self.waiting[event.quarantine_id] = ()
         old = self.order(key)
         new = evolve(old, event, at.occurred_at, at.recorded_at, at.seq)
         self.orders[key] = new
@@ -89,6 +94,8 @@ class Orders(Projection):
         change = minus(new.open_quantity, before)
         if change:
             self._add_open(new, change)
+        for symbol, side, more in _waiting_change(old, new):
+            self._wait(new.account, symbol, side, more)
         was_open = old is not None and old.is_open
         if was_open != new.is_open:
             self.open_count[new.account] = (self.open_count.get(new.account) or 0) + (1 if new.is_open else -1)
@@ -101,7 +108,7 @@ class Orders(Projection):
     def _quarantined(self, event: FillQuarantined, at: Recorded) -> None:
         key = (event.account, event.order_id)
         self.waiting[event.quarantine_id] = key
-        self._wait(event, ZERO, event.fill_quantity)
+        self.waiting_day[event.quarantine_id] = at.trading_day
         if event.order_known:
             self._evolve(event, at)
             return
@@ -109,25 +116,28 @@ class Orders(Projection):
         waiting = Waiting(fill=event, occurred_at=at.occurred_at, recorded_at=at.recorded_at, seq=at.seq)
         self.unknown[key] = Unknown(was.contents | content(event), (*was.waiting, waiting))
         self.unknown_count[event.account] = (self.unknown_count.get(event.account) or 0) + 1
+        self._wait(event.account, event.symbol, event.side, event.fill_quantity)
 
     @on(QuarantineResolved)
     def _resolved(self, event: QuarantineResolved, at: Recorded) -> None:
-        key = (event.account, event.order_id)
-        self.waiting[event.quarantine_id] = ()
-        for each in self.waiting_of(key):
-            if each.fill.quarantine_id == event.quarantine_id:
-                self._wait(each.fill, each.fill.fill_quantity, ZERO)
         if event.order_known:
             self._evolve(event, at)
-            return
-        was = self.unknown.get(key) or Unknown()
-        left = tuple(each for each in was.waiting if each.fill.quarantine_id != event.quarantine_id)
-        self.unknown[key] = replace(was, waiting=left)
+        else:
+            self._no_longer_unknown((event.account, event.order_id), event.quarantine_id)
+        self.waiting[event.quarantine_id] = ()
 
-    def _wait(self, fill: FillQuarantined, old: Decimal, new: Decimal) -> None:
-        if fill.symbol is not None and fill.side is not None:
-            key = (fill.account, fill.symbol)
-            self.waiting_sides[key] = (self.waiting_sides.get(key) or Sides()).changed(fill.side, minus(new, old))
+    def _no_longer_unknown(self, key: Key, quarantine_id: str) -> None:
+        was = self.unknown.get(key)
+        for each in () if was is None else was.waiting:
+            if was is not None and each.fill.quarantine_id == quarantine_id:
+                left = tuple(other for other in was.waiting if other is not each)
+                self.unknown[key] = replace(was, waiting=left)
+                self._wait(key[0], each.fill.symbol, each.fill.side, negate(each.fill.fill_quantity))
+
+    def _wait(self, account: str, symbol: str | None, side: OrderSide | None, more: Decimal) -> None:
+        if symbol is not None and side is not None and more:
+            key = (account, symbol)
+            self.waiting_sides[key] = (self.waiting_sides.get(key) or Sides()).changed(side, more)
 
     # --- memory ---
 
@@ -194,6 +204,36 @@ class Orders(Projection):
             {"waiting": each.fill.quarantine_id, "account": each.fill.account, "order_id": each.fill.order_id}
             for each in self.all_waiting()
         ]
+
+
+def _waiting_change(old: Order | None, new: Order) -> list[tuple[str, OrderSide, Decimal]]:
+    """Return how an event changes what an order's waiting fills may still move: by symbol and side."""
+    if not new.waiting and (old is None or not old.waiting):
+        return []
+    before, after = {} if old is None else _waiting_of(old), _waiting_of(new)
+    keys = {**before, **after}
+    return [(*key, minus(after.get(key, ZERO), before.get(key, ZERO))) for key in keys]
+
+
+def _waiting_of(order: Order) -> dict[tuple[str, OrderSide], Decimal]:
+    """
+    Return what an order's waiting fills may move beyond what is open of it, for that is counted already.
+
+    A correction may move only what it adds to its fill; a fill told of another symbol or side counts as it was told.
+    """
+    own, found = ZERO, dict[tuple[str, OrderSide], Decimal]()
+    for each in order.waiting:
+        fill = each.fill
+        key = (fill.symbol or order.symbol, fill.side or order.side)
+        if fill.correction:
+            standing = find_fill(order, fill.trade_id or "")
+            own = plus(own, max(ZERO, minus(fill.fill_quantity, standing.quantity if standing else ZERO)))
+        elif key == (order.symbol, order.side):
+            own = plus(own, fill.fill_quantity)
+        else:
+            found[key] = plus(found.get(key, ZERO), fill.fill_quantity)
+    beyond = max(ZERO, minus(own, order.open_quantity))
+    return {**found, (order.symbol, order.side): beyond} if beyond else found
 
 
 def row(order: Order) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 from oms_es.envelope import Recorded
 from oms_es.events import AmendRefused, OrderAmended, OrderSubmitted, PolicyChanged, TradingLevelChanged
 from oms_es.instants import SECOND
-from oms_es.policy import Policy, Value, typed
+from oms_es.policy import KEYS, Policy, Value, checked, typed
 from oms_es.projections.projection import Cells, Projection, on
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
 
@@ -19,12 +19,17 @@ class Policies(Projection):
         self.values: Cells[str, dict[str, Value]] = Cells()  # by account or "*"
         self.from_file: Cells[str, Value] = Cells()  # the value last taken from a file, by path
         self.levels: Cells[str, TradingLevel] = Cells()
+        self.rules: Cells[str, int] = Cells()  # the version of the rules that decide, under "*"
         self.changed_at: Cells[str, int] = Cells()  # seq of the last change, by account or "*"
         self._typed: dict[str, tuple[object, object, Policy]] = {}
 
     @on(PolicyChanged)
     def _changed(self, event: PolicyChanged, at: Recorded) -> None:
+        for path, value in event.values.items():
+            if path in KEYS:
+                checked(path, value)  # of a log that nobody has tampered with, every value reads
         self.values[event.account] = {**(self.values.get(event.account) or {}), **event.values}
+        self.rules[EVERY_ACCOUNT] = max(event.rules, self.rules.get(EVERY_ACCOUNT) or 0)
         self.changed_at[event.account] = at.seq
         for path in event.from_file:
             self.from_file[path] = event.values[path]

@@ -44,7 +44,7 @@ class Positions(Projection):
     def __init__(
         self, method: CostMethod = CostMethod.FIFO, earlier: Callable[[Book], list[Booked]] | None = None
     ) -> None:
-        self.method = method
+        self.method = self.settled_method = method
         self.held: Cells[Book, Held] = Cells()
         self.books: Cells[Key, tuple[Book, ...]] = Cells()  # of an account and symbol, oldest first
         self.marks: Cells[str, Mark] = Cells()
@@ -62,6 +62,8 @@ class Positions(Projection):
 
     @on(FillAdded)
     def _fill(self, event: FillAdded, at: Recorded) -> None:
+        if event.fill_quantity <= 0 or event.multiplier <= 0:
+            raise ValueError("a quantity and a multiplier are above 0")
         key = (event.account, event.symbol, event.currency)
         held, level = self._held(key), self.unrealized(key)
         opened = lot(event.side, event.fill_quantity, event.fill_price, event.multiplier, at.seq)
@@ -129,7 +131,27 @@ class Positions(Projection):
 
     @on(InstrumentDefined)
     def _define(self, event: InstrumentDefined, _: Recorded) -> None:
+        if event.multiplier <= 0:
+            raise ValueError("a multiplier is above 0")
         self.instruments[event.symbol] = Instrument(event.multiplier, event.currency)
+
+    def follow(self, method: CostMethod, at: Recorded) -> None:
+        """Go on by another cost method: every book is folded again; what that changes belongs to the day of `at`."""
+        self.method = method
+        for key, _ in sorted(self._booked.items()):
+            held, level = self._held(key), self.unrealized(key)
+            again = refolded(held, self.trail(key), method, held.updated_at)
+            self._put(held, again, level, at.trading_day)
+
+    def settle(self) -> None:
+        """Make what is staged visible to readers."""
+        super().settle()
+        self.settled_method = self.method
+
+    def discard(self) -> None:
+        """Forget what is staged."""
+        super().discard()
+        self.method = self.settled_method
 
     def _held(self, key: Book) -> Held:
         held = self.held.get(key)

@@ -27,6 +27,7 @@ _CELLS: dict[str, Any] = {
     "orders.waiting": list[tuple[str, tuple[str, ...]]],
     "orders.unknown": list[tuple[Key, Unknown]],
     "orders.unknown_count": list[tuple[str, int]],
+    "orders.waiting_day": list[tuple[str, str]],
     "positions.held": list[tuple[Book, Held]],
     "positions.books": list[tuple[Key, tuple[Book, ...]]],
     "positions.marks": list[tuple[str, Mark]],
@@ -39,6 +40,7 @@ _CELLS: dict[str, Any] = {
     "policies.values": list[tuple[str, dict[str, Value]]],
     "policies.from_file": list[tuple[str, Value]],
     "policies.levels": list[tuple[str, TradingLevel]],
+    "policies.rules": list[tuple[str, int]],
     "policies.changed_at": list[tuple[str, int]],
     "rates.recent": list[tuple[str, tuple[int, ...]]],
     "days.spans": list[tuple[str, Span]],
@@ -112,6 +114,8 @@ def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
         "positions.days": [[[*key, day["currency"]], day] for key, day in old["positions.days"]],
         "positions.brought": list(brought.items()),
         "days.ended": [],
+        "orders.waiting_day": [],
+        "policies.rules": [["*", 1]] if msgspec.json.decode(content["policies.values"]) else [],
     }
     return content | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in new.items()}
 

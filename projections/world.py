@@ -6,24 +6,32 @@ from contextlib import contextmanager
 
 from oms_es.decimals import ZERO
 from oms_es.envelope import Recorded
+from oms_es.events import PolicyChanged
 from oms_es.projections.days import Days
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies, Rates
 from oms_es.projections.positions import Positions
 from oms_es.projections.projection import Cells, Projection, canonical_json
 from oms_es.risk import Exposure
-from oms_es.vocabulary import CostMethod
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 
 class World:
-    """Orders, positions and rules after the same event."""
+    """
+    Orders, positions and rules after the same event.
 
-    def __init__(self, method: CostMethod = CostMethod.FIFO) -> None:
+    Args:
+        method: the cost method until a policy names one, or throughout.
+        follows: whether positions go by the method of the policy in force, as decisions do.
+    """
+
+    def __init__(self, method: CostMethod = CostMethod.FIFO, *, follows: bool = True) -> None:
         self.orders = Orders()
         self.positions = Positions(method)
         self.policies = Policies()
         self.rates = Rates()
         self.days = Days()
+        self._follows = follows
         self.seq = 0  # of the last event taken in, staged ones included
         self.settled_seq = 0
         self.recorded_at = 0
@@ -34,6 +42,10 @@ class World:
         """Take one event in; what it changes is staged."""
         for part in self._parts:
             part.apply(recorded)
+        if self._follows and isinstance(recorded.event, PolicyChanged):
+            method = self.policies.policy(EVERY_ACCOUNT).method
+            if self.policies.is_set and method is not self.positions.method:
+                self.positions.follow(method, recorded)
         self.seq = recorded.seq
         self.recorded_at = max(self.recorded_at, recorded.recorded_at)
 
@@ -60,16 +72,30 @@ class World:
     def durable(self) -> Iterator["World"]:
         """Show what is settled only, for as long as this lasts; no event is applied and nobody waits meanwhile."""
         cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, Cells)]
-        staged = self.seq, self.recorded_at
+        staged = self.seq, self.recorded_at, self.positions.method
+        self.positions.method = self.positions.settled_method
         self.seq, self.recorded_at = self.settled_seq, self._settled_recorded_at
         for cell in cells:
             cell.hide()
         try:
             yield self
         finally:
-            self.seq, self.recorded_at = staged
+            self.seq, self.recorded_at, self.positions.method = staged
             for cell in cells:
                 cell.hide()
+
+    @contextmanager
+    def decided(self) -> Iterator["World"]:
+        """Show what is staged as if it were settled, for as long as this lasts; nobody waits meanwhile."""
+        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, Cells)]
+        settled = [cell.settled for cell in cells]
+        for cell in cells:
+            cell.settled = {**cell.settled, **{key: cell.get(key) for key in cell.staged()}}
+        try:
+            yield self
+        finally:
+            for cell, before in zip(cells, settled, strict=True):
+                cell.settled = before
 
     def digest(self) -> str:
         """Return one digest over all parts: equal logs have equal digests, on every machine."""
@@ -77,7 +103,11 @@ class World:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def closing_digests(self) -> dict[str, str]:
-        """Return what a closed day is held to: digests of positions, P&L, rules and open orders."""
+        """Return what a closed day is held to: digests of positions, P&L, rules and open orders; staged or settled."""
+        with self.decided():
+            return self._closing_digests()
+
+    def _closing_digests(self) -> dict[str, str]:
         open_orders = [row(order) for order in self.orders.sorted() if order.is_open]
         content = {
             "positions": [self.positions.rows(), self.positions.lots()],

@@ -351,14 +351,18 @@ def test_the_id_of_a_fill_in_quarantine_is_worked_out_again_by_a_replay() -> Non
 
 def test_a_repeated_fill_of_an_unknown_order_is_told_where_it_waits() -> None:
     desk = Desk()
-    desk.say("fill 40@10 t1")
-    with pytest.raises(FillQuarantinedError) as waits:
-        raise_known_to_wait(desk.world, "default", ORDER)
+    desk.say("fill 40@10 t1", "fill 50@10 t2")
+    first, second = add_fill("40", trade="t1"), add_fill("50", trade="t2")
+    for told, quarantine_id in zip((first, second), desk.waiting(), strict=True):
+        with pytest.raises(FillQuarantinedError) as waits:
+            raise_known_to_wait(desk.world, told)
+        assert (waits.value.reason, waits.value.quarantine_id) == ("unknown_order", quarantine_id)
     desk.say("refuse 1")
 
     with pytest.raises(UnknownOrder):
-        raise_known_to_wait(desk.world, "default", ORDER)
-    assert waits.value.reason == "unknown_order"
+        raise_known_to_wait(desk.world, first)
+    with pytest.raises(FillQuarantinedError):
+        raise_known_to_wait(desk.world, second)
 
 
 @pytest.mark.parametrize(
