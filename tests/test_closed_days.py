@@ -210,3 +210,32 @@ def test_what_happens_after_an_early_closing_is_not_late(desk: Desk) -> None:
 
     marked = [(each.seq, each.event.late_for) for each in desk.log.read() if getattr(each.event, "late_for", None)]  # type: ignore[attr-defined]
     assert marked == [(desk.log.head().seq, TUESDAY)]  # only the mark: its time was booked on Tuesday, closed by then
+
+
+def test_an_imported_day_whose_fills_wait_is_not_closed(desk: Desk) -> None:
+    order = {"kind": "submit", "symbol": "S", "side": "buy", "order_type": "limit", "qty": "10", "price": "5"}
+    fill = {"kind": "fill", "qty": "11", "price": "5", "trade_id": "t"}
+    past = "2024-02-01"
+    lines = [{"seq": n, "ts": f"{past}T10:00:0{n}Z", "order_id": "i-1", **fact} for n, fact in enumerate((order, fill))]
+
+    async def work() -> None:
+        await import_facts(desk.oms.sequencer, lambda: iter([to_fact(x, n, Defaults()) for n, x in enumerate(lines)]))
+        with pytest.raises(DayNotClosable, match="1 fills"):
+            await desk.oms.close_day(past)
+
+    asyncio.run(work())
+
+
+def test_an_imported_day_is_closed_by_the_first_command_of_a_log_and_comes_to_its_digests(desk: Desk) -> None:
+    past = "2024-02-01"
+    line = {"seq": 1, "ts": f"{past}T10:00:00Z", "kind": "submit", "order_id": "i-1", "symbol": "S", "side": "buy",
+            "order_type": "limit", "qty": "10", "price": "5"}  # fmt: skip
+
+    async def work() -> None:
+        await import_facts(desk.oms.sequencer, lambda: iter([to_fact(line, 1, Defaults())]))
+        await desk.oms.close_day(past)
+
+    asyncio.run(work())
+
+    (day, *_) = replay(desk.log.read()).days
+    assert (day.trading_day, day.closed, day.differing) == (past, True, [])

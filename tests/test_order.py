@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from oms_es.commands import ReduceOrder, ResolveQuarantined
+from oms_es.commands import CorrectFill, ReduceOrder, ResolveQuarantined
 from oms_es.deciding import decide
 from oms_es.decimals import ZERO, text
 from oms_es.errors import (
     AmbiguousOrder,
     CommandConflict,
     FillQuarantinedError,
+    InvalidInput,
     InvalidTransition,
     OmsError,
     OrderRejected,
@@ -25,7 +26,7 @@ from oms_es.given import Given
 from oms_es.handling import raise_known_to_wait, raise_refusal
 from oms_es.instants import SECOND
 from oms_es.order import Order
-from oms_es.vocabulary import OrderState, OrderType, Origin, QuarantineReason, TimeInForce
+from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason, TimeInForce
 from tests.builders import (
     BUY,
     HISTORIES,
@@ -353,9 +354,9 @@ def test_a_repeated_fill_of_an_unknown_order_is_told_where_it_waits() -> None:
     desk = Desk()
     desk.say("fill 40@10 t1", "fill 50@10 t2")
     first, second = add_fill("40", trade="t1"), add_fill("50", trade="t2")
-    for told, quarantine_id in zip((first, second), desk.waiting(), strict=True):
+    for fill, quarantine_id in zip((first, second), desk.waiting(), strict=True):
         with pytest.raises(FillQuarantinedError) as waits:
-            raise_known_to_wait(desk.world, told)
+            raise_known_to_wait(desk.world, fill)
         assert (waits.value.reason, waits.value.quarantine_id) == ("unknown_order", quarantine_id)
     desk.say("refuse 1")
 
@@ -696,3 +697,69 @@ def test_a_refusal_is_one_of_ours_and_a_decision_can_always_be_carried_out(comma
     assert [event.old for event in states[:1]] in ([], [state])
     assert order.state is (states[-1].new if states else state)
     assert not any(isinstance(event, OrderSubmitted) for event in events)
+
+
+# --- what a decision about a waiting fill rests on ---
+
+
+def test_an_accepted_correction_leaves_what_it_did_not_ask_for_as_it_is_by_then() -> None:
+    desk = Desk()
+    desk.say("buy 100@10", "fill 50@10 t1")
+    desk.perform(CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("120")))
+    desk.perform(CorrectFill(order_id=ORDER, trade_id="t1", fill_price=num("11")))
+
+    desk.say("accept 1")
+
+    (fill,) = desk.order().fills
+    assert (fill.quantity, fill.price) == (num("120"), num("11"))
+
+
+def test_a_correction_that_waits_already_is_not_queued_again() -> None:
+    desk = Desk()
+    desk.say("buy 100@10", "fill 100@10 t1")
+    for _ in range(3):
+        desk.perform(CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("101")))
+
+    assert len(desk.waiting()) == 1
+    assert desk.world.orders.exposed("default", "AAA").buys == num("1")  # what it adds to the fill
+
+
+def test_a_waiting_fill_counts_only_beyond_what_is_open_of_its_order() -> None:
+    desk = Desk(price_band="0.5")
+    desk.say("buy 100@10", "ack")
+    desk.perform(add_fill("40", price="1000", trade="t1"))  # a wild price: it waits
+    assert desk.world.orders.exposed("default", "AAA").buys == num("100")
+
+    desk.perform(add_fill("130", trade="t2"))
+    assert desk.world.orders.exposed("default", "AAA").buys == num("170")
+
+    desk.say("cancel")
+    assert desk.world.orders.exposed("default", "AAA").buys == num("170")  # all that waits, now that nothing is open
+    desk.say("refuse 1", "refuse 2")
+    assert desk.world.orders.exposed("default", "AAA").buys == num("0")
+
+
+def test_a_fill_told_of_the_other_side_is_not_booked_as_the_orders_own_unless_somebody_says_so() -> None:
+    desk = Desk()
+    desk.say("buy 100@10", "ack")
+    desk.perform(add_fill("40", trade="t1", side=OrderSide.SELL))
+    (waiting,) = desk.waiting()
+
+    with pytest.raises(InvalidInput, match="was told as sell AAA, but order 'o-1' is buy AAA"):
+        desk.perform(ResolveQuarantined(order_id="", quarantine_id=waiting, accept=True))
+    desk.perform(ResolveQuarantined(order_id="", quarantine_id=waiting, accept=True, side=OrderSide.BUY))
+
+    assert desk.world.positions.position("default", "AAA") == num("40")
+
+
+def test_a_fill_told_under_an_id_that_came_to_name_two_orders_can_still_be_rejected() -> None:
+    desk = Desk()
+    desk.perform(add_fill("40", trade="t1", order_id="V-1"))
+    for order_id in ("o-1", "o-2"):
+        desk.perform(submit(order_id=order_id))
+        desk.perform(change_state(OrderState.WORKING, order_id=order_id, external_order_id="V-1"))
+    (waiting,) = desk.waiting()
+
+    desk.perform(ResolveQuarantined(order_id="", quarantine_id=waiting, accept=False))
+
+    assert desk.waiting() == []
