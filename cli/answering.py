@@ -44,14 +44,14 @@ def check_names(symbol: str | None, account: str | None) -> None:
         checked_account(account, "--account")
 
 
-def checked_day(day: str | None) -> str | None:
+def checked_day(day: str | None, name: str = "--day") -> str | None:
     """Return the trading day that was asked for."""
     if day is None:
         return None
     with suppress(ValueError):
         if re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
             return date.fromisoformat(day).isoformat()
-    raise InvalidInput(f"--day: {shown(day)} is no day; expected ISO text like 2012-06-21")
+    raise InvalidInput(f"{name}: {shown(day)} is no day; expected ISO text like 2012-06-21")
 
 
 def span(between: tuple[str, str] | None) -> tuple[int, int] | None:

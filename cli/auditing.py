@@ -28,16 +28,15 @@ from oms_es.cli.options import (
 from oms_es.cli.render import counted, say, show_json
 from oms_es.errors import InvalidInput
 from oms_es.events import DayClosed
-from oms_es.exporting import FORMATS, WHAT, Narrowed, export_rows, write
+from oms_es.exporting import FORMATS, WHAT, Narrowed, check_apart, export_rows, write
 from oms_es.identifiers import identifier, shown
 from oms_es.inputs import one_of
-from oms_es.reading import When
 from oms_es.reading_desk import cost_method
 
 Day = Annotated[str, typer.Argument(metavar="DAY", help="The trading day, like 2012-06-21.")]
 Force = Annotated[bool, typer.Option("--force", help="Close it although fills wait in quarantine; needs --reason.")]
-What = Annotated[str, typer.Option(metavar="NAME", help=f"One of {', '.join(WHAT)}.")]
-Format = Annotated[str, typer.Option("--format", metavar="NAME", help="jsonl, csv or parquet.")]
+What = Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(WHAT)} [default: events].")]
+Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jsonl, csv or parquet [default: jsonl].")]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help=f"Where to [default: standard output]; {SUFFIX} packs a day."),
@@ -63,11 +62,12 @@ def close_day(
 
         oms close-day 2012-06-21 --reason "reconciled with the broker" --actor desk
     """
+    wanted = checked_day(day, "DAY")
 
     async def run(oms: OrderManagementSystem) -> DayClosed | None:
-        await oms.close_day(day, force=force, reason=reason, actor=actor, command_id=command_id)
+        await oms.close_day(str(wanted), force=force, reason=reason, actor=actor, command_id=command_id)
         found = [each.event for each in oms.log.stream("day/*") if isinstance(each.event, DayClosed)]
-        return next((each for each in reversed(found) if each.trading_day == day), None)
+        return next((each for each in reversed(found) if each.trading_day == wanted), None)
 
     closed = carry_out(log, config, run)
     assert closed is not None, "it was closed just now"
@@ -91,8 +91,8 @@ def export(
     log: LogPath = None,
     config: ConfigPath = None,
     output: Output = None,
-    what: What = "events",
-    form: Format = "jsonl",
+    what: What = None,
+    form: Format = None,
     day: OfDay = None,
     symbol: OfSymbol = None,
     account: OfAccount = None,
@@ -107,7 +107,9 @@ def export(
     Carry away a trading day as a box, or orders, fills, positions, P&L or raw events as a file.
 
     A box (-o day.omsday) holds the slice of the log with its chain and the state it opens with; `oms replay day.omsday`
-    gives the same report and digest on any machine. All other exports can be narrowed by day, symbol, account, order.
+    gives the same report and digest on any machine. All other exports can be narrowed by day, symbol, account, order:
+    orders to those that something was booked of on the day, positions to how they stood at its end, positions and P&L
+    of an order to what its fills went into.
 
     For example:
 
@@ -118,19 +120,21 @@ def export(
     wanted = checked_day(day)
     check_names(symbol, account)
     if output is not None and output.suffix == SUFFIX:
-        narrowed = (symbol, account, order, as_of, known_at, at_seq)
+        narrowed = (what, form, symbol, account, order, as_of, known_at, at_seq, method)
         if wanted is None or any(each is not None for each in narrowed):
-            raise InvalidInput(f"a {SUFFIX} box holds one whole trading day: give --day and nothing that narrows it")
-        _export_box(log, config, output, wanted, method, as_json=as_json)
+            raise InvalidInput(f"a {SUFFIX} box holds one whole trading day: give --day, and nothing else of it")
+        _export_box(log, config, output, wanted, as_json=as_json)
         return
-    chosen, kind = one_of(what, WHAT, "--what"), one_of(form, FORMATS, "--format")
+    chosen, kind = one_of(what or "events", WHAT, "--what"), one_of(form or "jsonl", FORMATS, "--format")
     moment = when(as_of, known_at, at_seq)
     order_id = None if order is None else identifier(order, "--order")
     with asking(log, config) as asked:
+        if output is not None:
+            check_apart(output, asked.log.path)
         basis = asked.questions.basis(moment, cost_method(method))
         narrow = Narrowed(day=wanted, symbol=symbol, account=account, order_id=order_id)
         rows = export_rows(chosen, asked.questions, basis, asked.log.rows, narrow)
-        count = write(rows, kind, sys.stdout if output is None else output)
+        count = write(rows, chosen, kind, sys.stdout if output is None else output)
     said = f"{counted(count, 'row')} of {chosen}"
     if as_json and output is not None:
         show_json({"what": chosen, "format": kind, "rows": count, "seq": basis.seq})
@@ -138,12 +142,10 @@ def export(
         say(said if output is None else f"{said} in {shown(output)}")
 
 
-def _export_box(
-    log: Path | None, config: Path | None, output: Path, day: str, method: str | None, *, as_json: bool
-) -> None:
+def _export_box(log: Path | None, config: Path | None, output: Path, day: str, *, as_json: bool) -> None:
     with asking(log, config) as asked:
-        basis = asked.questions.basis(When(), cost_method(method))
-        manifest = pack(asked.log, day, output, basis.method, __version__)
+        check_apart(output, asked.log.path)
+        manifest = pack(asked.log, day, output, asked.first_method(), __version__)
     if as_json:
         show_json(
             {

@@ -1,5 +1,8 @@
 """`oms bisect`: the first event after which a claim is false."""
 
+import time
+from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,19 +12,22 @@ from oms_es.bisecting import bisect as turned
 from oms_es.claims import Claim
 from oms_es.cli.answering import point
 from oms_es.cli.guard import REFUSED
-from oms_es.cli.moments import say_basis
-from oms_es.cli.opening import asking
 from oms_es.cli.options import ConfigPath, Json, LogPath, Method
 from oms_es.cli.progress import counting
 from oms_es.cli.render import say, show_json, show_table
 from oms_es.cli.rows import event_row
+from oms_es.cli.sources import Source, by_method, source
 from oms_es.cli.tables import HISTORY, STATES
 from oms_es.errors import InvalidInput
 from oms_es.instants import iso
+from oms_es.reading import When
 from oms_es.reading_desk import cost_method
 
 Row = dict[str, Any]
 Expression = Annotated[str, typer.Argument(metavar="EXPRESSION", help="A claim that is true or false.")]
+Boxed = Annotated[
+    Path | None, typer.Argument(metavar="[BOX]", help="A day that `oms export -o day.omsday` packed, instead of a log.")
+]
 Points = Annotated[
     tuple[str, str] | None,
     typer.Option(metavar="POINT POINT", help="Only from the one to the other: seq:N, now, or what the log held then."),
@@ -30,6 +36,7 @@ Points = Annotated[
 
 def bisect(
     expression: Expression,
+    box: Boxed = None,
     between: Points = None,
     log: LogPath = None,
     config: ConfigPath = None,
@@ -49,25 +56,46 @@ def bisect(
         oms bisect 'abs(position("GOOG")) <= 1000 and daily_pnl() > -500'
 
         oms bisect 'quarantined() == 0' --between seq:120 now
+
+        oms bisect 'open_orders() <= 10' amzn.omsday
     """
-    claim, chosen = Claim(expression), cost_method(method)
-    moments = [point(each, known=True) for each in between or ("seq:1", "now")]
-    with asking(log, config) as asked:
-        begin, basis = (asked.questions.basis(each, chosen) for each in moments)
-        first = max(1, begin.seq)
-        if first > max(1, basis.seq):
-            raise InvalidInput(f"--between: it ends (seq {basis.seq}) before it begins (seq {first})")
+    claim, chosen, begun = Claim(expression), cost_method(method), time.monotonic()
+    points = [point(each, known=True) for each in between or ("seq:1", "now")]
+    with source(box, log, config) as found:
+        first, last = _between(found, points)
+        world = by_method(found.opening(), chosen)
+        events = found.events()
+        world.replay(islice(events, first - found.first_seq))
         with counting() as told:
-            watch = None if told is None else lambda seen: told(seen, basis.seq - first + 1)
-            turn = turned(asked.log, claim, first=first, last=basis.seq, method=basis.method, progress=watch)
+            watch = None if told is None else lambda seen: told(seen, last - first + 1)
+            turn = turned(islice(events, last - first + 1), claim, world, found.history, watch)
+        basis = {"seq": last, "first_seq": first, "method": world.positions.method.value, "log_seq": found.last_seq}
         if as_json:
-            show_json({"basis": basis.rows(), "claim": expression, "holds": turn is None, "turn": _turn_row(turn)})
+            show_json({"basis": basis, "claim": expression, "holds": turn is None, "turn": _turn_row(turn)})
         elif turn is not None:
             _show(turn)
         _say(turn)
-        say_basis(asked, basis, f"looked at from seq {first},", method=True)
+    say(f"looked at from seq {first} to {last}, {world.positions.method.value.upper()}, in {_seconds(begun)}")
     if turn is not None:
         raise typer.Exit(REFUSED)
+
+
+def _between(found: Source, points: list[When]) -> tuple[int, int]:
+    """Return the first and the last event to be looked at."""
+    if found.asked is not None:
+        begin, end = (found.asked.questions.basis(each).seq for each in points)
+    elif all(each.known_at is None for each in points):
+        begin, end = (min(found.last_seq, found.last_seq if each.at_seq is None else each.at_seq) for each in points)
+    else:
+        raise InvalidInput("--between: of a box the points are seq:N or now")
+    first = max(found.first_seq, begin)
+    if first > max(found.first_seq, end):
+        raise InvalidInput(f"--between: it ends (seq {end}) before it begins (seq {first})")
+    return first, end
+
+
+def _seconds(begun: float) -> str:
+    return f"{time.monotonic() - begun:.2f} s"
 
 
 def _turn_row(turn: Turn | None) -> Row | None:

@@ -67,9 +67,10 @@ def pnl(
     check_names(symbol, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment, chosen)
-        rows = narrowed(_days(asked, basis, wanted), symbol, account)
+        rows = narrowed(asked.questions.days(basis), symbol, account)
         if by is not None:
             rows = [_whole(row) for row in summed(rows, by.value)]
+        rows = [row for row in rows if wanted in (None, row["trading_day"])]
         answer(asked, basis, "days", rows, PNL, as_json=as_json, method=True, things="rows")
 
 

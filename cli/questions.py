@@ -124,7 +124,7 @@ def fills(
     check_names(symbol, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
-        rows = narrowed(fill_rows(asked.questions.orders(basis)), symbol, account)
+        rows = narrowed(asked.questions.fills(basis), symbol, account)
         answer(asked, basis, "fills", rows, FILLS, as_json=as_json)
 
 

@@ -8,14 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from oms_es.box import unpack
-from oms_es.cli.answering import check_names, checked_day
+from oms_es.cli.answering import check_names
 from oms_es.cli.guard import REFUSED
-from oms_es.cli.opening import asking
 from oms_es.cli.options import ConfigPath, Json, LogPath, OfAccount, OfDay
 from oms_es.cli.progress import counting
 from oms_es.cli.render import counted, plainly, say, show, show_json, show_table
-from oms_es.cli.tables import CHECKED
+from oms_es.cli.sources import source
+from oms_es.cli.tables import CHECKED, FLIPS, LOST, WHAT_IF_EXPOSURE, WHAT_IF_LOSS, WHAT_IF_PNL
 from oms_es.cli.tailing import line
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput
@@ -23,10 +22,7 @@ from oms_es.identifiers import escaped
 from oms_es.inputs import positive
 from oms_es.instants import SECOND
 from oms_es.projections.projection import plain
-from oms_es.reading import When
-from oms_es.replay import Replay, closing_of
-from oms_es.replay import replay as replayed
-from oms_es.replay import replayed as replayed_from
+from oms_es.replay import Replay, replayed
 from oms_es.settings import Settings
 from oms_es.what_if import what_if
 
@@ -61,7 +57,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """
-    Go through the log again from its first event, and show what each trading day came to; nothing is written.
+    Go through a log, or a day in a box, again, and show what each trading day came to; the log is only read.
 
     --day and --account choose what is counted; the digest is of the whole state after the day. With --check, a command
     that is decided differently now ends with exit code 1; so does a closed day that no longer comes to its digests.
@@ -72,89 +68,72 @@ def replay(
 
         oms replay amzn.omsday --check
 
-        oms replay --what-if tighter.yaml
+        oms replay --day 2024-03-15 --what-if tighter.yaml
 
         oms replay --speed 60
     """
-    wanted, pace = checked_day(day), _pace(speed)
+    pace = _pace(speed)
     check_names(None, account)
     if limits is not None:
-        _experiment(box, limits, log, config, as_json=as_json)
+        if check or pace is not None or account is not None:
+            raise InvalidInput("--what-if goes with --day, and not with --check, --speed or --account")
+        _experiment(box, limits, log, config, day, as_json=as_json)
         return
-    if box is not None:
-        _tell(_from_box(box, wanted, account, check=check), wanted, as_json=as_json)
-        return
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(When())
-        events = asked.log.read(until=basis.seq)
-        closing = 0 if wanted is None else closing_of(asked.log, wanted)
+    begun = time.monotonic()
+    with source(box, log, config, day) as found:
+        events = found.events()
         if pace is not None:
-            events = _timeline(events, wanted, account, pace, say if as_json else show)
+            events = _timeline(events, found.day, account, pace, say if as_json else show)
         with counting() as told:
-            watch = None if told is None or pace is not None else lambda seq: told(seq, basis.seq)
-            outcome = replayed(
-                events,
-                method=basis.method,
-                day=wanted,
-                account=account,
-                closing=closing,
-                check=check,
-                progress=watch,
-            )
-    _tell(outcome, wanted, as_json=as_json)
-
-
-def _tell(outcome: Replay, wanted: str | None, *, as_json: bool) -> None:
+            first, last = found.first_seq, found.last_seq
+            watch = None if told is None or pace is not None else lambda seq: told(seq - first + 1, last - first + 1)
+            outcome = replayed(events, found.opening(), day=found.day, account=account, check=check, progress=watch)
     if as_json:
         show_json(plain(outcome.rows()))
     else:
         _show(outcome.rows())
-    _say_outcome(outcome, wanted)
+    _say_outcome(outcome, found.day)
+    _say_time(last - first + 1, time.monotonic() - begun)
     if outcome.divergent or any(each.differing for each in outcome.days):
         raise typer.Exit(REFUSED)
 
 
-def _from_box(path: Path, day: str | None, account: str | None, *, check: bool) -> Replay:
-    """Replay a day that travelled as a box."""
-    box = unpack(path)
-    packed = box.manifest.trading_day
-    if day not in (None, packed):
-        raise InvalidInput(f"--day: the box holds {packed}, not {day}")
-    return replayed_from(
-        box.events, box.opening, day=packed, account=account, closing=box.manifest.last_seq, check=check
-    )
+def _say_time(events: int, seconds: float) -> None:
+    rate = f" ({events / seconds:,.0f} events/s)" if seconds else ""
+    say(f"{counted(events, 'event')} gone through in {seconds:.2f} s{rate}")
 
 
 # --- under other limits ---
 
 
-def _experiment(box: Path | None, limits: Path, log: Path | None, config: Path | None, *, as_json: bool) -> None:
-    """Put the commands of the log to other limits, and show what would have been."""
-    if box is not None:
-        raise InvalidInput("--what-if goes with a log, not with a box: what came before the day counts as well")
+def _experiment(
+    box: Path | None, limits: Path, log: Path | None, config: Path | None, day: str | None, *, as_json: bool
+) -> None:
+    """Put the commands of a log, or of a day, to other limits, and show what would have been."""
     settings = Settings.from_file(limits)
     other = {key: settings.values[key] for key in settings.named}
     if not other:
         raise InvalidInput(f"--what-if: {limits} names no limit")
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(When())
-        found = plain(what_if(asked.log.read(until=basis.seq), other, basis.method).rows())
+    with source(box, log, config, day) as found, counting() as told:
+        first, last = found.first_seq, found.last_seq
+        watch = None if told is None else lambda seq: told(seq - first + 1, last - first + 1)
+        worlds = (found.opening(), found.opening())
+        seen = plain(what_if(found.events(), other, worlds=worlds, day=found.day, progress=watch).rows())
     if as_json:
-        show_json(found)
-        return
-    for flip in found["flips"]:
-        was, now = ("; ".join(flip[name]) or "accepted" for name in ("was", "now"))
-        show(escaped(f"seq {flip['seq']}: {flip['asked']} {flip['order_id']}: was {was}; would be {now}"))
-    for row in found["days"]:
-        show(
-            escaped(
-                f"{row['trading_day']} {row['account']}/{row['symbol']}: realized {row['realized_pnl']}, "
-                f"would be {row['realized_pnl_what_if']} ({row['change']})"
-            )
-        )
-    flips, fills = counted(len(found["flips"]), "verdict"), counted(found["lost_fills"], "fill")
+        show_json(seen)
+    else:
+        show_table(FLIPS, map(_flip_row, seen["flips"]))
+        show_table(LOST, seen["fills"])
+        show_table(WHAT_IF_PNL, seen["days"])
+        show_table(WHAT_IF_EXPOSURE, seen["exposure"])
+        show_table(WHAT_IF_LOSS, seen["daily_loss"])
+    flips, fills = counted(len(seen["flips"]), "verdict"), counted(seen["lost_fills"], "fill")
     say(f"{flips} would be other ones, and {fills} could then not have happened")
-    say(found["note"])
+    say(seen["note"])
+
+
+def _flip_row(flip: Row) -> Row:
+    return {**flip, **{name: "; ".join(flip[name]) or "accepted" for name in ("was", "now")}}
 
 
 # --- timeline ---

@@ -237,3 +237,59 @@ STATES = (
     Column("before", _side("before"), right=True),
     Column("after", _side("after"), right=True),
 )
+
+# --- under other limits ---
+
+FLIPS = (
+    Column("seq", number("seq"), right=True),
+    _ACCOUNT,
+    Column("order", words("order_id")),
+    Column("asked", words("asked")),
+    Column("was", words("was")),
+    Column("would be", words("now")),
+)
+
+LOST = (
+    Column("fill that could not be", number("seq"), right=True),
+    _ACCOUNT,
+    Column("order", words("order_id")),
+    Column("trade", words("trade_id"), usual=""),
+    Column("symbol", words("symbol")),
+    Column("side", words("side")),
+    Column("quantity", words("quantity"), right=True),
+    Column("price", words("price"), right=True),
+)
+
+WHAT_IF_PNL = (
+    Column("day", words("trading_day")),
+    _ACCOUNT,
+    Column("symbol", words("symbol")),
+    Column("realized", _side("realized_pnl"), right=True),
+    Column("would be", _side("realized_pnl_what_if"), right=True),
+    Column("change", _side("change"), right=True),
+    Column("unrealized", _side("unrealized_pnl"), right=True),
+    Column("would be", _side("unrealized_pnl_what_if"), right=True),
+    Column("in", words("currency"), usual="USD"),
+)
+
+_REACHED = (
+    Column("limit", _side("limit"), right=True),
+    Column("would be", _side("most_what_if"), right=True),
+    Column("limit", _side("limit_what_if"), right=True),
+)
+
+WHAT_IF_EXPOSURE = (
+    Column("day", words("trading_day")),
+    _ACCOUNT,
+    Column("symbol", words("symbol")),
+    Column("largest exposure", _side("most"), right=True),
+    *_REACHED,
+)
+
+WHAT_IF_LOSS = (
+    Column("day", words("trading_day")),
+    _ACCOUNT,
+    Column("in", words("currency")),
+    Column("worst daily loss", _side("most"), right=True),
+    *_REACHED,
+)

@@ -1,17 +1,17 @@
 """The first event after which a claim is false, with the state before and after it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from oms_es.claims import Claim, Moment
 from oms_es.envelope import Recorded
-from oms_es.log.contract import Log
+from oms_es.events import Event
 from oms_es.order import Order
+from oms_es.projections.holdings import Held, Mark, position_row
 from oms_es.projections.orders import row
 from oms_es.projections.world import World
-from oms_es.vocabulary import CostMethod
 
 Progress = Callable[[int], None]  # events looked at
 
@@ -26,60 +26,72 @@ class Turn(Struct, frozen=True, kw_only=True):
     history: list[Recorded]  # of the order, up to the event
 
 
+class _Seen(NamedTuple):
+    """The order and the positions that an event is about, as they stand: what never changes is only pointed at."""
+
+    order: Order | None
+    held: list[Held]
+    mark: Mark | None
+    open_orders: int
+
+    @classmethod
+    def of(cls, world: World, event: Event) -> "_Seen":
+        account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
+        order = None if account is None or order_id is None else world.orders.order((account, order_id))
+        symbol = getattr(event, "symbol", None) or (None if order is None else order.symbol)
+        count = sum(world.orders.open_count.settled.values())
+        if symbol is None:
+            return cls(order, [], None, count)
+        holders = [account] if account else sorted(world.positions.holders.get(symbol) or ())
+        held = [held for name in holders for held in world.positions.held_in(name, symbol)]
+        return cls(order, held, world.positions.marks.get(symbol), count)
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "order": None if self.order is None else row(self.order),
+            "positions": [position_row(each, self.mark) for each in self.held],
+            "open_orders": self.open_orders,
+        }
+
+
 def bisect(
-    log: Log,
+    events: Iterable[Recorded],
     claim: Claim,
-    *,
-    first: int = 1,
-    last: int | None = None,
-    method: CostMethod = CostMethod.FIFO,
+    world: World,
+    history: Callable[[str], list[Recorded]],
     progress: Progress | None = None,
 ) -> Turn | None:
     """
-    Return the first event in `first`..`last` after which the claim is false; None when it holds throughout.
+    Return the first of `events` after which the claim is false; None when it holds throughout.
 
     A claim may turn true again and false again, so every event is looked at, in one fold.
+
+    Args:
+        events: those to be looked at.
+        claim: what should hold after each of them.
+        world: the state before the first of them; it is carried on.
+        history: gives the events of a stream.
+        progress: called now and then.
 
     Raises:
         ClaimError: it cannot be judged; the message shows where.
     """
-    world = World(method).replay(log.read(until=first - 1))
-    for each in log.read(first - 1, last):
-        before = _about(world, each)
-        held = each.seq == first and not claim.holds(Moment(world, each.trading_day))
+    first = True
+    for number, each in enumerate(events):
+        before = _Seen.of(world, each.event)
+        from_the_start = first and not claim.holds(Moment(world, each.trading_day))
+        first = False
         world.apply(each)
         world.settle()
-        if progress is not None and each.seq % 1000 == 0:
-            progress(each.seq - first + 1)
+        if progress is not None and number % 1000 == 0:
+            progress(number)
         if not claim.holds(Moment(world, each.trading_day)):
+            own = history(each.originator_id) if each.originator_id.startswith("order/") else []
             return Turn(
                 at=each,
-                from_the_start=held,
-                before=before,
-                after=_about(world, each),
-                history=_history(log, each),
+                from_the_start=from_the_start,
+                before=before.told(),
+                after=_Seen.of(world, each.event).told(),
+                history=[other for other in own if other.seq <= each.seq],
             )
     return None
-
-
-def _about(world: World, at: Recorded) -> dict[str, Any]:
-    """Return the order and the position that an event is about, as they stand."""
-    event = at.event
-    account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
-    order: Order | None = None
-    if account is not None and order_id is not None:
-        order = world.orders.order((account, order_id))
-    symbol = getattr(event, "symbol", None) or (order.symbol if order else None)
-    holders = [account] if account else sorted(world.positions.holders.get(symbol) or ()) if symbol else []
-    held = [held for each in holders if symbol for held in world.positions.held_in(each, symbol)]
-    return {
-        "order": None if order is None else row(order),
-        "positions": [world.positions.row(each) for each in held],
-        "open_orders": sum(world.orders.open_count.settled.values()),
-    }
-
-
-def _history(log: Log, at: Recorded) -> list[Recorded]:
-    if not at.originator_id.startswith("order/"):
-        return []
-    return [each for each in log.stream(at.originator_id) if each.seq <= at.seq]

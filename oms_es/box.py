@@ -9,6 +9,7 @@ machine it gives the same report and the same digest; a row that was changed on 
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,29 @@ from msgspec import Struct
 
 from oms_es.envelope import Recorded
 from oms_es.errors import LogError, OmsError
-from oms_es.identifiers import shown
+from oms_es.exporting import replacing
+from oms_es.identifiers import escaped, shown
 from oms_es.log.contract import to_recorded
 from oms_es.log.rows import FORMAT, Row, genesis, link, salt_of, salted_leaf
 from oms_es.log.sqlite import SqliteLog
 from oms_es.policy import RULES
 from oms_es.projections.state import dumped, restored
 from oms_es.projections.world import World
-from oms_es.replay import closing_of
+from oms_es.replay import end_of_day
 from oms_es.vocabulary import CostMethod
 
 SUFFIX = ".omsday"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: the same day gives the same bytes
-_MAX_MEMBER = 4 * 2**30
+_MEMBERS = ("manifest.json", "opening.json", "rows.jsonl")
+_MOST = 2**31  # bytes of a member: a day of ten million events
+_MOST_OF_MANIFEST = 2**16
+_MOST_RATIO = 100  # rows pack to about a tenth; what packs to a hundredth is there to fill memory
+_BOX = 2  # the version of the opening state; 1 knew no books
+# What damaged or hostile bytes can raise on their way through zip, JSON and our own types.
+_UNREADABLE = (
+    OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError,
+    NotImplementedError, zipfile.BadZipFile, zlib.error, msgspec.MsgspecError,
+)  # fmt: skip
 
 
 class BadBox(LogError):
@@ -44,7 +55,7 @@ class NothingBooked(OmsError, LookupError):
 class Manifest(Struct, frozen=True, kw_only=True):
     """What a box is."""
 
-    box: int = 1
+    box: int = 1  # the version of what is in it
     log_format: int
     rules: int
     code: str
@@ -85,6 +96,7 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
     rows = b"".join(_packed(row, meta.secret) for row in log.rows(first - 1, last))
     previous = genesis(meta.log_id).hex() if first == 1 else log.chain_at(first - 1)
     manifest = Manifest(
+        box=_BOX,
         log_format=FORMAT,
         rules=RULES,
         code=code,
@@ -99,24 +111,18 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
         opening=hashlib.sha256(state).hexdigest(),
         rows=hashlib.sha256(rows).hexdigest(),
     )
-    try:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as box:
-            for name, content in (
-                ("manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1)),
-                ("opening.json", state),
-                ("rows.jsonl", rows),
-            ):
-                box.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
-    except OSError as error:
-        raise LogError(f"{path} cannot be written: {error.strerror}") from None
+    with replacing(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as box:
+        content = (msgspec.json.format(msgspec.json.encode(manifest), indent=1), state, rows)
+        for name, member in zip(_MEMBERS, content, strict=True):
+            box.writestr(zipfile.ZipInfo(name, _EPOCH), member, zipfile.ZIP_DEFLATED)
     return manifest
 
 
 def _span(log: SqliteLog, trading_day: str) -> tuple[int, int]:
-    seqs = [row.seq for row in log.rows() if row.trading_day == trading_day]
-    if not seqs:
+    last = end_of_day(log, trading_day)
+    if not last:
         raise NothingBooked(f"no event is booked on {shown(trading_day)}")
-    return seqs[0], max(seqs[-1], closing_of(log, trading_day))
+    return log.first_of_day(trading_day), last
 
 
 def _packed(row: Row, secret: bytes) -> bytes:
@@ -132,31 +138,51 @@ def unpack(path: Path) -> Box:
         BadBox: it is none, or something in it is not what was packed; names the member, and the seq of a row.
     """
     try:
-        with zipfile.ZipFile(path) as box:
-            if any(member.file_size > _MAX_MEMBER for member in box.infolist()):
-                raise BadBox(f"{path}: a member is larger than any day has reason to be")
-            manifest = msgspec.json.decode(box.read("manifest.json"), type=Manifest)
-            opening, rows = box.read("opening.json"), box.read("rows.jsonl")
-    except (OSError, KeyError, zipfile.BadZipFile, msgspec.MsgspecError, EOFError) as error:
-        raise BadBox(f"{path} is no box of a day: {error}") from None
+        manifest, opening, rows = _read(path)
+    except _UNREADABLE as error:
+        raise BadBox(f"{path} is no box of a day: {escaped(str(error))}") from None
     for name, content, digest in (("opening.json", opening, manifest.opening), ("rows.jsonl", rows, manifest.rows)):
         if hashlib.sha256(content).hexdigest() != digest:
             raise BadBox(f"{path}: {name} is not what was packed")
     try:
         world = restored(opening)
-    except (msgspec.MsgspecError, KeyError, ArithmeticError) as error:
-        raise BadBox(f"{path}: opening.json is no state that this version reads: {error}") from None
+    except _UNREADABLE as error:
+        raise BadBox(f"{path}: opening.json is no state that this version reads: {escaped(str(error))}") from None
     if world.digest() != manifest.opening_state:
         raise BadBox(f"{path}: the opening state does not come to the digest it was packed with")
-    return Box(manifest, world, list(_checked(path, rows, manifest)))
+    events = list(_checked(path, rows, manifest))
+    if all(each.trading_day != manifest.trading_day for each in events):
+        raise BadBox(f"{path}: no event in it is booked on {shown(manifest.trading_day)}")
+    return Box(manifest, world, events)
+
+
+def _read(path: Path) -> tuple[Manifest, bytes, bytes]:
+    with zipfile.ZipFile(path) as box:
+        for name in _MEMBERS:
+            member = box.getinfo(name)
+            most = _MOST_OF_MANIFEST if name == "manifest.json" else _MOST
+            if member.file_size > min(most, _MOST_RATIO * member.compress_size + _MOST_OF_MANIFEST):
+                raise BadBox(f"{path}: {name} is larger than any day has reason to be")
+        manifest = msgspec.json.decode(box.read("manifest.json"), type=Manifest)
+        newest = {"box": _BOX, "log_format": FORMAT, "rules": RULES}
+        for name, known in newest.items():
+            if (version := getattr(manifest, name)) > known:
+                raise BadBox(f"{path} was packed by a later release ({name} {version}, known up to {known}): upgrade")
+        return manifest, box.read("opening.json"), box.read("rows.jsonl")
 
 
 def _checked(path: Path, rows: bytes, manifest: Manifest) -> Iterator[Recorded]:
-    chain, seq = bytes.fromhex(manifest.previous_chain), manifest.first_seq - 1
+    try:
+        chain, seq = bytes.fromhex(manifest.previous_chain), manifest.first_seq - 1
+    except ValueError:
+        raise BadBox(f"{path}: the manifest names no chain") from None
     for line in rows.splitlines():
         row, salt = _row(path, line)
         seq += 1
-        chain = link(chain, salted_leaf(row, salt))
+        try:
+            chain = link(chain, salted_leaf(row, salt))
+        except _UNREADABLE:
+            chain = b""
         if row.seq != seq or row.chain != chain:
             raise BadBox(f"{path}: seq {seq}: the row does not fit the chain")
         yield to_recorded(row)
@@ -171,5 +197,5 @@ def _row(path: Path, line: bytes) -> tuple[Row, bytes]:
         body["state"] = body["state"].encode("utf-8", "surrogateescape")
         body["chain"] = bytes.fromhex(body["chain"])
         return Row(**body), salt
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadBox(f"{path}: a row cannot be read: {error}") from None
+    except _UNREADABLE as error:
+        raise BadBox(f"{path}: a row cannot be read: {escaped(str(error))}") from None

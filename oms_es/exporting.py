@@ -6,23 +6,61 @@ Money and quantities are text in canonical form (in Parquet strings too), so tha
 
 import csv
 import json
+import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import IO, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oms_es.decimals import text
-from oms_es.errors import LogError, OmsError
+from oms_es.errors import InvalidInput, LogError, OmsError
 from oms_es.instants import iso
 from oms_es.log.rows import Row
-from oms_es.reading import Basis, Questions, fill_rows, order_rows
+from oms_es.reading import Basis, Questions, order_rows
 
 WHAT = ("orders", "fills", "positions", "pnl", "events")
 FORMATS = ("jsonl", "csv", "parquet")
+
+
+_MOVES = ("FillAdded", "FillBusted", "FillCorrected")
+
+
+_FLAGS = ("reduce_only", "external", "late", "forced", "busted", "corrected")
+_COUNTS = ("seq", "originator_version", "fills", "waiting")
+_NAMES = {
+    "orders": (
+        "order_id account symbol side order_type quantity price state filled_quantity remaining_quantity open_quantity "
+        "avg_fill_price fees time_in_force reduce_only external external_order_id error_message reason violations "
+        "fills waiting"
+    ),
+    "fills": (
+        "seq occurred_at account order_id symbol side quantity price fee notional currency trade_id late forced busted "
+        "corrected trading_day"
+    ),
+    "positions": (
+        "account symbol quantity avg_price cost_basis realized_pnl gross_realized_pnl fees mark_price mark_at "
+        "unrealized_pnl currency multiplier fills updated_at"
+    ),
+    "pnl": (
+        "trading_day account symbol currency realized_pnl gross_realized_pnl fees unrealized_pnl unrealized_change "
+        "total_pnl fills"
+    ),
+    "events": (
+        "seq originator_id originator_version topic account symbol order_id origin occurred_at effective_at "
+        "recorded_at trading_day command_id state chain"
+    ),
+}
+# The columns of each export and their kinds: the same whatever stands in them, so that files of two days fit together.
+COLUMNS = {
+    what: {name: "flag" if name in _FLAGS else "count" if name in _COUNTS else "text" for name in names.split()}
+    for what, names in _NAMES.items()
+}
 
 
 class ParquetMissing(OmsError, ImportError):
@@ -44,6 +82,11 @@ class Narrowed(Struct, frozen=True, kw_only=True):
         )  # fmt: skip
         return all(value is None or name not in row or row[name] == value for name, value in wanted)
 
+    def needs_rows(self, what: str) -> bool:
+        """Return whether the log's own rows have to tell what belongs to the export."""
+        by_order = self.order_id is not None and what in ("positions", "pnl")
+        return by_order or (self.day is not None and what in ("orders", "positions"))
+
 
 def export_rows(
     what: str, questions: Questions, basis: Basis, stored: Callable[[], Iterable[Row]], narrowed: Narrowed
@@ -58,19 +101,46 @@ def export_rows(
         stored: gives the stored rows of the log, for raw events and for the days of fills.
         narrowed: which rows.
     """
-    rows: Iterable[dict[str, Any]]
+    found = list(stored()) if what in ("orders", "fills", "positions", "pnl") and narrowed.needs_rows(what) else []
+    if what == "positions" and narrowed.day is not None:  # as it was held at the day's end
+        end = max((row.seq for row in found if row.trading_day == narrowed.day), default=0)
+        basis = replace(basis, seq=min(basis.seq, end))
+    rows = (row for row in _rows(what, questions, basis, stored) if narrowed.takes(row))
+    keep = _keeper(what, found, narrowed)
+    return (_plain(row) for row in rows if keep(row))
+
+
+def _rows(
+    what: str, questions: Questions, basis: Basis, stored: Callable[[], Iterable[Row]]
+) -> Iterable[dict[str, Any]]:
     if what == "orders":
-        rows = order_rows(questions.orders(basis))
-    elif what == "fills":
+        return order_rows(questions.orders(basis))
+    if what == "fills":
         days = {row.seq: row.trading_day for row in stored() if row.topic == "FillAdded"}
-        rows = ({**row, "trading_day": days[row["seq"]]} for row in fill_rows(questions.orders(basis)))
-    elif what == "positions":
-        rows = (_timed(row) for row in questions.positions(basis).rows())
-    elif what == "pnl":
-        rows = questions.days(basis)
-    else:
-        rows = _events(row for row in stored() if row.seq <= basis.seq)
-    return (_plain(row) for row in rows if narrowed.takes(row))
+        return ({**row, "trading_day": days[row["seq"]]} for row in questions.fills(basis))
+    if what == "positions":
+        return (_timed(row) for row in questions.positions(basis).rows())
+    if what == "pnl":
+        return questions.days(basis)
+    moment = basis.as_of
+    return _events(row for row in stored() if row.seq <= basis.seq and (moment is None or row.effective_at <= moment))
+
+
+def _keeper(what: str, found: list[Row], narrowed: Narrowed) -> Callable[[dict[str, Any]], bool]:
+    """Return what else is asked of a row that does not say its day, or its order."""
+    if what == "orders" and narrowed.day is not None:  # orders that something was booked of on the day
+        streams = {row.originator_id for row in found if row.trading_day == narrowed.day}
+        return lambda row: f"order/{row['account']}/{row['order_id']}" in streams
+    if what in ("positions", "pnl") and narrowed.order_id is not None:  # what the order's fills went into
+        moved = set[tuple[str, ...]]()
+        for row in found:
+            kind, _, name = row.originator_id.partition("/")
+            if kind == "order" and name.partition("/")[2] == narrowed.order_id and row.topic in _MOVES:
+                symbol = str(json.loads(row.state)["symbol"])
+                moved.add((row.account, symbol) if what == "positions" else (row.account, symbol, row.trading_day))
+        names = ("account", "symbol") if what == "positions" else ("account", "symbol", "trading_day")
+        return lambda row: tuple(row[name] for name in names) in moved
+    return lambda _: True
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +189,37 @@ def _value(value: Any) -> Any:
     return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def write(rows: Iterable[dict[str, Any]], form: str, target: Path | IO[str]) -> int:
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """
+    Give a new file beside `path`, and put it in its place once it is whole.
+
+    Raises:
+        LogError: it cannot be written; what stood there stays.
+    """
+    fresh = path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
+    try:
+        yield fresh
+        os.replace(fresh, path)
+    except OSError as error:
+        raise LogError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def check_apart(path: Path, log: Path) -> None:
+    """
+    Refuse to write over a log, or over what stands beside it.
+
+    Raises:
+        InvalidInput: the file is the log itself, or one of its own.
+    """
+    own = [log.with_name(log.name + ending) for ending in ("", "-wal", "-shm", ".checkpoints")]
+    if any(each.exists() and path.exists() and path.samefile(each) for each in own):
+        raise InvalidInput(f"{path} belongs to the log {log} itself; name another file to write to")
+
+
+def write(rows: Iterable[dict[str, Any]], what: str, form: str, target: Path | IO[str]) -> int:
     """
     Write rows in a form; return how many.
 
@@ -130,27 +230,25 @@ def write(rows: Iterable[dict[str, Any]], form: str, target: Path | IO[str]) -> 
     if form == "parquet":
         if not isinstance(target, Path):
             raise LogError("parquet is not text: name a file for it (-o FILE)")
-        return _write_parquet(list(rows), target)
-    try:
-        if isinstance(target, Path):
-            with target.open("w", encoding="utf-8", newline="") as file:
-                return _write_text(rows, form, file)
-        return _write_text(rows, form, target)
-    except OSError as error:
-        raise LogError(f"{target}: cannot be written: {error.strerror}") from None
+        with replacing(target) as fresh:
+            return _write_parquet(list(rows), COLUMNS[what], fresh)
+    if not isinstance(target, Path):
+        return _write_text(rows, what, form, target)
+    with replacing(target) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
+        return _write_text(rows, what, form, file)
 
 
-def _write_text(rows: Iterable[dict[str, Any]], form: str, file: IO[str]) -> int:
-    count, table = 0, None
+def _write_text(rows: Iterable[dict[str, Any]], what: str, form: str, file: IO[str]) -> int:
+    count = 0
+    table = csv.DictWriter(file, list(COLUMNS[what]), lineterminator="\n")
+    if form == "csv":
+        table.writeheader()
     for row in rows:
         count += 1
         if form == "jsonl":
             file.write(json.dumps(row, ensure_ascii=True) + "\n")
-            continue
-        if table is None:
-            table = csv.DictWriter(file, list(row), lineterminator="\n")
-            table.writeheader()
-        table.writerow({name: _safe(value) for name, value in row.items()})
+        else:
+            table.writerow({name: _safe(value) for name, value in row.items()})
     return count
 
 
@@ -165,11 +263,13 @@ def _safe(value: Any) -> Any:
     return value
 
 
-def _write_parquet(rows: list[dict[str, Any]], path: Path) -> int:
+def _write_parquet(rows: list[dict[str, Any]], columns: dict[str, str], path: Path) -> int:
     try:
         import pyarrow  # noqa: PLC0415 - an extra: needed only here
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError:
         raise ParquetMissing("parquet needs pyarrow: pip install 'oms_es[parquet]'") from None
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    kinds = {"text": pyarrow.string(), "count": pyarrow.int64(), "flag": pyarrow.bool_()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
     return len(rows)

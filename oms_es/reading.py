@@ -10,11 +10,12 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oms_es.decimals import ZERO, canonical, plus, times
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput, UnknownOrder
-from oms_es.events import PolicyChanged
+from oms_es.events import FillAdded, MarkRecorded, PolicyChanged
 from oms_es.identifiers import shown
 from oms_es.instants import iso
 from oms_es.log.contract import Log
@@ -132,10 +133,17 @@ class Questions:
     def positions(self, basis: Basis) -> Positions:
         """Return what was held; a mark that was told ahead of its own moment does not count before it."""
         found = self._positions(basis)
-        for symbol, mark in list(found.marks.settled.items()):
-            if basis.as_of is None and basis.known_at is not None and mark.at > basis.known_at:
-                del found.marks.settled[symbol]
+        if basis.as_of is None and basis.known_at is not None:
+            for symbol, mark in list(found.marks.settled.items()):
+                if mark.at > basis.known_at:
+                    self._put_back(found, symbol, basis)
         return found
+
+    def _put_back(self, positions: Positions, symbol: str, basis: Basis) -> None:
+        """Put the last mark up to the moment in the place of one told ahead of it."""
+        del positions.marks.settled[symbol]
+        told = (each for each in self._log.stream(f"market/{symbol}") if each.seq <= basis.seq)
+        positions.replay(each for each in told if isinstance(each.event, MarkRecorded) and not _is_ahead(each, basis))
 
     def _positions(self, basis: Basis) -> Positions:
         if not isinstance(self._log, SqliteLog):
@@ -150,7 +158,7 @@ class Questions:
         events = self._log.read(until=basis.seq, topics=Positions.topics())
         if basis.as_of is not None:
             return positions_as_of(events, basis.as_of, basis.method)
-        return Positions(basis.method).replay(events)
+        return Positions(basis.method).replay(each for each in events if not _is_ahead(each, basis))
 
     def events(self, basis: Basis, topics: frozenset[str]) -> list[Recorded]:
         """Return the events of these topics that were known, in log order."""
@@ -166,6 +174,20 @@ class Questions:
         if basis.as_of is not None:
             return orders_as_of(events, basis.as_of)
         return Orders().replay(events)
+
+    def fills(self, basis: Basis) -> Iterator[dict[str, Any]]:
+        """
+        Return every fill as a row; as of a moment those that were executed by then, as they stand corrected.
+
+        Otherwise in the order in which they became known, busted ones too.
+        """
+        if basis.as_of is None:
+            return fill_rows(self.orders(basis))
+        moment, rows = basis.as_of, {row["seq"]: row for row in fill_rows(self.orders(replace(basis, as_of=None)))}
+        events = self._log.read(until=basis.seq, topics=(FillAdded.__name__,))
+        when = {each.seq: each.effective_at for each in events}
+        standing = (row for seq, row in rows.items() if when[seq] <= moment and not row["busted"])
+        return iter(sorted(standing, key=lambda row: (when[row["seq"]], row["seq"])))
 
     def order_events(self, account: str, order_id: str, basis: Basis) -> list[Recorded]:
         """Return the events of an order that the answer rests on."""
@@ -185,24 +207,41 @@ def first_method(log: Log, otherwise: CostMethod) -> CostMethod:
     return otherwise
 
 
+def _is_ahead(each: Recorded, basis: Basis) -> bool:
+    """Return whether it is a mark that was told ahead of its own moment, and that moment had not come."""
+    return basis.known_at is not None and isinstance(each.event, MarkRecorded) and each.effective_at > basis.known_at
+
+
 def narrowed(rows: Iterable[dict[str, Any]], symbol: str | None, account: str | None) -> list[dict[str, Any]]:
     """Return the rows of one symbol and one account; None: of all."""
     return [each for each in rows if symbol in (None, each["symbol"]) and account in (None, each["account"])]
 
 
-_SUMMED = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl", "unrealized_change", "total_pnl")
+_SUMMED = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_change", "total_pnl")
 
 
 def summed(days: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
-    """Return the rows of `days` added up by "symbol" (over accounts) or by "account" (over symbols), per currency."""
+    """
+    Return the rows of `days` added up by "symbol" (over accounts) or by "account" (over symbols), per currency.
+
+    The level of unrealized P&L is that of all there is at the day's end, also of what had no row that day: `days` are
+    all of them from the first on.
+    """
     names = ("trading_day", by, "currency")
     sums: dict[tuple[str, ...], dict[str, Any]] = {}
-    for day in days:
+    levels: dict[tuple[str, str], dict[tuple[str, str], Decimal | None]] = {}  # of each sum, what it is made of
+    for day in sorted(days, key=lambda row: str(row["trading_day"])):
         key = tuple(day[name] for name in names)
         total = sums.setdefault(key, dict(zip(names, key, strict=True)))
         for figure in _SUMMED:
             total[figure] = _added(total.get(figure, ZERO), day[figure])
         total["fills"] = total.get("fills", 0) + day["fills"]
+        parts = levels.setdefault((day[by], day["currency"]), {})
+        parts[day["account"], day["symbol"]] = day["unrealized_pnl"]
+        level: Decimal | None = ZERO
+        for part in parts.values():
+            level = _added(level, part)
+        total["unrealized_pnl"] = level
     return [sums[key] for key in sorted(sums)]
 
 
@@ -229,7 +268,8 @@ def fill_rows(orders: Orders) -> Iterator[dict[str, Any]]:
             "quantity": fill.quantity,
             "price": fill.price,
             "fee": fill.fee,
-            "notional": canonical(times(fill.quantity, fill.price)),
+            "notional": canonical(times(times(fill.quantity, fill.price), fill.multiplier)),
+            "currency": fill.currency,
             "trade_id": fill.trade_id,
             "late": fill.late,
             "forced": fill.forced,

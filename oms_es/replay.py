@@ -7,13 +7,11 @@ events booked on it; its digest is of the whole state after its last event.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct, field
 
 from oms_es.checking import GIVEN, Divergence, by_command, decided_again
-from oms_es.decimals import ZERO, minus, negate, plus
 from oms_es.envelope import Recorded
 from oms_es.events import (
     AmendRefused,
@@ -22,31 +20,16 @@ from oms_es.events import (
     FillBusted,
     FillCorrected,
     FillQuarantined,
-    MarkRecorded,
-    OrderEvent,
     OrderSubmitted,
-    QuarantineEvent,
     StateChanged,
 )
 from oms_es.log.contract import Log
 from oms_es.projections.world import World
+from oms_es.reaching import Reaches
 from oms_es.recall import rebuild
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, OrderState
 
 Progress = Callable[[int], None]  # events taken in
-
-
-class Reach(Struct):
-    """How far a figure went, and the limit that stood then."""
-
-    most: Decimal = ZERO
-    limit: Decimal | None = None
-    seq: int = 0  # of the event after which it was so
-
-    def take(self, value: Decimal, limit: Decimal | None, seq: int) -> None:
-        """Keep the value if it is the largest so far."""
-        if value > self.most:
-            self.most, self.limit, self.seq = value, limit, seq
 
 
 class Day(Struct, kw_only=True):
@@ -66,8 +49,7 @@ class Day(Struct, kw_only=True):
     corrected: int = 0
     quarantined: int = 0
     refusals: Counter[str] = field(default_factory=Counter)  # by the code of the check
-    worst_loss: dict[str, Reach] = field(default_factory=dict)  # by account/currency
-    exposure: dict[str, Reach] = field(default_factory=dict)  # worst case held, by account/symbol
+    reached: Reaches = field(default_factory=Reaches)
     pnl: list[dict[str, Any]] = field(default_factory=list)  # rows of `oms pnl`
     waiting: int = 0  # in quarantine at the day's end
     closed: bool = False
@@ -77,8 +59,8 @@ class Day(Struct, kw_only=True):
     def rows(self) -> dict[str, Any]:
         """Return the day as it stands in JSON."""
         reached = {
-            name: {key: {"most": r.most, "limit": r.limit, "seq": r.seq} for key, r in sorted(part.items())}
-            for name, part in (("worst_loss", self.worst_loss), ("largest_exposure", self.exposure))
+            name: {key: reach.row() for key, reach in sorted(part.items())}
+            for name, part in (("worst_loss", self.reached.worst_loss), ("largest_exposure", self.reached.exposure))
         }
         return {
             "trading_day": self.trading_day,
@@ -147,7 +129,6 @@ def replay(
     method: CostMethod = CostMethod.FIFO,
     day: str | None = None,
     account: str | None = None,
-    closing: int = 0,
     check: bool = False,
     progress: Progress | None = None,
 ) -> Replay:
@@ -155,15 +136,14 @@ def replay(
     Fold a log and tell what each day came to.
 
     Args:
-        events: the log from its first event on; days after `day` are not read.
+        events: the log from its first event on, where a day is named to its end (`end_of_day`).
         method: the cost method of the state.
         day: only report this trading day (everything before it is folded too).
-        closing: the seq of the event that closed the day, where it was closed later: read on to it.
         account: only count this account's events; the state, and so the digest, is of all.
         check: decide every command (of the day, where one is named) again, and compare.
         progress: called now and then.
     """
-    return replayed(events, World(method), day=day, account=account, closing=closing, check=check, progress=progress)
+    return replayed(events, World(method), day=day, account=account, check=check, progress=progress)
 
 
 def replayed(
@@ -172,25 +152,24 @@ def replayed(
     *,
     day: str | None = None,
     account: str | None = None,
-    closing: int = 0,
     check: bool = False,
     progress: Progress | None = None,
 ) -> Replay:
     """Fold events on from a state, as `replay` does from nothing."""
     seen = _Replayer(world, day, account, check=check)
     for number, group in enumerate(by_command(events)):
-        if day is not None and group[0].trading_day > day and group[0].seq > closing and seen.has_ended(day):
-            break
         seen.take(group)
         if progress is not None and number % 500 == 0:
             progress(group[-1].seq)
     return seen.finished()
 
 
-def closing_of(log: Log, day: str) -> int:
-    """Return the seq of the event that closed a trading day; 0 for one that is not closed."""
-    found = (each for each in log.stream(f"day/{EVERY_ACCOUNT}") if isinstance(each.event, DayClosed))
-    return next((each.seq for each in found if getattr(each.event, "trading_day", "") == day), 0)
+def end_of_day(log: Log, day: str) -> int:
+    """Return the seq of the last event booked on a trading day, or of the one that closed it; 0 for no such day."""
+    closings = (each for each in log.stream(f"day/{EVERY_ACCOUNT}") if isinstance(each.event, DayClosed))
+    closed = (each.seq for each in closings if getattr(each.event, "trading_day", "") == day)
+    last = log.last_of_day(day)
+    return max([last, *closed]) if last else 0
 
 
 class _Replayer:
@@ -199,9 +178,6 @@ class _Replayer:
         self._days: dict[str, Day] = {}
         self._current: str | None = None
         self._result = Replay(checked=Counter() if check else None)
-
-    def has_ended(self, day: str) -> bool:
-        return self._current is not None and self._current >= day
 
     def take(self, group: list[Recorded]) -> None:
         asked = self._only in (None, group[0].trading_day) and not isinstance(group[0].event, GIVEN)
@@ -218,7 +194,7 @@ class _Replayer:
             self._world.apply(each)
             self._count(each)
         self._world.settle()
-        self._reach(group)
+        self._days[group[-1].trading_day].reached.take(self._world, group, self._account)
 
     def _turn(self, trading_day: str) -> None:
         """Close the books of the day before when another one begins."""
@@ -282,31 +258,3 @@ class _Replayer:
 
     def _other(self, at: Recorded) -> Day:
         return self._days.setdefault(at.trading_day, Day(trading_day=at.trading_day))
-
-    def _reach(self, group: list[Recorded]) -> None:
-        """Look how far loss and exposure have gone, after a command that may have moved them."""
-        touched = set()
-        for each in group:
-            if isinstance(each.event, OrderEvent | QuarantineEvent):
-                key = (each.event.account, each.event.order_id)
-                order = self._world.orders.order(key)
-                if order is not None:
-                    touched.add((order.account, order.symbol))
-            elif isinstance(each.event, MarkRecorded):  # where the change of unrealized P&L counts, it may be a loss
-                holders = self._world.positions.holders.get(each.event.symbol) or ()
-                counted = (name for name in holders if self._world.policies.policy(name).basis == "total")
-                touched.update((name, each.event.symbol) for name in counted)
-        for account, symbol in sorted(touched):
-            if self._account in (None, account):
-                self._reach_of(account, symbol, group[-1])
-
-    def _reach_of(self, account: str, symbol: str, at: Recorded) -> None:
-        world, day = self._world, self._days[at.trading_day]
-        policy, sides = world.policies.policy(account), world.orders.exposed(account, symbol)
-        held = world.positions.position(account, symbol)
-        worst = max(plus(held, sides.buys).copy_abs(), minus(held, sides.sells).copy_abs(), held.copy_abs())
-        day.exposure.setdefault(f"{account}/{symbol}", Reach()).take(worst, policy.max_position_size, at.seq)
-        currencies = {held.currency for held in world.positions.held_in(account, symbol)}
-        for currency in sorted(currencies or {world.positions.currency(symbol)}):
-            loss = negate(world.positions.daily_pnl(account, at.trading_day, currency, policy.basis))
-            day.worst_loss.setdefault(f"{account}/{currency}", Reach()).take(loss, policy.max_daily_loss, at.seq)

@@ -1,6 +1,7 @@
 """What positions are made of: books of fills, marks, what a trading day brought; and how they fold."""
 
 from decimal import Decimal
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -106,6 +107,27 @@ class Booked(Struct, frozen=True):
     lot: Lot
     fee: Decimal
     multiplier: Decimal = ONE
+
+
+def position_row(held: Held, mark: Mark | None) -> dict[str, Any]:
+    """Return what is held as its row in `oms positions --json`."""
+    return {
+        "account": held.account,
+        "symbol": held.symbol,
+        "quantity": held.quantity,
+        "avg_price": held.avg_price,
+        "cost_basis": held.cost_basis,
+        "realized_pnl": held.realized,
+        "gross_realized_pnl": held.gross,
+        "fees": held.fees,
+        "mark_price": None if mark is None else mark.price,
+        "mark_at": None if mark is None else mark.at,
+        "unrealized_pnl": None if mark is None else held.unrealized(mark.price),
+        "currency": held.currency,
+        "multiplier": held.multiplier,
+        "fills": held.fills,
+        "updated_at": held.updated_at,
+    }
 
 
 def refolded(held: Held, trail: list[Booked], method: CostMethod, at: int) -> Held:

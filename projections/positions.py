@@ -22,6 +22,7 @@ from oms_es.projections.holdings import (
     Key,
     Mark,
     last_place,
+    position_row,
     refolded,
     restated,
 )
@@ -248,24 +249,7 @@ class Positions(Projection):
 
     def row(self, held: Held) -> dict[str, Any]:
         """Return a position as its row in `oms positions --json`."""
-        mark = self.marks.get(held.symbol)
-        return {
-            "account": held.account,
-            "symbol": held.symbol,
-            "quantity": held.quantity,
-            "avg_price": held.avg_price,
-            "cost_basis": held.cost_basis,
-            "realized_pnl": held.realized,
-            "gross_realized_pnl": held.gross,
-            "fees": held.fees,
-            "mark_price": None if mark is None else mark.price,
-            "mark_at": None if mark is None else mark.at,
-            "unrealized_pnl": None if mark is None else held.unrealized(mark.price),
-            "currency": held.currency,
-            "multiplier": held.multiplier,
-            "fills": held.fills,
-            "updated_at": held.updated_at,
-        }
+        return position_row(held, self.marks.get(held.symbol))
 
     def lots(self) -> list[list[Any]]:
         """Return the open lots of every book as plain rows, for digests."""

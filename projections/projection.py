@@ -44,8 +44,9 @@ class Cells(Generic[K, V]):
 
     def settle(self) -> None:
         """Make what is staged visible to readers."""
-        self.settled.update(self._staged)
-        self._staged.clear()
+        if self._staged:
+            self.settled.update(self._staged)
+            self._staged.clear()
 
     def discard(self) -> None:
         """Forget what is staged."""
@@ -169,7 +170,10 @@ class Projection:
             part.discard()
 
     def _parts(self) -> list[Cells[Any, Any] | Trails[Any, Any]]:
-        return [part for part in vars(self).values() if isinstance(part, Cells | Trails)]
+        found: list[Cells[Any, Any] | Trails[Any, Any]] | None = self.__dict__.get("_own_parts")
+        if found is None:  # they are made once and never replaced
+            found = self.__dict__["_own_parts"] = [p for p in vars(self).values() if isinstance(p, Cells | Trails)]
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """Return everything it knows as plain rows, in an order of their own; what `digest` is over."""

@@ -9,8 +9,8 @@ come from the same fold as every other answer. Money and quantities are TEXT, so
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -46,7 +46,8 @@ _ORDER = {
 }  # fmt: skip
 _FILL = {
     "seq": int, "order_key": str, "account": str, "symbol": str, "side": str, "quantity": str, "price": str,
-    "fee": str, "trade_id": str, "occurred_at": str, "late": int, "forced": int, "busted": int, "corrected": int,
+    "fee": str, "multiplier": str, "currency": str, "trade_id": str, "occurred_at": str, "late": int, "forced": int,
+    "busted": int, "corrected": int,
 }  # fmt: skip
 _POSITION = {
     "key": str, "account": str, "symbol": str, "quantity": str, "avg_price": str, "cost_basis": str,
@@ -200,13 +201,29 @@ class _Tables:
                 self._apply(recorded)
             changed = self._changed()
             self._settle()
-            with self._tables.atomic():
+            with self._alone() as ours:
+                if not ours:  # another run has gone on from here: what it wrote stands, and the next run goes on there
+                    return self._seq - begun
                 self._write(chunk, changed)
                 self._note(end)
             self._seq = end
             if progress is not None:
                 progress(end - begun, last - begun)
         return last - begun
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Keep other writers out for one transaction, and tell whether the tables still stand where we left them."""
+        connection = self._tables.conn
+        assert connection is not None, "the database is open"
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            ((seq,),) = connection.execute("SELECT seq FROM log_position").fetchall()
+            yield seq == self._seq
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
 
     def _apply(self, recorded: Recorded) -> None:
         self._orders.apply(recorded)
@@ -314,6 +331,8 @@ def _fill_rows(order: Order) -> Iterable[dict[str, Any]]:
             "quantity": fill.quantity,
             "price": fill.price,
             "fee": fill.fee,
+            "multiplier": fill.multiplier,
+            "currency": fill.currency,
             "trade_id": fill.trade_id,
             "occurred_at": iso(fill.occurred_at),
             "late": fill.late,

@@ -16,7 +16,7 @@ from oms_es.log.rows import Row
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
 from oms_es.reading import Questions, When, fill_rows, order_rows
-from oms_es.replay import Replay, closing_of, replay, replayed
+from oms_es.replay import Replay, end_of_day, replay, replayed
 from oms_es.vocabulary import CostMethod
 
 DAYS = Path(__file__).resolve().parent.parent / "replay_fixtures"
@@ -79,13 +79,12 @@ def boxed(day: str, trading_day: str) -> Path:
 def from_box(path: Path) -> str:
     """Return the report of a replay, with every command decided again, of a day in a box."""
     box = unpack(path)
-    day, closing = box.manifest.trading_day, box.manifest.last_seq
-    return _report(replayed(box.events, box.opening, day=day, closing=closing, check=True))
+    return _report(replayed(box.events, box.opening, day=box.manifest.trading_day, check=True))
 
 
 def from_log(log: Log, trading_day: str) -> str:
     """Return the same report of a day in a log."""
-    return _report(replay(log.read(), day=trading_day, closing=closing_of(log, trading_day), check=True))
+    return _report(replay(log.read(until=end_of_day(log, trading_day)), day=trading_day, check=True))
 
 
 def _report(seen: Replay) -> str:

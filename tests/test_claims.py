@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_es.bisecting import bisect
+from oms_es.bisecting import Turn, bisect
 from oms_es.claims import FUNCTIONS, Claim, ClaimError, Moment
 from oms_es.log.memory import MemoryLog
 from oms_es.projections.world import World
@@ -83,7 +83,7 @@ def test_every_function_says_what_it_gives() -> None:
     ],
 )
 def test_bisect_finds_the_event_after_which_a_claim_is_false(log: MemoryLog, claim: str, seq: int | None) -> None:
-    turn = bisect(log, Claim(claim))
+    turn = bisect(log.read(), Claim(claim), World(), log.stream)
 
     assert (None if turn is None else turn.at.seq) == seq
     if turn is not None:
@@ -93,16 +93,19 @@ def test_bisect_finds_the_event_after_which_a_claim_is_false(log: MemoryLog, cla
 
 
 def test_bisect_tells_a_claim_that_was_false_from_the_start(log: MemoryLog) -> None:
-    turn = bisect(log, Claim('position("ALFA") > 1000'))
+    turn = bisect(log.read(), Claim('position("ALFA") > 1000'), World(), log.stream)
 
     assert turn is not None
     assert turn.from_the_start
     assert turn.at.seq == 1
 
 
-def test_bisect_looks_only_between_two_places(log: MemoryLog) -> None:
-    turn = bisect(log, Claim('position("BETA") > -10'), first=23, last=30)
+def test_bisect_goes_on_from_a_state(log: MemoryLog) -> None:
+    def looked_at(claim: str) -> Turn | None:
+        return bisect(log.read(22, 30), Claim(claim), World().replay(log.read(until=22)), log.stream)
+
+    turn = looked_at('position("BETA") > -10')
 
     assert turn is not None
     assert turn.at.seq >= 23
-    assert bisect(log, Claim('position("BETA") > -100'), first=23, last=30) is None
+    assert looked_at('position("BETA") > -100') is None

@@ -66,7 +66,9 @@ def test_what_if_shows_which_verdicts_flip_and_says_that_it_is_a_thought_experim
     told = json.loads(oms("replay", "--what-if", tmp_path / "tighter.yaml", "--log", log, "--json").stdout)
 
     assert shown.exit_code == 0, shown.output
-    assert "submit o-1: was accepted; would be POSITION_SIZE" in shown.stdout
+    assert ["4", "o-1", "submit", "accepted", "POSITION_SIZE:"] in [
+        line.split()[:5] for line in shown.stdout.splitlines()
+    ]
     assert "thought experiment" in shown.stderr
     assert "thought experiment" in told["note"]
     assert [flip["order_id"] for flip in told["flips"]] == ["o-1", "o-5"]
@@ -104,7 +106,7 @@ def test_an_export_to_a_file_says_how_many_rows_went_there(form: str, log: Path,
         (("export", "--what", "secrets"), "not one of orders"),
         (("export", "--format", "xls"), "not one of jsonl"),
         (("export", "-o", "x.omsday"), "give --day"),
-        (("export", "-o", "x.omsday", "--day", DAY, "--symbol", "A"), "nothing that narrows"),
+        (("export", "-o", "x.omsday", "--day", DAY, "--symbol", "A"), "and nothing else of it"),
         (("replay", "--what-if", "nowhere.yaml"), "cannot be read"),
         (("close-day", "1999-01-01"), "no event is booked"),
     ],
@@ -113,4 +115,70 @@ def test_what_cannot_be_done_is_said_in_words(words: tuple[str, ...], why: str, 
     done = oms(*words, "--log", log)
 
     assert done.exit_code in (1, 2)
+    assert why in " ".join(done.stderr.split())
+
+
+def test_a_box_is_asked_what_a_log_is_asked(log: Path, tmp_path: Path) -> None:
+    box, limits = tmp_path / "day.omsday", tmp_path / "tighter.yaml"
+    limits.write_text("risk: {max_position_size: 90}\n", encoding="utf-8")
+    assert oms("export", "--day", DAY, "-o", box, "--log", log).exit_code == 0
+
+    for words in (("replay", "--what-if", limits, "--json"), ("bisect", 'position("ALFA") <= 80', "--json")):
+        from_box, from_log = oms(*words, box), oms(*words, "--log", log)
+        assert from_box.exit_code == from_log.exit_code
+        assert json.loads(from_box.stdout) == json.loads(from_log.stdout)
+    timeline = oms("replay", box, "--speed", "max")
+    assert len([line for line in timeline.stdout.splitlines() if "order/default/" in line]) > 30
+
+
+@pytest.mark.parametrize("name", ["day.db", "day.db-wal", "day.db.checkpoints"])
+def test_an_export_never_writes_over_the_log_or_what_stands_beside_it(name: str, log: Path) -> None:
+    (log.parent / name).touch()
+    before = log.read_bytes()
+
+    done = oms("export", "--what", "fills", "-o", log.parent / name, "--log", log)
+
+    assert done.exit_code == 2
+    assert "belongs to the log" in done.stderr
+    assert log.read_bytes() == before
+
+
+def test_a_day_that_is_interrupted_by_another_is_replayed_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "days.db"
+    for number, day in enumerate(("2012-06-21", "2012-06-22", "2012-06-21"), start=1):
+        file = tmp_path / f"{number}.jsonl"
+        order = {
+            "order_id": f"o-{number}",
+            "symbol": "X",
+            "side": "buy",
+            "order_type": "limit",
+            "qty": "1",
+            "price": "1",
+        }
+        fact = {"seq": number, "ts": f"{day}T10:00:00Z", "kind": "submit", **order}
+        file.write_text(json.dumps(fact) + "\n", encoding="utf-8")
+        assert oms("import", "facts", file, "--log", path).exit_code == 0
+    assert oms("instrument", "X", "--multiplier", "2", "--log", path).exit_code == 0
+    assert oms("export", "--day", "2012-06-21", "-o", tmp_path / "day.omsday", "--log", path).exit_code == 0
+
+    from_log = json.loads(oms("replay", "--day", "2012-06-21", "--check", "--json", "--log", path).stdout)
+    from_box = json.loads(oms("replay", tmp_path / "day.omsday", "--check", "--json").stdout)
+
+    assert (from_log["days"][0]["events"], from_log["check"]["commands"]) == (6, 2)
+    assert from_log == from_box
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("replay", "--what-if", "x.yaml", "--check"), "--what-if goes with --day"),
+        (("close-day", "2024-3-4"), "DAY: '2024-3-4' is no day"),
+        (("export", "-o", "x.omsday", "--day", DAY, "--what", "fills"), "and nothing else of it"),
+        (("export", "-o", "x.omsday", "--day", DAY, "--format", "csv"), "and nothing else of it"),
+    ],
+)
+def test_no_option_is_passed_over_in_silence(words: tuple[str, ...], why: str, log: Path) -> None:
+    done = oms(*words, "--log", log)
+
+    assert done.exit_code == 2
     assert why in " ".join(done.stderr.split())

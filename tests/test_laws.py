@@ -24,6 +24,7 @@ from oms_es.projections.positions import Positions
 from oms_es.projections.world import World
 from oms_es.recall import rebuild
 from oms_es.vocabulary import TRANSITIONS, CostMethod, OrderSide, OrderState
+from oms_es.what_if import what_if
 from tests.builders import METHODS, Desk, S
 from tests.random_days import Step, days, play, played
 
@@ -356,3 +357,14 @@ def test_a_refused_command_leaves_no_trace(steps: list[Step]) -> None:
 
         assert desk.world.digest() == before
         desk.append(drafts)
+
+
+@given(days)
+def test_the_limits_of_life_put_nobody_in_another_place(steps: list[Step]) -> None:
+    desk = played(steps)
+
+    seen = what_if(desk.log, {})
+
+    assert (seen.flips, seen.lost_fills, seen.lost_commands, seen.impossible) == ([], [], 0, 0)
+    assert all(row["realized_pnl"] == row["realized_pnl_what_if"] for row in seen.days)
+    assert all(row["most"] == row["most_what_if"] for row in (*seen.exposure, *seen.daily_loss))

@@ -36,6 +36,7 @@ RANKS = (
         "explaining",
         "verdicts",
         "checking",
+        "reaching",
         "claims",
         "replay",
         "bisecting",

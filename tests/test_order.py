@@ -735,7 +735,7 @@ def test_a_waiting_fill_counts_only_beyond_what_is_open_of_its_order() -> None:
 
     desk.say("cancel")
     assert desk.world.orders.exposed("default", "AAA").buys == num("170")  # all that waits, now that nothing is open
-    desk.say("refuse 1", "refuse 2")
+    desk.say("refuse 1", "refuse 1")
     assert desk.world.orders.exposed("default", "AAA").buys == num("0")
 
 

@@ -8,16 +8,22 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oms_es import risk
 from oms_es.box import BadBox, NothingBooked, pack, unpack
-from oms_es.exporting import FORMATS, WHAT, Narrowed, export_rows, write
+from oms_es.errors import InvalidInput, LogError
+from oms_es.exporting import COLUMNS, FORMATS, WHAT, Narrowed, export_rows, write
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
@@ -26,7 +32,8 @@ from oms_es.reading import Questions, When
 from oms_es.replay import replay, replayed
 from oms_es.vocabulary import CostMethod
 from oms_es.what_if import NOTE, what_if
-from tests.golden_days import DATES, SPANS, play, restore
+from tests.desk import desk, submit
+from tests.golden_days import DATES, DAYS, SPANS, play, restore
 
 TABLES = Path(__file__).parent / "tables"
 FIFO = CostMethod.FIFO
@@ -132,7 +139,7 @@ STARTS = [ROWS[0].index(name) for name in ROWS[0].split()]
 @pytest.mark.parametrize("row", ROWS[1:])
 def test_what_would_have_been_is_what_one_can_work_out_by_hand(row: str, tmp_path: Path) -> None:
     cells = [row[start:end].strip() for start, end in zip(STARTS, [*STARTS[1:], None], strict=True)]
-    limit, flips, lost, alfa, beta = cells
+    limit, flips, lost, alfa, beta, exposure, loss = cells
     key, value = limit.split("=")
     log = restore("ordinary_day", tmp_path / "day.db")
 
@@ -141,18 +148,62 @@ def test_what_would_have_been_is_what_one_can_work_out_by_hand(row: str, tmp_pat
     pnl = {each["symbol"]: str(each["realized_pnl_what_if"]) for each in seen.days}
     assert [flip.order_id for flip in seen.flips] == flips.split(",") if flips else seen.flips == []
     assert len(seen.lost_fills) == int(lost)
-    assert (pnl["ALFA"], pnl["BETA"]) == (alfa, beta)
+    assert (pnl.get("ALFA", "0"), pnl.get("BETA", "0")) == (alfa, beta)
+    reached = {each["symbol"]: str(each["most_what_if"]) for each in seen.exposure}
+    assert (reached["ALFA"], str(seen.daily_loss[0]["most_what_if"])) == (exposure, loss)
     assert seen.rows()["note"] == NOTE
 
 
 @pytest.mark.parametrize("day", ["ordinary_day", "awkward_day"], indirect=True)  # no account has limits of its own
 def test_the_limits_of_life_change_nothing(log: SqliteLog) -> None:
     policy = World().replay(log.read()).policies.values.settled["*"]
+    limits = {key: value for key, value in policy.items() if not key.startswith(("day.", "accounting."))}
 
-    seen = what_if(log.read(), policy)
+    seen = what_if(log.read(), limits)
 
     assert (seen.flips, seen.lost_commands, seen.impossible) == ([], 0, 0)
     assert all(each["change"] == 0 for each in seen.days)
+
+
+@pytest.mark.parametrize("key", ["day.timezone", "accounting.method"])
+def test_what_is_no_limit_is_not_tried(key: str, log: SqliteLog) -> None:
+    with pytest.raises(InvalidInput, match=key):
+        what_if(log.read(), {key: "lifo"})
+
+
+def test_a_fill_that_would_have_to_wait_could_not_have_happened_as_it_did(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "day.db")
+
+    async def trade() -> None:
+        oms = desk(log)
+        await submit(oms, "o-1", quantity=50)
+        await oms.amend_order("o-1", quantity=200)
+        await oms.add_fill("o-1", 200, 10, "t-1")
+
+    asyncio.run(trade())
+
+    seen = what_if(log.read(), {"risk.max_position_size": "100"})
+
+    assert [(flip.order_id, flip.asked) for flip in seen.flips] == [("o-1", "amend")]
+    assert [(lost.fill.trade_id, str(lost.fill.fill_quantity)) for lost in seen.lost_fills] == [("t-1", "200")]
+    assert [str(each["most_what_if"]) for each in seen.exposure] == ["200"]  # what waits there counts
+
+
+@pytest.mark.parametrize("boxed", [False, True], ids=["from the log", "from its box"])
+def test_other_limits_may_hold_for_one_day_only(boxed: bool, tmp_path: Path) -> None:
+    log, last = restore("three_days", tmp_path / "days.db"), DATES["three_days"]
+    limits = {"risk.max_position_size": "40"}
+    if boxed:
+        pack(log, last, tmp_path / "day.omsday", FIFO, "1")
+        events, worlds = unpack(tmp_path / "day.omsday").events, [unpack(tmp_path / "day.omsday").opening for _ in "ab"]
+        seen = what_if(events, limits, worlds=(worlds[0], worlds[1]), day=last)
+    else:
+        seen = what_if(log.read(), limits, day=last)
+
+    # 110 ALFA are held from before the day, so o-5, which sells 50 of them, only reduces; f-3 closes the short of 5.
+    assert (seen.flips, seen.lost_fills, seen.commands) == ([], [], 8)
+    assert {(row["trading_day"], row["symbol"]) for row in seen.days} == {(last, "ALFA"), (last, "FUT")}
+    assert all(row["limit_what_if"] == 40 for row in seen.exposure if row["account"] == "main")
 
 
 # --- in a box ---
@@ -240,6 +291,54 @@ def test_a_row_that_was_changed_and_hashed_again_breaks_the_chain(tmp_path: Path
         unpack(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (b'"box": 2', b'"box": 99', "later release"),
+        (b'"log_format": 1', b'"log_format": 99', "later release"),
+        (b'"rules": 2', b'"rules": 99', "later release"),
+        (b'"trading_day": "2024', b'"trading_day": "1999', "no event in it is booked on '1999-03-04'"),
+        (b'"previous_chain": "', b'"previous_chain": "zz', "names no chain"),
+    ],
+)
+def test_a_manifest_that_cannot_be_is_refused(old: bytes, new: bytes, why: str, tmp_path: Path) -> None:
+    log, path = SqliteLog(tmp_path / "day.db"), tmp_path / "day.omsday"
+    asyncio.run(play("ordinary_day", log))
+    pack(log, DATES["ordinary_day"], path, FIFO, "1")
+    _with(path, "manifest.json", lambda body: body.replace(old, new))
+
+    with pytest.raises(BadBox, match=why):
+        unpack(path)
+
+
+@pytest.mark.parametrize("member", ["manifest.json", "opening.json", "rows.jsonl"])
+def test_a_box_that_would_fill_memory_is_refused_before_it_is_unpacked(member: str, tmp_path: Path) -> None:
+    log, path = restore("ordinary_day", tmp_path / "day.db"), tmp_path / "day.omsday"
+    pack(log, DATES["ordinary_day"], path, FIFO, "1")
+    with zipfile.ZipFile(path) as box:
+        content = {name: box.read(name) for name in box.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as box:
+        for name, body in content.items():
+            box.writestr(name, b"0" * 50_000_000 if name == member else body)
+
+    with pytest.raises(BadBox, match=f"{member} is larger"):
+        unpack(path)
+
+
+@given(cuts=st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), min_size=1, max_size=5))
+def test_a_damaged_box_is_told_in_words_or_replays_as_before(cuts: list[tuple[int, int]]) -> None:
+    packed = (DAYS / "ordinary_day" / "2024-03-04.omsday").read_bytes()
+    body = bytearray(packed)
+    for place, byte in cuts:
+        body[place % len(body)] = byte
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "day.omsday"
+        path.write_bytes(body)
+        with suppress(LogError):
+            found = unpack(path)
+            assert found.events == unpack(DAYS / "ordinary_day" / "2024-03-04.omsday").events
+
+
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"PK\x03\x04cut off"])
 def test_what_is_no_box_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.omsday").write_bytes(content)
@@ -262,7 +361,7 @@ def test_what_is_exported_reads_back_the_same(what: str, form: str, tmp_path: Pa
     log = restore("awkward_day", tmp_path / "day.db")
     rows, path = exported(log, what), tmp_path / f"rows.{form}"
 
-    count = write(rows, form, path)
+    count = write(rows, what, form, path)
 
     assert count == len(rows) > 0
     assert _read(path, form) == [_as_text(row) if form == "csv" else row for row in rows]
@@ -303,9 +402,56 @@ def test_an_export_is_narrowed_by_day_symbol_account_and_order(
     assert len(exported(log, what, narrowed)) == count
 
 
+def test_orders_and_positions_of_a_day_and_what_an_orders_fills_went_into(tmp_path: Path) -> None:
+    log = restore("three_days", tmp_path / "days.db")
+
+    def keys(what: str, *names: str, **narrowed: Any) -> list[Any]:
+        found = exported(log, what, Narrowed(**narrowed))
+        return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in found]
+
+    assert set(keys("orders", "order_id", day="2024-03-07", account="main")) == {"f-2", "o-1", "o-4"}
+    assert keys("positions", "symbol", "quantity", day="2024-03-06", account="main") == [("ALFA", "110"), ("FUT", "10")]
+    assert keys("positions", "symbol", order_id="f-2") == ["FUT"]
+    assert keys("pnl", "trading_day", "symbol", order_id="f-2") == [("2024-03-07", "FUT")]
+    assert keys("pnl", "trading_day", order_id="nobody") == ["2024-03-08"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_empty_export_has_the_columns_of_a_full_one(form: str, tmp_path: Path) -> None:
+    log = restore("ordinary_day", tmp_path / "day.db")
+    for what in WHAT:
+        rows = exported(log, what)
+        assert list(rows[0]) == list(COLUMNS[what])
+        for name, kept in (("full", rows), ("empty", [])):
+            write(kept, what, form, tmp_path / f"{what}-{name}.{form}")
+        heads = [_head(tmp_path / f"{what}-{name}.{form}") for name in ("full", "empty")]
+        assert heads[0] == heads[1]
+
+
+def _head(path: Path) -> object:
+    if path.suffix == ".csv":
+        return path.read_text(encoding="utf-8").splitlines()[0]
+    return pyarrow.parquet.read_schema(path)
+
+
+def test_an_export_that_fails_leaves_what_stood_there(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("precious", encoding="utf-8")
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield {"order_id": "o-1"}
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(LogError, match="No space left"):
+        write(rows(), "orders", "csv", path)
+
+    assert [each.name for each in tmp_path.iterdir()] == ["x.csv"]
+    assert path.read_text(encoding="utf-8") == "precious"
+
+
 def test_a_cell_that_a_spreadsheet_would_calculate_is_written_as_text(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
 
-    write([{"order_id": "=1+1", "quantity": "-5", "reason": "@x"}], "csv", path)
+    write([{"order_id": "=1+1", "quantity": "-5", "reason": "@x"}], "orders", "csv", path)
 
-    assert path.read_text(encoding="utf-8").splitlines()[1] == "'=1+1,-5,'@x"
+    assert path.read_text(encoding="utf-8").splitlines()[1] == "'=1+1,,,,,-5" + 13 * "," + "'@x,,,"

@@ -23,7 +23,7 @@ from oms_es.projections.checkpointing import advance
 from oms_es.projections.checkpoints import cache_path
 from oms_es.projections.holdings import Held
 from oms_es.projections.positions import Positions
-from oms_es.reading import Questions, When
+from oms_es.reading import Questions, When, summed
 from oms_es.views import OMSOrder, Position
 from oms_es.vocabulary import CostMethod
 from tests import brute_force
@@ -804,6 +804,82 @@ def test_an_order_that_left_memory_and_was_opened_again_by_another_process_count
 def answers(oms: OrderManagementSystem) -> tuple[object, ...]:
     return (oms.get_all_positions(), oms.get_all_orders(), oms.get_portfolio_summary(), oms.pnl(), oms.positions(),
             oms.risk_manager.daily_pnl, oms.sequencer.world.digest())  # fmt: skip
+
+
+# --- what the helpers of a question add up to ---
+
+
+def test_the_level_of_a_sum_counts_what_had_no_row_that_day() -> None:
+    with desk(TWO_DAYS) as day:
+        for account, symbol in (("a", ALFA), ("a", BETA), ("b", ALFA)):
+            asyncio.run(trade(day, "buy", 1, 10, account=account, symbol=symbol))
+            asyncio.run(day.oms.record_mark(symbol, 60))
+        day.now += 86_400 * SECOND
+        asyncio.run(trade(day, "buy", 1, 60, account="a"))  # only one of the three positions has a row on this day
+
+        rows = list(day.oms.pnl())
+        for by, wanted in (("account", {"a": 100, "b": 50}), ("symbol", {ALFA: 100, BETA: 50})):
+            last = {row[by]: row["unrealized_pnl"] for row in summed(rows, by)}
+            assert last == wanted
+
+
+@pytest.mark.parametrize("clock", ["known_at", "as_of"])
+def test_a_mark_told_ahead_of_its_moment_leaves_the_one_before_it_standing(clock: str) -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 10, 100))
+        asyncio.run(day.oms.record_mark(ALFA, 110))
+        asyncio.run(day.oms.record_mark(ALFA, 120, occurred_at=day.now + 3 * SECOND))
+        day.now += 10 * SECOND
+        asyncio.run(day.oms.record_mark(BETA, 1))
+        between = day.now - 9 * SECOND
+
+        (held,) = day.oms.positions(**at(clock, between))
+        (brought,) = day.oms.pnl(**at(clock, between))
+        questions = Questions(day.log)
+        (why,) = why_positions(questions, questions.basis(When(**at(clock, between))), ALFA, None)
+
+        assert [held.mark_price, held.unrealized_pnl, brought["unrealized_pnl"]] == [D(110), D(100), D(100)]
+        assert why.held.quantity == 10
+
+
+def test_fills_as_of_a_moment_are_those_that_make_up_the_position() -> None:
+    with desk() as day:
+        busted, kept = (asyncio.run(trade(day, "buy", 10, 100)) for _ in range(2))
+        moment = day.now
+        day.now += 60 * SECOND
+        asyncio.run(day.oms.bust_fill(busted, busted))
+        asyncio.run(day.oms.correct_fill(kept, kept, fill_price=90))
+        asyncio.run(trade(day, "buy", 5, 80, late=90))
+        questions = Questions(day.log)
+
+        found = list(questions.fills(questions.basis(When(as_of=moment))))
+
+        (held,) = day.oms.positions(as_of=moment)
+        assert [(row["order_id"], row["quantity"], row["price"]) for row in found] == [("o-2", 5, 80), (kept, 10, 90)]
+        assert held.quantity == sum(row["quantity"] for row in found)
+        later = questions.fills(questions.basis(When()))
+        assert [row["busted"] for row in later] == [True, False, False]
+
+
+def test_what_was_accepted_no_longer_waits_as_of_its_own_moment() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 10, 100))
+        waiting = []
+        for order_id, trade_id in (("o-0", "over"), ("nobody", "unknown")):
+            with pytest.raises(errors.FillQuarantinedError) as told:
+                asyncio.run(day.oms.add_fill(order_id, 5, 100, trade_id))
+            waiting.append(told.value.quarantine_id)
+        moment = day.now
+        day.now += 60 * SECOND
+        for quarantine_id in waiting:
+            asyncio.run(day.oms.resolve_quarantined(quarantine_id, True, symbol=ALFA, side="buy"))
+        questions = Questions(day.log)
+
+        orders = questions.orders(questions.basis(When(as_of=moment)))
+
+        assert orders.all_waiting() == []
+        assert orders.exposed("default", ALFA).buys == 0
+        assert {order.order_id: order.filled_quantity for order in orders.sorted()} == {"o-0": 15, "nobody": 5}
 
 
 # --- instruments and currencies ---

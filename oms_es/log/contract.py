@@ -41,6 +41,9 @@ class Log(Protocol):
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
 
+    def last_of_day(self, trading_day: str) -> int:
+        """Return the seq of the last event booked on a trading day; 0 for none."""
+
     def latest(self, after: int) -> tuple[int, int]:
         """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
 

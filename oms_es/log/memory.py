@@ -76,6 +76,10 @@ class MemoryLog:
         """Return what is stored."""
         return list(self._rows)
 
+    def last_of_day(self, trading_day: str) -> int:
+        """Return the seq of the last event booked on a trading day; 0 for none."""
+        return max((row.seq for row in self._rows if row.trading_day == trading_day), default=0)
+
     def latest(self, after: int) -> tuple[int, int]:
         """Return the latest `recorded_at` and `effective_at` of the events with seq > `after`."""
         rows = self._rows[after:]

@@ -133,6 +133,23 @@ class SqliteLog:
         reader = self._reader()
         return reader is not None and name in self._load_names(reader).values()
 
+    def first_of_day(self, trading_day: str) -> int:
+        """Return the seq of the first event booked on a trading day; 0 for none."""
+        return self._of_day("min", trading_day)
+
+    def last_of_day(self, trading_day: str) -> int:
+        """Return the seq of the last event booked on a trading day; 0 for none."""
+        return self._of_day("max", trading_day)
+
+    def _of_day(self, which: str, trading_day: str) -> int:
+        reader = self._reader()
+        if reader is None:
+            return 0
+        query = f"SELECT {which}(seq) FROM events WHERE trading_day = (SELECT id FROM names WHERE name = ?)"  # noqa: S608
+        with told_apart(self.path):
+            (found,) = reader.execute(query, (trading_day,)).fetchone()
+        return found or 0
+
     def latest(self, after: int) -> tuple[int, int]:
         """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
         reader = self._reader()
