@@ -121,7 +121,9 @@ def _close(held: Lot, fill: Lot, method: CostMethod) -> tuple[Match, Lot, Lot | 
         # By average cost a lot has no one price: what is rounded off its share stays with the rest.
         share = divide if method is CostMethod.AVERAGE else quotient
         quantity, proceeds, units = negate(fill.quantity), fill.cost, fill.units
-        cost, closed = (share(times(each, wanted), size) for each in (held.cost, held.units))
+        cost = share(times(held.cost, wanted), size)
+        same = times(held.units, fill.quantity) == times(fill.units, held.quantity)  # one multiplier: nothing to round
+        closed = negate(fill.units) if same else share(times(held.units, wanted), size)
         kept = Lot(minus(held.quantity, quantity), minus(held.cost, cost), minus(held.units, closed), held.source)
     rest = Lot(plus(fill.quantity, quantity), minus(fill.cost, proceeds), minus(fill.units, units), fill.source)
     brought = negate(proceeds)

@@ -11,13 +11,16 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.checkpoints import (
     BEGINNING,
     TABLES,
+    UNUSABLE,
     VERSION,
     Place,
     belongs,
     booked_until,
     cache_path,
+    check,
     corrected,
     digest,
+    marked,
     meta,
     packed,
     place_of,
@@ -43,10 +46,10 @@ def advance(log: SqliteLog, every: int = EVERY, progress: Progress | None = None
         return 0
     try:
         return _advance(log, every, progress)
-    except sqlite3.DatabaseError as error:
+    except UNUSABLE as error:
         if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return 0  # another process, or thread, is at it
-        forget(log)  # damaged
+        forget(log)  # damaged: made anew, and if it is the log that is damaged, it says so then
     try:
         return _advance(log, every, progress)
     except sqlite3.Error as error:
@@ -61,7 +64,7 @@ def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
             return 0  # another process is at it
         try:
             if not _is_empty(cache) and not belongs(cache, log):
-                for table in ("meta", "facts", "restatements", "known", "as_of"):
+                for table in ("meta", "facts", "fills", "restatements", "known", "as_of"):
                     cache.execute(f"DROP TABLE IF EXISTS {table}")
             read = _Builder(log, cache, every).build(progress)
             cache.execute("COMMIT")
@@ -86,12 +89,8 @@ def _is_empty(cache: sqlite3.Connection) -> bool:
 def _connect(log: SqliteLog) -> sqlite3.Connection:
     cache = sqlite3.connect(cache_path(log), isolation_level=None, timeout=0, check_same_thread=False)
     cache.execute("PRAGMA synchronous=OFF")  # a cache: what a power cut takes is made again
+    cache.create_function("marked", -1, marked, deterministic=True)
     return cache
-
-
-def _check(right: bool) -> None:
-    if not right:
-        raise sqlite3.DatabaseError("a checkpoint is not what was kept")
 
 
 class _Builder:
@@ -106,6 +105,7 @@ class _Builder:
         self._seq = int(meta(cache, "ingested") or 0)
         self._known = {method: self._last_known(method) for method in CostMethod}
         self._place, self._needs, self._as_of = self._last_as_of()
+        self._last = (int(meta(cache, "last_at") or BEGINNING[0]), int(meta(cache, "last_seq") or BEGINNING[1]))
         self._dirty: int | None = None  # the earliest effective time that a late event has reached back to
 
     def build(self, progress: Progress | None) -> int:
@@ -122,7 +122,7 @@ class _Builder:
             self._rebuild_as_of(self._dirty)
         if waiting:
             self._keep()
-        self._note(ingested=last.seq, chain=last.chain.hex())
+        self._note(ingested=last.seq, chain=last.chain.hex(), last_at=self._last[0], last_seq=self._last[1])
         return last.seq - begun
 
     def _take(self, recorded: Recorded) -> None:
@@ -131,14 +131,42 @@ class _Builder:
             positions.apply(recorded)
         if isinstance(recorded.event, FillBusted | FillCorrected):
             fill = restated_fill(self._log, recorded)
-            self._cache.execute("INSERT OR IGNORE INTO restatements VALUES (?, ?)", (fill.seq, recorded.seq))
+            row = (fill.seq, recorded.seq)
+            self._cache.execute("INSERT INTO restatements VALUES (?, ?, ?)", (*row, marked(*row)))
+            self._cache.execute(
+                "UPDATE facts SET restated = restated + 1, "
+                "mark = marked(effective_at, seq, before_at, before_seq, restated + 1) "
+                "WHERE (effective_at, seq) = (?, ?)",
+                place_of(fill),
+            )
             self._reach_back(fill.effective_at, recorded.seq)
             return
-        self._cache.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", place_of(recorded))
+        event = recorded.event
+        self._link(place_of(recorded))
+        if isinstance(event, FillAdded):
+            values = (event.symbol, event.account, recorded.seq)
+            self._cache.execute("INSERT INTO fills VALUES (?, ?, ?)", values)
         if self._dirty is None and place_of(recorded) > self._place:
             self._add(recorded, recorded.seq)
         else:
             self._reach_back(recorded.effective_at, recorded.seq)
+
+    def _link(self, place: Place) -> None:
+        """Put a fact in its place: it names the one before it, and the one after it names it."""
+        before = self._last
+        if place < self._last:
+            around = "SELECT effective_at, seq FROM facts WHERE (effective_at, seq) {} (?, ?) ORDER BY {} LIMIT 1"
+            down, up = "effective_at DESC, seq DESC", "effective_at, seq"
+            before = self._cache.execute(around.format("<", down), place).fetchone() or BEGINNING
+            after = self._cache.execute(around.format(">", up), place).fetchone()
+            self._cache.execute(
+                "UPDATE facts SET before_at = ?1, before_seq = ?2, mark = marked(effective_at, seq, ?1, ?2, restated) "
+                "WHERE (effective_at, seq) = (?3, ?4)",
+                (*place, *after),
+            )
+        row = (*place, *before, 0)
+        self._cache.execute("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", (*row, marked(*row)))
+        self._last = max(place, self._last)
 
     def _add(self, recorded: Recorded, needs: int) -> None:
         for positions in self._as_of.values():
@@ -147,7 +175,9 @@ class _Builder:
 
     def _reach_back(self, effective_at: int, seq: int) -> None:
         self._cache.execute(
-            "UPDATE as_of SET valid_until = ? WHERE effective_at >= ? AND valid_until IS NULL", (seq, effective_at)
+            "UPDATE as_of SET valid_until = ?1, mark = marked(method, effective_at, seq, needs_seq, ?1) "
+            "WHERE effective_at >= ?2 AND valid_until IS NULL",
+            (seq, effective_at),
         )
         self._dirty = effective_at if self._dirty is None else min(self._dirty, effective_at)
 
@@ -190,8 +220,9 @@ class _Builder:
         for method, positions in self._as_of.items():
             positions.settle()
             state = packed(positions)
-            values = (method.value, *self._place, self._needs, None, state, digest(method, self._place, state))
-            self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            window = (method.value, *self._place, self._needs, None)
+            values = (*window, state, digest(method, self._place, state), marked(*window))
+            self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def _last_known(self, method: CostMethod) -> Positions:
         query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
@@ -199,8 +230,8 @@ class _Builder:
         if found is None:
             return Positions(method).replay(self._log.read(until=self._seq, topics=Positions.topics()))
         seq, state, kept = found
-        _check(kept == digest(method, (0, seq), state))
-        positions = unpacked(state, method, booked_until(self._log, seq))
+        check(kept == digest(method, (0, seq), state))
+        positions = unpacked(state, method, booked_until(self._log, self._cache, seq))
         return positions.replay(self._log.read(seq, self._seq, Positions.topics()))
 
     def _last_as_of(self, before: int | None = None) -> tuple[Place, int, dict[CostMethod, Positions]]:
@@ -216,7 +247,7 @@ class _Builder:
         for method in CostMethod:
             query = "SELECT state, digest FROM as_of WHERE (method, effective_at, seq) = (?, ?, ?)" + _VALID  # noqa: S608
             state, kept = self._cache.execute(query, (method.value, effective_at, seq)).fetchone()
-            _check(kept == digest(method, (effective_at, seq), state))
+            check(kept == digest(method, (effective_at, seq), state))
             states[method] = unpacked(state, method)
         return (effective_at, seq), needs, states
 

@@ -10,11 +10,14 @@ An as-of state holds for a reader who knows the log up to U when everything in i
 and nothing up to U came late into it: `valid_until` is the seq of the first late event, bust or correction that
 reaches back behind the checkpoint. So a late event never makes an answer wrong; it only makes it start further back.
 
-Every state is checked against its digest; one that does not agree is passed over. Deleting the file costs time only.
+Every state is checked against its digest and every row against its mark; each fact names the one before it and counts
+its restatements, so that none can be missing. Where something does not agree, or cannot be read, the answer comes from
+the log alone. Deleting the file costs time only.
 """
 
 import hashlib
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,28 +27,33 @@ import msgspec
 from msgspec import Struct
 
 from oms_es.envelope import Recorded
+from oms_es.errors import DamagedLog
 from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.as_of import put_right
-from oms_es.projections.holdings import Book, Booked, Held, Instrument, Mark
+from oms_es.projections.as_of import positions_as_of, put_right
+from oms_es.projections.holdings import Book, Booked, Held, Instrument, Mark, fold
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"2.{Positions.version}"
+VERSION = f"3.{Positions.version}"
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-CREATE TABLE facts(effective_at INTEGER, seq INTEGER, PRIMARY KEY (effective_at, seq)) WITHOUT ROWID;
-CREATE UNIQUE INDEX facts_seq ON facts(seq);
-CREATE TABLE restatements(fill INTEGER, seq INTEGER, PRIMARY KEY (fill, seq)) WITHOUT ROWID;
-CREATE UNIQUE INDEX restatements_seq ON restatements(seq);
+CREATE TABLE facts(effective_at INTEGER, seq INTEGER, before_at INTEGER, before_seq INTEGER, restated INTEGER,
+                   mark INTEGER, PRIMARY KEY (effective_at, seq)) WITHOUT ROWID;
+CREATE TABLE fills(symbol TEXT, account TEXT, seq INTEGER, PRIMARY KEY (symbol, account, seq)) WITHOUT ROWID;
+CREATE TABLE restatements(fill INTEGER, seq INTEGER, mark INTEGER, PRIMARY KEY (fill, seq)) WITHOUT ROWID;
 CREATE TABLE known(method TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KEY (method, seq));
 CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
-                   state BLOB, digest BLOB);
+                   state BLOB, digest BLOB, mark INTEGER);
 CREATE INDEX as_of_place ON as_of(method, effective_at, seq);
 """
 Place = tuple[int, int]  # effective_at, seq
 Earlier = Callable[[Book], list[Booked]]
 BEGINNING: Place = (-1, 0)
+# What a cache that was damaged, or does not fit the log, can raise on its way to an answer.
+UNUSABLE = (
+    sqlite3.Error, msgspec.MsgspecError, DamagedLog, ValueError, LookupError, TypeError, ArithmeticError, AssertionError
+)  # fmt: skip
 
 
 class State(Struct, frozen=True):
@@ -75,7 +83,16 @@ def packed(positions: Positions) -> bytes:
 
 def unpacked(state: bytes, method: CostMethod, earlier: Earlier | None = None) -> Positions:
     """Return positions that go on from a state; what each day brought is not part of it."""
-    kept, positions = _decode(state), Positions(method, earlier)
+    kept = _decode(state)
+    books = {held.book: held for held in kept.held}
+
+    def all_of(book: Book) -> list[Booked]:
+        found, held = earlier(book) if earlier is not None else [], books.get(book)
+        if held is not None:  # what the fills come to is known: none can be missing
+            check(fold(found, method) == (held.lots, held.gross, held.fees))
+        return found
+
+    positions = Positions(method, None if earlier is None else all_of)
     for held in kept.held:
         positions.held[held.book] = held
         positions.register(held.book)
@@ -115,7 +132,7 @@ class Checkpoints:
         if not path.is_file():
             return None
         cache = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error, ValueError):
             if belongs(cache, self._log):
                 return cache
         cache.close()
@@ -131,32 +148,44 @@ class Checkpoints:
 
     def known(self, until: int, method: CostMethod) -> Positions:
         """Return positions after the event `until`, in log order."""
+        try:
+            return self._known(until, method)
+        except UNUSABLE:
+            self.close()
+            return Positions(method).replay(self._log.read(until=until, topics=Positions.topics()))
+
+    def _known(self, until: int, method: CostMethod) -> Positions:
         start = self._nearest_known(until, method)
-        begun, ingested = start.place[1], min(until, self._ingested)
-        tables = ("facts", "restatements")
-        places = " UNION ".join(f"SELECT seq FROM {table} WHERE seq > ? AND seq <= ?" for table in tables)  # noqa: S608
-        seqs = [seq for (seq,) in self._rows(places, (begun, ingested) * 2)]
-        start.positions.replay(self._log.pick(seqs))
-        return start.positions.replay(self._log.read(max(begun, ingested), until, Positions.topics()))
+        return start.positions.replay(self._log.read(start.place[1], until, Positions.topics()))
 
     def _nearest_known(self, until: int, method: CostMethod) -> Found:
         query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"
         for seq, state, kept in self._rows(query, (method.value, until)):
+            check(seq <= until)
             if kept == digest(method, (0, seq), state):
-                return Found((0, seq), unpacked(state, method, booked_until(self._log, seq)))
+                assert self._cache is not None, "the state comes from there"
+                return Found((0, seq), unpacked(state, method, booked_until(self._log, self._cache, seq)))
         return Found((0, 0), Positions(method))
 
     # --- as-of ---
 
     def as_of(self, moment: int, until: int, method: CostMethod) -> Positions:
         """Return the positions that were true at `moment` (ns UTC), as far as was known after the event `until`."""
+        try:
+            return self._as_of(moment, until, method)
+        except UNUSABLE:
+            self.close()
+            return positions_as_of(self._log.read(until=until, topics=Positions.topics()), moment, method)
+
+    def _as_of(self, moment: int, until: int, method: CostMethod) -> Positions:
         recent = list(self._log.read(self._ingested, until, Positions.topics())) if until > self._ingested else []
         late = min((self.reaches_back_to(each) for each in recent), default=2**63 - 1)
         start = self._nearest_as_of(min(moment, late - 1), until, method)
-        seqs = self._places(start.place, moment, min(until, self._ingested))
-        facts = self._log.pick(seqs)
+        known = self._places(start.place, moment, min(until, self._ingested))
+        facts = self._log.pick(list(known))
+        check(len(facts) == len(known))
         facts += [e for e in recent if start.place < (e.effective_at, e.seq) and e.effective_at <= moment]
-        return start.positions.replay(sorted(self._corrected(facts, recent, until), key=place_of))
+        return start.positions.replay(sorted(self._corrected(facts, known, recent, until), key=place_of))
 
     def reaches_back_to(self, recorded: Recorded) -> int:
         """Return the effective time of the fact that an event adds or restates."""
@@ -166,24 +195,49 @@ class Checkpoints:
 
     def _nearest_as_of(self, moment: int, until: int, method: CostMethod) -> Found:
         query = (
-            "SELECT effective_at, seq, state, digest FROM as_of WHERE method = ? AND effective_at <= ? "
+            "SELECT effective_at, seq, state, digest, needs_seq, valid_until, mark FROM as_of "
+            "WHERE method = ? AND effective_at <= ? "
             "AND needs_seq <= ? AND (valid_until IS NULL OR valid_until > ?) "
             "ORDER BY effective_at DESC, seq DESC LIMIT 4"
         )
-        for effective_at, seq, state, kept in self._rows(query, (method.value, moment, until, until)):
+        for effective_at, seq, state, kept, needs, valid, mark in self._rows(
+            query, (method.value, moment, until, until)
+        ):
+            check(mark == marked(method.value, effective_at, seq, needs, valid))
+            check(effective_at <= moment and needs <= until and (valid is None or valid > until))
             if kept == digest(method, (effective_at, seq), state):
                 return Found((effective_at, seq), unpacked(state, method))
         return Found(BEGINNING, Positions(method))
 
-    def _places(self, after: Place, moment: int, until: int) -> list[int]:
-        query = "SELECT seq FROM facts WHERE (effective_at, seq) > (?, ?) AND effective_at <= ? AND seq <= ?"
-        return [seq for (seq,) in self._rows(query, (*after, moment, until))]
+    def _places(self, after: Place, moment: int, until: int) -> dict[int, int]:
+        """Return the seqs of the facts after a place and up to a moment, each with how often it was restated."""
+        query = (
+            "SELECT effective_at, seq, before_at, before_seq, restated, mark FROM facts "
+            "WHERE (effective_at, seq) > (?, ?) AND effective_at <= ? UNION ALL SELECT * FROM "
+            "(SELECT * FROM facts WHERE effective_at > ? ORDER BY effective_at, seq LIMIT 1) ORDER BY effective_at, seq"
+        )
+        found, last, beyond = dict[int, int](), after, False
+        for *values, mark in self._rows(query, (*after, moment, moment)):
+            check(mark == marked(*values))
+            effective_at, seq, before_at, before_seq, restated = values
+            before = (before_at, before_seq)
+            check(before == last or (last == after and before < after))
+            last, beyond = (effective_at, seq), effective_at > moment
+            if seq <= until and not beyond:
+                found[seq] = restated
+        if self._cache is not None and not beyond:
+            newest = (int(meta(self._cache, "last_at") or -1), int(meta(self._cache, "last_seq") or 0))
+            check(newest == last or (last == after and newest <= after))
+        return found
 
-    def _corrected(self, facts: list[Recorded], recent: list[Recorded], until: int) -> Iterator[Recorded]:
+    def _corrected(
+        self, facts: list[Recorded], known: dict[int, int], recent: list[Recorded], until: int
+    ) -> Iterator[Recorded]:
         """Return the facts with each fill as it stood last by `until`; busted ones and the busts are left out."""
         restated: dict[int, list[Recorded]] = {}
-        for fill, seq in self._restatements([each.seq for each in facts if isinstance(each.event, FillAdded)], until):
-            restated.setdefault(fill, []).extend(self._log.pick([seq]))
+        for fill, seqs in self._restatements([seq for seq, count in known.items() if count]).items():
+            check(len(seqs) == known[fill])
+            restated[fill] = self._log.pick([seq for seq in seqs if seq <= until])
         for each in recent:
             if isinstance(each.event, FillBusted | FillCorrected):
                 restated.setdefault(restated_fill(self._log, each).seq, []).append(each)
@@ -194,25 +248,45 @@ class Checkpoints:
             if found is not None:
                 yield found
 
-    def _restatements(self, fills: list[int], until: int) -> Iterator[tuple[int, int]]:
+    def _restatements(self, fills: list[int]) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {fill: [] for fill in fills}
         for start in range(0, len(fills), 500):
             some = fills[start : start + 500]
             marks = ",".join("?" * len(some))
-            query = f"SELECT fill, seq FROM restatements WHERE fill IN ({marks}) AND seq <= ? ORDER BY seq"  # noqa: S608
-            yield from self._rows(query, (*some, until))
+            query = f"SELECT fill, seq, mark FROM restatements WHERE fill IN ({marks}) ORDER BY seq"  # noqa: S608
+            for fill, seq, mark in self._rows(query, tuple(some)):
+                check(mark == marked(fill, seq))
+                found[fill].append(seq)
+        return found
 
-    def _rows(self, query: str, values: tuple[object, ...]) -> Iterable[tuple]:  # type: ignore[type-arg]
-        if self._cache is None:
-            return []
-        try:
-            return self._cache.execute(query, values).fetchall()
-        except sqlite3.Error:  # damaged: as good as none
-            return []
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
+        return [] if self._cache is None else self._cache.execute(query, values).fetchall()
 
 
-def booked_until(log: SqliteLog, seq: int) -> Earlier:
-    """Return what tells the fills booked up to `seq`: folded from zero, for a restatement that reaches behind."""
-    return lambda key: Positions().replay(log.read(until=seq, topics=Positions.topics())).trail(key)
+def check(right: bool) -> None:
+    """Refuse a cache that is not what was kept."""
+    if not right:
+        raise sqlite3.DatabaseError("a checkpoint is not what was kept")
+
+
+def marked(*values: object) -> int:
+    """Return what a row of the cache is checked against."""
+    return zlib.crc32("|".join(map(str, values)).encode())
+
+
+def booked_until(log: SqliteLog, cache: sqlite3.Connection, seq: int) -> Earlier:
+    """Return what tells the fills of a book that were booked up to `seq`, for a restatement that reaches behind."""
+
+    def earlier(book: Book) -> list[Booked]:
+        account, symbol, _ = book
+        query = (
+            "WITH own AS (SELECT seq FROM fills WHERE symbol = ? AND account = ? AND seq <= ?) "
+            "SELECT seq FROM own UNION SELECT r.seq FROM restatements r JOIN own ON r.fill = own.seq WHERE r.seq <= ?"
+        )
+        seqs = [found for (found,) in cache.execute(query, (symbol, account, seq, seq))]
+        return Positions().replay(log.pick(seqs)).trail(book)
+
+    return earlier
 
 
 def corrected(fact: Recorded, restatements: Iterable[Recorded]) -> Recorded | None:

