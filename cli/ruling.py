@@ -262,6 +262,9 @@ def _change(given: str) -> tuple[str, Value]:
     if not equals:
         raise InvalidInput(f"{shown(given)} is no change of a limit; expected KEY=VALUE like max_position_size=500")
     path = path_of(name)
+    if not value:
+        raise InvalidInput(f"{shown(given)} gives no value; null is no limit")
+    nothing = value in ("null", "none")
     if path == "risk.restricted":
-        return path, [symbol for symbol in value.split(",") if symbol]
-    return path, None if value in ("null", "none", "") else value
+        return path, [] if nothing else [symbol for symbol in value.split(",") if symbol]
+    return path, None if nothing else value

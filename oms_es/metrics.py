@@ -4,8 +4,8 @@ Latencies and sizes, measured where they happen, for Prometheus; only once someb
 Nothing here is ever part of a decision. Needs the extra `oms_es[metrics]` (prometheus-client).
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oms_es.envelope import Draft
 from oms_es.errors import OmsError
@@ -23,6 +23,21 @@ class MetricsMissing(OmsError, ImportError):
     """prometheus-client is not installed."""
 
 
+class Follows(Protocol):
+    """Whoever knows how things stand."""
+
+    @property
+    def world(self) -> World:
+        """Return the state after everything in the log."""
+
+    @property
+    def settled_world(self) -> World:
+        """Return the state as far as it was taken in; may be read from any thread."""
+
+    def follow(self) -> None:
+        """Take in what other processes have appended."""
+
+
 class Metrics:
     """
     What the sequencer measures.
@@ -33,7 +48,9 @@ class Metrics:
     `oms_events_total` by topic; `oms_orders_in_memory`, `oms_open_orders`, `oms_positions`, `oms_quarantined_fills`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, source: Follows) -> None:
+        self._source = source
+        _ = source.world  # fold the log now: a scrape may come from another thread
         try:
             import prometheus_client as prometheus  # noqa: PLC0415 - an extra: needed only here
         except ImportError:
@@ -48,13 +65,31 @@ class Metrics:
         sizes = (1, 2, 5, 10, 25, 100, 500, 2500)
         self._batch = prometheus.Histogram("oms_batch_events", "Events made durable together", buckets=sizes, **here)
         self._events = prometheus.Counter("oms_events", "Events appended", ["topic"], **here)
-        self._orders = prometheus.Gauge("oms_orders_in_memory", "Orders held in memory", **here)
-        self._open = prometheus.Gauge("oms_open_orders", "Orders with something open", **here)
-        self._positions = prometheus.Gauge("oms_positions", "Positions that are not flat", **here)
-        self._waiting = prometheus.Gauge("oms_quarantined_fills", "Fills that wait in quarantine", **here)
+        self.registry.register(self)
+
+    def collect(self) -> Iterator[Any]:
+        """Return the gauges as things stand when they are asked for."""
+        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - an extra
+
+        world = self._source.settled_world
+        figures = {
+            "oms_orders_in_memory": ("Orders held in memory", len(world.orders.orders)),
+            "oms_open_orders": ("Orders with something open", sum(list(world.orders.open_count.settled.values()))),
+            "oms_positions": (
+                "Positions that are not flat",
+                sum(bool(held.quantity) for held in list(world.positions.held.settled.values())),
+            ),
+            "oms_quarantined_fills": (
+                "Fills that wait in quarantine",
+                sum(len(key) == 2 for key in list(world.orders.waiting.settled.values())),
+            ),
+        }
+        for name, (says, figure) in figures.items():
+            yield GaugeMetricFamily(name, says, value=figure)
 
     def text(self) -> str:
-        """Return everything in Prometheus' text format, for a bot's own endpoint."""
+        """Return everything in Prometheus' text format, for a bot's own endpoint; other processes' events included."""
+        self._source.follow()
         return str(self._prometheus.generate_latest(self.registry).decode())
 
     def asgi_app(self) -> Any:
@@ -72,16 +107,12 @@ class Metrics:
         self._risk.observe(nanoseconds / 1e9)
 
     def appended(self, drafts: Sequence[Draft], world: World) -> None:
-        """Count what was made durable, and how things stand after it."""
+        """Count what was made durable; `world` stands after it."""
         if drafts:
             self._batch.observe(len(drafts))
         for draft in drafts:
             self._events.labels(type(draft.event).__name__).inc()
             self._latency(draft, world)
-        self._orders.set(len(world.orders.orders))
-        self._open.set(sum(world.orders.open_count.settled.values()))
-        self._positions.set(sum(bool(held.quantity) for held in world.positions.held.settled.values()))
-        self._waiting.set(len(world.orders.all_waiting()))
 
     def _latency(self, draft: Draft, world: World) -> None:
         event = draft.event
@@ -92,4 +123,4 @@ class Metrics:
         elif isinstance(event, StateChanged) and event.new is OrderState.WORKING and event.old is OrderState.PENDING:
             order = world.orders.order((event.account, event.order_id))
             if order is not None:
-                self._order.observe(max(0, draft.recorded_at - order.submitted_at) / 1e9)
+                self._order.observe(max(0, draft.recorded_at - order.known_at) / 1e9)

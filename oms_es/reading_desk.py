@@ -24,8 +24,7 @@ class Reading(Session):
         Raises:
             AmbiguousOrder: several orders have it.
         """
-        world = self.sequencer.world
-        with world.durable():
+        with self.sequencer.reading() as world:
             key = world.orders.find(order_id, account)
             order = None if key is None else world.orders.order(key)
             return None if order is None else order_view(order)
@@ -46,7 +45,8 @@ class Reading(Session):
         return [order_view(each) for each in self._orders(symbol, account) if each.is_open]
 
     def _orders(self, symbol: str | None, account: str | None) -> list[Order]:
-        found = self.sequencer.world.orders.sorted()
+        with self.sequencer.reading() as world:
+            found = world.orders.sorted()
         return [each for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
 
     def get_position(self, symbol: str, *, account: str | None = None) -> Position | None:
@@ -64,21 +64,20 @@ class Reading(Session):
         if len(accounts) > 1:
             where = ", ".join(accounts)
             raise AmbiguousOrder(f"{shown(symbol)} is held in several accounts ({where}); give account=")
-        today = self.sequencer.world.positions.currency(symbol)
+        with self.sequencer.reading() as world:
+            today = world.positions.currency(symbol)
         found.sort(key=lambda each: (bool(each.quantity), each.currency == today))
         return found[-1] if found else None
 
     def get_all_positions(self, *, account: str | None = None) -> list[Position]:
         """Return every position, flat ones too, by account and symbol."""
-        world = self.sequencer.world
-        with world.durable():
+        with self.sequencer.reading() as world:
             held = sorted(world.positions.held.settled.items())
             return [position_view(world.positions, each) for key, each in held if account in (None, key[0])]
 
     def get_portfolio_summary(self, *, account: str | None = None) -> dict[str, Any]:
         """Return totals over what is held, open and earned; see `oms_es.summary` for the keys."""
-        world = self.sequencer.world
-        with world.durable():
+        with self.sequencer.reading() as world:
             return portfolio_summary(world, self.risk_manager.today(world), account)
 
     def positions(

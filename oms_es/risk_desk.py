@@ -6,9 +6,10 @@ from typing import Any
 from oms_es.commands import CloseDay, DefineInstrument, RecordMark, SetLevel, SetLimits
 from oms_es.decimals import decimal
 from oms_es.errors import InvalidInput
-from oms_es.identifiers import identifier
+from oms_es.identifiers import identifier, shown
 from oms_es.identifiers import reason as checked_reason
 from oms_es.inputs import Number, choice, flag, limits, named_actor, named_scope, positive
+from oms_es.policy import path_of
 from oms_es.session import Session
 from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
@@ -113,6 +114,7 @@ class RiskDesk(Session):
             command_id: the same id and content again changes nothing.
             changes: `max_position_size=500`, `max_daily_loss=None`, …: the settings' keys by their last part.
         """
+        _check_scope(account, changes)
         command = SetLimits(
             account=named_scope(account),
             actor=named_actor(actor),
@@ -153,3 +155,12 @@ class RiskDesk(Session):
             account=named_scope(account), actor=named_actor(actor), level=level, reason=checked_reason(reason)
         )
         await self._perform(command, command_id, None)
+
+
+def _check_scope(account: str | None, changes: dict[str, Any]) -> None:
+    """Refuse for a single account what holds for a whole log: its calendar and its cost method."""
+    foreign = [name for name in changes if path_of(name).startswith(("day.", "accounting."))]
+    if foreign and account not in (None, EVERY_ACCOUNT):
+        raise InvalidInput(
+            f"{', '.join(sorted(foreign))}: holds for every account and cannot differ for {shown(account)}"
+        )

@@ -11,6 +11,7 @@ from oms_es.instants import SECOND
 from oms_es.moment import Moment
 from oms_es.projections.world import World
 from oms_es.risk import Proposal
+from oms_es.sequencer import Sequencer
 from oms_es.settings import Settings
 from oms_es.views import OMSOrder, Position
 from oms_es.vocabulary import OrderSide
@@ -19,8 +20,8 @@ from oms_es.vocabulary import OrderSide
 class RiskManager:
     """Asks the limits; decides nothing and writes nothing."""
 
-    def __init__(self, world: Callable[[], World], settings: Settings, clock: Callable[[], int]) -> None:
-        self._world = world
+    def __init__(self, sequencer: Sequencer, settings: Settings, clock: Callable[[], int]) -> None:
+        self._sequencer = sequencer
         self._policy = settings.policy
         self._clock = clock
 
@@ -35,12 +36,11 @@ class RiskManager:
         Returns:
             Whether it may go, and everything that is wrong with it.
         """
-        world = self._world()
-        with world.durable():
+        with self._sequencer.reading() as world, self._sequencer.under_coming_rules(world):
             moment = self._moment(world)
             today, behind = moment.day_of(moment.now), -(-moment.behind // SECOND)
             exposure = world.exposure(order.account, order.symbol, today, moment.now, behind)
-            limits = world.policies.policy(order.account) if world.policies.is_set else self._policy
+            limits = world.policies.policy(order.account)
             known = world.orders.orders.get((order.account, order.order_id))
         if known is not None and known.is_open:
             exposure = replace(
@@ -71,8 +71,7 @@ class RiskManager:
         None when money is counted in several currencies, for they do not add up; `get_portfolio_summary()` has the
         sums of each under `currencies`.
         """
-        world = self._world()
-        with world.durable():
+        with self._sequencer.reading() as world:
             today, earned = self.today(world), dict[str, Decimal]()
             for account in world.positions.symbols:
                 basis = world.policies.policy(account).basis
@@ -84,7 +83,8 @@ class RiskManager:
     @property
     def open_order_count(self) -> int:
         """Return how many orders are open (PENDING or WORKING), over all accounts."""
-        return sum(self._world().orders.open_count.settled.values())
+        with self._sequencer.reading() as world:
+            return sum(world.orders.open_count.settled.values())
 
     def today(self, world: World) -> str:
         """Return the trading day that a command would be booked on now."""

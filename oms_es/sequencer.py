@@ -8,10 +8,12 @@ events are taken in and everything is decided again, so no limit is ever exceede
 
 import asyncio
 import logging
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from msgspec.structs import replace
@@ -20,9 +22,9 @@ from oms_es.callbacks import Callbacks, Notice
 from oms_es.commands import Command, OrderCommand, Request, ResolveQuarantined
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
-from oms_es.events import Event, PolicyChanged
+from oms_es.events import Event
 from oms_es.handling import handle, is_judged, located
-from oms_es.identifiers import escaped, shown
+from oms_es.identifiers import shown
 from oms_es.live import Live
 from oms_es.log.contract import Log
 from oms_es.metrics import Metrics
@@ -30,7 +32,8 @@ from oms_es.moment import Moment
 from oms_es.order import Order
 from oms_es.projections.world import World
 from oms_es.recall import rebuild, same_content
-from oms_es.ruling import FILE_CHANGED, initial_policy
+from oms_es.ruling import initial_policy
+from oms_es.saying import say
 from oms_es.settings import Settings
 from oms_es.vocabulary import Origin
 
@@ -86,6 +89,7 @@ class Sequencer:
         self._jobs: deque[_Job] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._busy = False  # staged state is in the world
+        self._alone = threading.RLock()  # held while the state is looked at or changed, and never while anybody waits
         self._file_taken = False
         self._cancelled = False
         self.metrics: Metrics | None = None  # measured only once somebody looks
@@ -96,23 +100,49 @@ class Sequencer:
     @property
     def world(self) -> World:
         """Return the state after everything in the log; reads the log the first time."""
-        if self._live.is_open and not self._busy:
-            self.catch_up()
+        with self._alone:
+            if self._live.is_open and not self._busy:
+                self.catch_up()
+            return self._live.world
+
+    @property
+    def settled_world(self) -> World:
+        """Return the state as far as it was taken in; may be read from any thread."""
         return self._live.world
+
+    @contextmanager
+    def reading(self) -> Iterator[World]:
+        """Show what is durable of the state, for as long as this lasts, to any thread; nobody waits meanwhile."""
+        with self._alone:
+            world = self.world
+            with world.durable():
+                yield world
 
     def catch_up(self) -> None:
         """Take in what other processes have appended."""
-        world = self._live.world
+        with self._alone:
+            self._catch_up(self._live.world)
+
+    def _catch_up(self, world: World) -> None:
         assert not self._busy, "nobody catches up over staged state"
         if self.log.head().seq <= world.settled_seq:
             return
+        notices = []
         try:
-            notices = [self._apply(world, recorded) for recorded in self.log.read(after=world.settled_seq)]
+            for recorded in self.log.read(after=world.settled_seq):
+                notices.append(self._apply(world, recorded))
+                say(recorded.event, own=False)
         except BaseException:  # half of it must not stay: it would be taken in once more
             world.discard()
             raise
         self._live.settle()
         self._callbacks.publish(notices)
+
+    def follow(self) -> None:
+        """Take in what other processes have appended, unless a decision is under way, which does so itself."""
+        with self._alone:
+            if not self._busy:
+                self.catch_up()
 
     def _apply(self, world: World, recorded: Recorded) -> Notice:
         world.apply(recorded)
@@ -196,27 +226,31 @@ class Sequencer:
             self.log.unlock()
 
     async def _attempt_now(self, batch: list[_Job]) -> bool:
-        world, asked = self.world, any(job.request.origin is Origin.COMMAND for job in batch)
-        self._busy = True
+        asked = any(job.request.origin is Origin.COMMAND for job in batch)
+        with self._alone:
+            world, self._busy = self.world, True
         try:
-            drafts, notices = self._decide(world, batch, self._rules(world) if asked else [])
+            with self._alone:
+                drafts, notices = self._decide(world, batch, self._rules(world) if asked else [])
             if drafts:
                 await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
-        except HeadMoved:
-            world.discard()
-            return False
-        except BaseException:
-            world.discard()
+        except BaseException as error:
+            with self._alone:
+                world.discard()
+                self._busy = False
+            if isinstance(error, HeadMoved):
+                return False
             raise
-        else:
+        with self._alone:
             self._live.settle()
-            self._file_taken = self._file_taken or (asked and bool(drafts))
-        finally:
             self._busy = False
+        self._file_taken = self._file_taken or (asked and bool(drafts))
         if self.metrics is not None:
             self.metrics.appended(drafts, world)
-        _say(drafts)
+        for draft in drafts:
+            say(draft.event, own=True)
         self._callbacks.publish(notices)
+        await self._callbacks.told()
         return True
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
@@ -263,6 +297,16 @@ class Sequencer:
         moment = Moment.of(self._clock(), world, self._fallback)
         return initial_policy(world, self._settings.values, self._settings.named, moment)
 
+    @contextmanager
+    def under_coming_rules(self, world: World) -> Iterator[None]:
+        """Show the rules that the next command would bring along, for as long as this lasts; nobody waits meanwhile."""
+        for draft in self._rules(world):
+            world.policies.apply(_recorded_as(draft, world.seq + 1))
+        try:
+            yield
+        finally:
+            world.policies.discard()
+
     def _decide_one(self, world: World, request: Request, staged: dict[str, list[Event]]) -> tuple[list[Draft], Answer]:
         repeated = self._recorded(world, request, staged)
         if repeated is not None:
@@ -285,20 +329,7 @@ class Sequencer:
         return handle(world, request, command, replace(moment, overtime=overtime))
 
     def _stage(self, world: World, draft: Draft) -> Notice:
-        recorded = Recorded(
-            world.seq + 1,
-            draft.event.originator_id,
-            0,
-            draft.event,
-            getattr(draft.event, "account", ""),
-            draft.origin,
-            draft.occurred_at,
-            draft.effective_at,
-            draft.recorded_at,
-            draft.trading_day,
-            draft.command_id,
-        )
-        return self._apply(world, recorded)
+        return self._apply(world, _recorded_as(draft, world.seq + 1))
 
     def _recorded(self, world: World, request: Request, staged: dict[str, list[Event]]) -> Answer | None:
         """
@@ -347,6 +378,23 @@ class Sequencer:
         self.log.close()
 
 
+def _recorded_as(draft: Draft, seq: int) -> Recorded:
+    """Return a draft as it will stand in the log."""
+    return Recorded(
+        seq,
+        draft.event.originator_id,
+        0,
+        draft.event,
+        getattr(draft.event, "account", ""),
+        draft.origin,
+        draft.occurred_at,
+        draft.effective_at,
+        draft.recorded_at,
+        draft.trading_day,
+        draft.command_id,
+    )
+
+
 def _as_named_before(world: World, request: Request, before: Command) -> Command:
     """Return what is asked with the order named as it was then, if the name given now may mean that order."""
     asked = request.command
@@ -359,15 +407,6 @@ def _as_named_before(world: World, request: Request, before: Command) -> Command
         account = before.account if isinstance(asked, ResolveQuarantined) or request.any_account else asked.account
         return replace(asked, account=account, order_id=before.order_id)
     return asked
-
-
-def _say(drafts: list[Draft]) -> None:
-    """Say aloud that a settings file has changed the rules of a log that had some."""
-    for draft in drafts:
-        event = draft.event
-        if isinstance(event, PolicyChanged) and event.reason == FILE_CHANGED:
-            changes = ", ".join(f"{key} = {value}" for key, value in sorted(event.values.items()))
-            _log.warning("the settings file has changed the rules in force: %s", escaped(changes))
 
 
 def _order_of(world: World, command: Command) -> Order | None:

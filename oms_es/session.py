@@ -20,6 +20,7 @@ from oms_es.risk_manager import RiskManager
 from oms_es.sequencer import Answer, Sequencer
 from oms_es.settings import Settings
 from oms_es.views import OMSOrder, order_view
+from oms_es.watching import Watch
 
 
 class Session:
@@ -42,7 +43,8 @@ class Session:
         self.log: Log = SqliteLog(log, durability=settings.durability) if isinstance(log, str | Path) else log
         self._callbacks = Callbacks()
         self.sequencer = Sequencer(self.log, settings, clock, self._callbacks)
-        self.risk_manager = RiskManager(lambda: self.sequencer.world, settings, clock)
+        self.risk_manager = RiskManager(self.sequencer, settings, clock)
+        self._watch = Watch(self.sequencer.follow)
 
     async def __aenter__(self) -> Self:
         return self
@@ -54,6 +56,7 @@ class Session:
 
     async def close(self) -> None:
         """Wait for what is under way and let go of the file; not needed, for every answer is durable already."""
+        self._watch.end()
         await self.sequencer.idle()
         self.sequencer.close()
 
@@ -66,16 +69,27 @@ class Session:
             MetricsMissing: prometheus-client is not installed (`pip install 'oms_es[metrics]'`).
         """
         if self.sequencer.metrics is None:
-            self.sequencer.metrics = Metrics()
+            self.sequencer.metrics = Metrics(self.sequencer)
         return self.sequencer.metrics
 
     def add_order_callback(self, callback: OrderCallback) -> None:
-        """Call `callback` (sync or async) with the order after each of its events, after the commit, in log order."""
+        """
+        Call `callback` with the order after each of its events, after the commit, in log order.
+
+        Events of other processes are told as well, within a moment. A synchronous callback runs in a thread of its own.
+        """
+        self._listen()
         self._callbacks.add_order_callback(callback)
 
     def add_position_callback(self, callback: PositionCallback) -> None:
-        """Call `callback` (sync or async) with the position after each change, after the commit, in log order."""
+        """Call `callback` with the position after each change; otherwise as `add_order_callback`."""
+        self._listen()
         self._callbacks.add_position_callback(callback)
+
+    def _listen(self) -> None:
+        """Listen from here on: what stands in the log by now is no news, what other processes add is."""
+        _ = self.sequencer.world
+        self._watch.begin()
 
     async def _perform(
         self,
@@ -94,6 +108,8 @@ class Session:
             any_account=any_account,
             drawn_id=drawn_id,
         )
+        if self._callbacks.anybody:
+            self._watch.begin()
         answer = await self.sequencer.perform(request)
         raise_refusal(
             answer.command, answer.events, answer.order, None if answer.order is None else order_view(answer.order)

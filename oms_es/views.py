@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from oms_es.decimals import ZERO, canonical, minus
+from oms_es.decimals import ZERO, canonical, divide, minus
 from oms_es.instants import SECOND
 from oms_es.order import Fill, Order
 from oms_es.projections.holdings import Held
@@ -56,7 +56,7 @@ class OMSOrder:
     @property
     def fill_ratio(self) -> float:
         """Return the filled part of the quantity, 0.0 to 1.0."""
-        return float(self.filled_quantity / self.quantity) if self.quantity else 0.0
+        return float(divide(self.filled_quantity, self.quantity)) if self.quantity else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

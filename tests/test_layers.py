@@ -32,6 +32,8 @@ RANKS = (
         "keeper",
         "live",
         "metrics",
+        "saying",
+        "watching",
         "sequencer",
         "explaining",
         "verdicts",
