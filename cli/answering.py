@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import date
 from typing import Any
 
-from oms_es.cli.moments import say_basis, say_waiting, waiting
+from oms_es.cli.moments import say_basis
 from oms_es.cli.opening import Asked
 from oms_es.cli.render import Column, counted, show_rows_json, show_table
 from oms_es.errors import InvalidInput
@@ -27,13 +27,12 @@ def answer(
     things: str | None = None,
 ) -> None:
     """Show rows with what they rest on, and point to the quarantine; `things` says what they are, if not `what`."""
-    count = waiting(asked, basis)
     if as_json:
+        count = asked.questions.waiting(basis)
         show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, what, rows)
     else:
         show_table(columns, rows)
     say_basis(asked, basis, counted(len(rows), (things or what).removesuffix("s")), method=method)
-    say_waiting(count)
 
 
 def check_names(symbol: str | None, account: str | None) -> None:

@@ -139,4 +139,4 @@ def _say_outcome(asked: Asked, bases: tuple[Basis, Basis], found: dict[str, list
     counts = [counted(len(rows), name.removesuffix("s")) for name, rows in found.items()]
     say("nothing differs" if not any(found.values()) else f"{' and '.join(counts)} differ")
     for name, basis in zip(("from:", "to:"), bases, strict=True):
-        say_basis(asked, basis, name, method=True)
+        say_basis(asked, basis, name, method=True, waiting=name == "to:")

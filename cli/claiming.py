@@ -12,6 +12,7 @@ from oms_es.bisecting import bisect as turned
 from oms_es.claims import Claim
 from oms_es.cli.answering import point
 from oms_es.cli.guard import REFUSED
+from oms_es.cli.opening import say_waiting
 from oms_es.cli.options import ConfigPath, Json, LogPath, Method
 from oms_es.cli.progress import counting
 from oms_es.cli.render import say, show_json, show_table
@@ -75,6 +76,7 @@ def bisect(
         elif turn is not None:
             _show(turn)
         _say(turn)
+        say_waiting(len(world.orders.all_waiting()))
     say(f"looked at from seq {first} to {last}, {world.positions.method.value.upper()}, in {_seconds(begun)}")
     if turn is not None:
         raise typer.Exit(REFUSED)

@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
-from oms_es.cli.moments import end_of, say_basis
+from oms_es.cli.moments import end_of, say_basis, when
 from oms_es.cli.opening import asking
 from oms_es.cli.options import (
     Account,
     Actor,
+    AsOf,
+    AtSeq,
     CommandId,
     ConfigPath,
     Json,
+    KnownAt,
     LogPath,
     OccurredAt,
     OrderId,
@@ -23,7 +26,6 @@ from oms_es.cli.placing import change_order
 from oms_es.cli.render import Row, age, counted, say, show_rows_json, show_table
 from oms_es.cli.rows import waiting_row
 from oms_es.cli.tables import QUARANTINE
-from oms_es.reading import When
 
 Quantity = Annotated[str, typer.Argument(metavar="QUANTITY", help="Executed, in base units.")]
 Price = Annotated[str, typer.Argument(metavar="PRICE", help="Quote units per base unit.")]
@@ -160,11 +162,19 @@ def correct(
 # --- quarantine ---
 
 
-def quarantine(context: typer.Context, log: LogPath = None, config: ConfigPath = None, as_json: Json = False) -> None:
+def quarantine(
+    context: typer.Context,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    at_seq: AtSeq = None,
+    as_json: Json = False,
+) -> None:
     """
     List the fills that wait for a decision. Each breaks a rule; accept or reject it.
 
-    Their age is counted to the last event of the log.
+    Their age is counted to the moment asked about, else to the last event of the log.
 
     For example:
 
@@ -174,15 +184,16 @@ def quarantine(context: typer.Context, log: LogPath = None, config: ConfigPath =
     """
     if context.invoked_subcommand is not None:
         return
+    moment = when(as_of, known_at, at_seq)
     with asking(log, config) as asked:
-        basis = asked.questions.basis(When())
+        basis = asked.questions.basis(moment)
         now = end_of(asked, basis)
         rows = [waiting_row(each, now) for each in asked.questions.orders(basis).all_waiting()]
         if as_json:
             show_rows_json({"basis": basis.rows()}, "quarantine", rows)
         else:
             show_table(QUARANTINE, rows)
-        say_basis(asked, basis, f"{counted(len(rows), 'fill')} in quarantine")
+        say_basis(asked, basis, f"{counted(len(rows), 'fill')} in quarantine", waiting=False)
         _say_ages(rows)
 
 

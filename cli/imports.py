@@ -65,12 +65,15 @@ def facts(
         oms import facts day.jsonl --log day.db
     """
     defaults = _defaults(account, id_prefix)
-    outcome = _import(file, lambda: read_facts(file, defaults), log, config)
-    if as_json:
-        show_json(outcome.rows())
-    else:
-        show_table(IMPORTED, [outcome.rows()])
-    _say_outcome(outcome, file, place(log, config).log)
+
+    def tell(outcome: Imported) -> None:
+        if as_json:
+            show_json(outcome.rows())
+        else:
+            show_table(IMPORTED, [outcome.rows()])
+        _say_outcome(outcome, file, place(log, config).log)
+
+    _import(file, lambda: read_facts(file, defaults), log, config, tell)
 
 
 def lobster(
@@ -94,27 +97,36 @@ def lobster(
     day = Day(file, identifier(symbol, "--symbol"), date.date(), book, _defaults(account, id_prefix))
     if book is not None:
         _check_readable_twice(book)
-    outcome = _import(file, day.read, log, config)
-    if as_json:
-        show_json({**outcome.rows(), "left_out": day.left.rows_out()})
-    else:
-        show_table(IMPORTED, [outcome.rows()])
-        show_table(LEFT_OUT, left_rows(day.left))
-    _say_outcome(outcome, file, place(log, config).log)
+
+    def tell(outcome: Imported) -> None:
+        if as_json:
+            show_json({**outcome.rows(), "left_out": day.left.rows_out()})
+        else:
+            show_table(IMPORTED, [outcome.rows()])
+            show_table(LEFT_OUT, left_rows(day.left))
+        _say_outcome(outcome, file, place(log, config).log)
+
+    _import(file, day.read, log, config, tell)
 
 
 def _defaults(account: str | None, id_prefix: str) -> Defaults:
     return Defaults(account=named_account(account), id_prefix=id_prefix and identifier(id_prefix, "--id-prefix"))
 
 
-def _import(file: Path, read: Callable[[], Iterator[Fact]], log: Path | None, config: Path | None) -> Imported:
+def _import(
+    file: Path,
+    read: Callable[[], Iterator[Fact]],
+    log: Path | None,
+    config: Path | None,
+    tell: Callable[[Imported], None],
+) -> None:
     _check_readable_twice(file)
 
     async def run(oms: OrderManagementSystem) -> Imported:
         with watched(read) as (checked, progress):
             return await import_facts(oms.sequencer, checked, progress)
 
-    return carry_out(log, config, run)
+    carry_out(log, config, run, tell)
 
 
 def _check_readable_twice(file: Path) -> None:

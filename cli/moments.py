@@ -1,9 +1,8 @@
 """The moment a question is about, and words for what an answer rests on."""
 
-from oms_es.cli.opening import Asked
-from oms_es.cli.render import brief, counted, say
+from oms_es.cli.opening import Asked, say_waiting
+from oms_es.cli.render import brief, say
 from oms_es.errors import InvalidInput
-from oms_es.events import FillQuarantined, QuarantineResolved
 from oms_es.instants import instant, iso
 from oms_es.projections.positions import Positions
 from oms_es.reading import Basis, When
@@ -41,32 +40,15 @@ def _moment_of(asked: Asked, seq: int) -> int:
     return max((each.effective_at for each in asked.log.read(after=max(seq, 1) - 1, until=seq)), default=0)
 
 
-def waiting(asked: Asked, basis: Basis) -> int:
-    """Return how many fills waited in quarantine at the moment of the answer."""
-    if not asked.log.holds_name(FillQuarantined.__name__):
-        return 0  # no fill ever was: nothing to look through a long log for
-    found: set[str] = set()
-    for each in asked.log.read(until=basis.seq, topics=(FillQuarantined.__name__, QuarantineResolved.__name__)):
-        if isinstance(each.event, QuarantineResolved):
-            found.discard(each.event.quarantine_id)
-        elif isinstance(each.event, FillQuarantined) and (basis.as_of is None or each.effective_at <= basis.as_of):
-            found.add(each.event.quarantine_id)
-    return len(found)
-
-
-def say_waiting(count: int) -> None:
-    """Point to the quarantine when something is in it."""
-    if count:
-        say(f"{counted(count, 'fill waits', 'fills wait')} in quarantine (oms quarantine)")
-
-
-def say_basis(asked: Asked, basis: Basis, what: str, *, method: bool = False) -> None:
-    """Say what the answer rests on."""
+def say_basis(asked: Asked, basis: Basis, what: str, *, method: bool = False, waiting: bool = True) -> None:
+    """Say what the answer rests on, and point to the quarantine when something waits there."""
     how = f", {basis.method.value.upper()}" if method else ""
     say(f"{what} {_told(basis)}{how}")
     if basis.past_end:
         end = f"seq {basis.log_seq}, {_iso(_moment_of(asked, basis.log_seq))}" if basis.log_seq else "it is empty"
         say(f"that moment lies past the end of the log ({end}); this is how things stand there")
+    if waiting:
+        say_waiting(asked.questions.waiting(basis))
 
 
 def _told(basis: Basis) -> str:

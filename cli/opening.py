@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from oms_es import OrderManagementSystem
+from oms_es.cli.render import counted, say
 from oms_es.errors import LogMissing
 from oms_es.log.sqlite import SqliteLog
 from oms_es.reading import Questions, first_method
@@ -15,6 +16,12 @@ from oms_es.settings import Settings
 from oms_es.vocabulary import CostMethod
 
 T = TypeVar("T")
+
+
+def say_waiting(count: int) -> None:
+    """Point to the quarantine when something is in it."""
+    if count:
+        say(f"{counted(count, 'fill waits', 'fills wait')} in quarantine (oms quarantine)")
 
 
 class Place(NamedTuple):
@@ -63,12 +70,20 @@ def asking(log: Path | None, config: Path | None) -> Iterator[Asked]:
         opened.close()
 
 
-def carry_out(log: Path | None, config: Path | None, act: Callable[[OrderManagementSystem], Awaitable[T]]) -> T:
-    """Open the log, do `act` with it, let go of it, and return what came of it."""
+def carry_out(
+    log: Path | None,
+    config: Path | None,
+    act: Callable[[OrderManagementSystem], Awaitable[T]],
+    tell: Callable[[T], None] = lambda _: None,
+) -> T:
+    """Open the log, do `act` with it, let go of it, tell what came of it, and return it."""
     settings, path = place(log, config)
 
-    async def run() -> T:
+    async def run() -> tuple[T, int]:
         async with OrderManagementSystem(settings, log=path) as oms:
-            return await act(oms)
+            return await act(oms), len(oms.sequencer.world.orders.all_waiting())
 
-    return asyncio.run(run())
+    outcome, count = asyncio.run(run())
+    tell(outcome)
+    say_waiting(count)
+    return outcome

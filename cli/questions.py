@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import answer, check_names
-from oms_es.cli.moments import end_of, latest, say_basis, say_waiting, waiting, when
+from oms_es.cli.moments import end_of, latest, say_basis, when
 from oms_es.cli.opening import Asked, asking
 from oms_es.cli.options import AnyMethod, AsOf, AtSeq, ConfigPath, Json, KnownAt, LogPath, OfAccount, OfSymbol, OrderId
 from oms_es.cli.render import Row, counted, show_lists_json, show_rows_json, show_table
@@ -64,13 +64,12 @@ def _compare_methods(asked: Asked, moment: When, symbol: str | None, account: st
     bases = {each.value: asked.questions.basis(moment, each) for each in CostMethod}
     found = {name: _held(asked, basis, symbol, account) for name, basis in bases.items()}
     basis = next(iter(bases.values()))
-    count = waiting(asked, basis)
     if as_json:
+        count = asked.questions.waiting(basis)
         show_lists_json({"basis": {**basis.rows(), "method": ALL, "quarantined": count}}, found, under="methods")
     else:
         show_table(METHODS, by_position(found))
     say_basis(asked, basis, f"{counted(len(found[basis.method.value]), 'position')} by every method")
-    say_waiting(count)
 
 
 def orders(

@@ -29,7 +29,7 @@ from oms_es.explaining import Why, why_positions
 from oms_es.identifiers import escaped
 from oms_es.instants import iso
 from oms_es.order import Order
-from oms_es.reading import When, find_order
+from oms_es.reading import find_order
 from oms_es.reading_desk import cost_method
 from oms_es.verdicts import Verdict, verdict_row, why_order
 from oms_es.vocabulary import CostMethod
@@ -161,6 +161,8 @@ def order(
     account: Account = None,
     log: LogPath = None,
     config: ConfigPath = None,
+    known_at: KnownAt = None,
+    at_seq: AtSeq = None,
     as_json: Json = False,
 ) -> None:
     """
@@ -173,11 +175,12 @@ def order(
 
         oms why order o-1 --log day.db
     """
+    moment = when(None, known_at, at_seq)
     check_names(None, account)
     with asking(log, config) as asked:
-        basis = asked.questions.basis(When())
+        basis = asked.questions.basis(moment)
         this = find_order(asked.questions.orders(basis), order_id, account)
-        verdicts = why_order(asked.log, this, asked.first_method())
+        verdicts = [each for each in why_order(asked.log, this, asked.first_method()) if each.seq <= basis.seq]
         if as_json:
             head = {"basis": basis.rows(), "order_id": this.order_id, "account": this.account}
             show_rows_json(head, "verdicts", map(verdict_row, verdicts))
@@ -185,6 +188,7 @@ def order(
             for each in verdicts:
                 _show_verdict(each)
         _say_verdicts(this, verdicts)
+        say_basis(asked, basis, f"order {this.order_id}")
     if not all(each.agrees for each in verdicts):
         raise typer.Exit(REFUSED)
 

@@ -10,6 +10,7 @@ import typer
 
 from oms_es.cli.answering import check_names
 from oms_es.cli.guard import REFUSED
+from oms_es.cli.opening import say_waiting
 from oms_es.cli.options import ConfigPath, Json, LogPath, OfAccount, OfDay
 from oms_es.cli.progress import counting
 from oms_es.cli.render import counted, plainly, say, show, show_json, show_table
@@ -93,6 +94,7 @@ def replay(
     else:
         _show(outcome.rows())
     _say_outcome(outcome, found.day)
+    say_waiting(outcome.waiting)
     _say_time(last - first + 1, time.monotonic() - begun)
     if outcome.divergent or any(each.differing for each in outcome.days):
         raise typer.Exit(REFUSED)

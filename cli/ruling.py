@@ -5,9 +5,20 @@ from typing import Annotated
 import typer
 
 from oms_es import OrderManagementSystem, TradingLevel
-from oms_es.cli.moments import say_basis
+from oms_es.cli.moments import say_basis, when
 from oms_es.cli.opening import asking, carry_out
-from oms_es.cli.options import Actor, CommandId, ConfigPath, Json, LogPath, OccurredAt, Reason, Scope
+from oms_es.cli.options import (
+    Actor,
+    AtSeq,
+    CommandId,
+    ConfigPath,
+    Json,
+    KnownAt,
+    LogPath,
+    OccurredAt,
+    Reason,
+    Scope,
+)
 from oms_es.cli.render import Row, say, show_json, show_rows_json, show_table
 from oms_es.cli.rows import limit_rows
 from oms_es.cli.tables import INSTRUMENTS, LIMITS
@@ -184,22 +195,25 @@ def limits(
     account: Scope = None,
     log: LogPath = None,
     config: ConfigPath = None,
+    known_at: KnownAt = None,
+    at_seq: AtSeq = None,
     as_json: Json = False,
 ) -> None:
     """
-    Show the limits in force; `oms limits set` changes them.
+    Show the limits in force, now or at any moment; `oms limits set` changes them.
 
     For example:
 
-        oms limits --account alpha
+        oms limits --account alpha --known-at 2012-06-21T13:45:00Z
 
         oms limits set max_position_size=500 max_daily_loss=null
     """
     if context.invoked_subcommand is not None:
         return
+    moment = when(None, known_at, at_seq)
     scope = None if account in (None, EVERY_ACCOUNT) else checked_account(account, "--account")
     with asking(log, config) as asked:
-        basis = asked.questions.basis(When())
+        basis = asked.questions.basis(moment)
         policies = Policies().replay(asked.log.read(until=basis.seq, topics=Policies.topics()))
         rows = limit_rows(policies, scope if account != EVERY_ACCOUNT else EVERY_ACCOUNT)
         if as_json:

@@ -15,7 +15,7 @@ from oms_es.commands import Request
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import OmsError
 from oms_es.events import AmendRefused, DayClosed, Event, PolicyChanged, StateChanged, TradingLevelChanged
-from oms_es.handling import handle
+from oms_es.handling import handle, located
 from oms_es.instants import SECOND
 from oms_es.moment import Moment
 from oms_es.policy import Policy
@@ -74,7 +74,7 @@ def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
     drafts: list[Draft] = []
     error = None
     try:
-        drafts = handle(world, request, command, moment_of(world, group))
+        drafts = handle(world, request, located(world, request), moment_of(world, group))
     except OmsError as refusal:
         error = f"{type(refusal).__name__}: {refusal}"
     has_rules = world.policies.is_set

@@ -125,6 +125,9 @@ def _told_before(world: World, request: Request, command: OrderCommand, order: O
     """Return the fills told of this order while nobody knew it: under our id, or under one of the venue's."""
     names = {command.order_id, getattr(request.command, "order_id", command.order_id)}
     names.update(() if order is None else order.external_order_ids)
+    # Of another session's order, that may be ours under the venue's id: what was told of ours.
+    named = world.orders.external.get(command.order_id) or () if order is not None and order.is_external else ()
+    ours = [world.orders.order(key) for key in named if key[0] == command.account]
     if isinstance(command, ResolveQuarantined):
         names.update((world.orders.waiting.get(command.quarantine_id) or ())[1:])
     found = [world.orders.unknown.get((command.account, name)) or Unknown() for name in sorted(names)]
@@ -132,6 +135,7 @@ def _told_before(world: World, request: Request, command: OrderCommand, order: O
     for name in names - {command.order_id}:  # they may have opened an external order under the venue's id
         other = world.orders.order((command.account, name))
         contents |= other.contents if other is not None and other.is_external else frozenset()
+    contents = contents.union(*(each.contents for each in ours if each is not None))
     return Unknown(contents, tuple(waiting for each in found for waiting in each.waiting))
 
 

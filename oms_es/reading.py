@@ -15,14 +15,14 @@ from msgspec.structs import replace
 from oms_es.decimals import ZERO, canonical, plus, times
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput, UnknownOrder
-from oms_es.events import FillAdded, MarkRecorded, PolicyChanged
+from oms_es.events import FillAdded, FillQuarantined, MarkRecorded, PolicyChanged, QuarantineResolved
 from oms_es.identifiers import shown
 from oms_es.instants import iso
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order
 from oms_es.projections.as_of import orders_as_of, positions_as_of
-from oms_es.projections.checkpoints import Checkpoints
+from oms_es.projections.checkpoints import WAITING, Checkpoints
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
@@ -163,6 +163,23 @@ class Questions:
     def events(self, basis: Basis, topics: frozenset[str]) -> list[Recorded]:
         """Return the events of these topics that were known, in log order."""
         return list(self._log.read(until=basis.seq, topics=topics))
+
+    def waiting(self, basis: Basis) -> int:
+        """Return how many fills waited in quarantine at the moment of the answer."""
+        if isinstance(self._log, SqliteLog):
+            if not self._log.holds_name(FillQuarantined.__name__):
+                return 0  # no fill ever was: nothing to look through a long log for
+            with closing(Checkpoints(self._log)) as checkpoints:
+                told = checkpoints.quarantine(basis.seq)
+        else:
+            told = self.events(basis, WAITING)
+        found: set[str] = set()
+        for each in told:
+            if isinstance(each.event, QuarantineResolved):
+                found.discard(each.event.quarantine_id)
+            elif isinstance(each.event, FillQuarantined) and (basis.as_of is None or each.effective_at <= basis.as_of):
+                found.add(each.event.quarantine_id)
+        return len(found)
 
     def days(self, basis: Basis) -> list[dict[str, Any]]:
         """Return what each trading day brought: a row for a day, an account and a symbol."""

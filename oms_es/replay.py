@@ -90,6 +90,7 @@ class Replay(Struct, kw_only=True):
 
     events: int = 0
     digest: str = ""
+    waiting: int = 0  # fills in quarantine at the end
     days: list[Day] = field(default_factory=list)
     checked: Counter[str] | None = None  # commands decided again, by kind
     divergent: list[Divergence] = field(default_factory=list)
@@ -225,6 +226,7 @@ class _Replayer:
             day.pnl = [row for row in mine if self._account in (None, row["account"])]
         self._result.events = self._world.seq
         self._result.digest = self._world.digest()
+        self._result.waiting = len(self._world.orders.all_waiting())
         self._result.days = [
             day for name, day in sorted(self._days.items()) if self._only in (None, name) and day.events
         ]

@@ -20,7 +20,7 @@ from oms_es.envelope import Draft, Recorded
 from oms_es.errors import InvalidInput, OmsError
 from oms_es.events import AmendRefused, Event, FillAdded, PolicyChanged, StateChanged
 from oms_es.events import TradingLevelChanged as LevelChanged
-from oms_es.handling import handle
+from oms_es.handling import handle, located
 from oms_es.policy import Value
 from oms_es.projections.world import World
 from oms_es.reaching import Reach, Reaches
@@ -188,7 +188,7 @@ class _Experiment:
         request = Request(command=command, occurred_at=first.occurred_at, origin=origin)
         moment = moment_of(self._there, group)
         try:
-            drafts = handle(self._there, request, command, moment)
+            drafts = handle(self._there, request, located(self._there, request), moment)
         except OmsError:
             self._result.impossible += 1
             self._lose(group, [])

@@ -6,13 +6,14 @@ from contextlib import closing
 
 from oms_es.envelope import Recorded
 from oms_es.errors import LogError
-from oms_es.events import FillAdded, FillBusted, FillCorrected
+from oms_es.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.checkpoints import (
     BEGINNING,
     TABLES,
     UNUSABLE,
     VERSION,
+    WAITING,
     Place,
     belongs,
     booked_until,
@@ -64,7 +65,7 @@ def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
             return 0  # another process is at it
         try:
             if not _is_empty(cache) and not belongs(cache, log):
-                for table in ("meta", "facts", "fills", "restatements", "known", "as_of"):
+                for table in ("meta", "facts", "fills", "restatements", "quarantine", "known", "as_of"):
                     cache.execute(f"DROP TABLE IF EXISTS {table}")
             read = _Builder(log, cache, every).build(progress)
             cache.execute("COMMIT")
@@ -106,11 +107,16 @@ class _Builder:
         self._known = {method: self._last_known(method) for method in CostMethod}
         self._place, self._needs, self._as_of = self._last_as_of()
         self._last = (int(meta(cache, "last_at") or BEGINNING[0]), int(meta(cache, "last_seq") or BEGINNING[1]))
+        self._quarantined = int(meta(cache, "quarantine") or 0)
         self._dirty: int | None = None  # the earliest effective time that a late event has reached back to
 
     def build(self, progress: Progress | None) -> int:
         begun, last, waiting = self._seq, self._log.head(), 0
-        for recorded in self._log.read(begun, last.seq, Positions.topics()):
+        for recorded in self._log.read(begun, last.seq, Positions.topics() | WAITING):
+            if isinstance(recorded.event, FillQuarantined | QuarantineResolved):
+                self._cache.execute("INSERT INTO quarantine VALUES (?, ?)", (recorded.seq, marked(recorded.seq)))
+                self._quarantined += 1
+                continue
             self._take(recorded)
             waiting += 1
             if waiting % self._every == 0:
@@ -123,6 +129,7 @@ class _Builder:
         if waiting:
             self._keep()
         self._note(ingested=last.seq, chain=last.chain.hex(), last_at=self._last[0], last_seq=self._last[1])
+        self._note(quarantine=self._quarantined)
         return last.seq - begun
 
     def _take(self, recorded: Recorded) -> None:

@@ -28,25 +28,27 @@ from msgspec import Struct
 
 from oms_es.envelope import Recorded
 from oms_es.errors import DamagedLog
-from oms_es.events import FillAdded, FillBusted, FillCorrected
+from oms_es.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import positions_as_of, put_right
 from oms_es.projections.holdings import Book, Booked, Held, Instrument, Mark, fold
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"3.{Positions.version}"
+VERSION = f"4.{Positions.version}"
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts(effective_at INTEGER, seq INTEGER, before_at INTEGER, before_seq INTEGER, restated INTEGER,
                    mark INTEGER, PRIMARY KEY (effective_at, seq)) WITHOUT ROWID;
 CREATE TABLE fills(symbol TEXT, account TEXT, seq INTEGER, PRIMARY KEY (symbol, account, seq)) WITHOUT ROWID;
 CREATE TABLE restatements(fill INTEGER, seq INTEGER, mark INTEGER, PRIMARY KEY (fill, seq)) WITHOUT ROWID;
+CREATE TABLE quarantine(seq INTEGER PRIMARY KEY, mark INTEGER);
 CREATE TABLE known(method TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KEY (method, seq));
 CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
                    state BLOB, digest BLOB, mark INTEGER);
 CREATE INDEX as_of_place ON as_of(method, effective_at, seq);
 """
+WAITING = frozenset({FillQuarantined.__name__, QuarantineResolved.__name__})
 Place = tuple[int, int]  # effective_at, seq
 Earlier = Callable[[Book], list[Booked]]
 BEGINNING: Place = (-1, 0)
@@ -186,6 +188,20 @@ class Checkpoints:
         check(len(facts) == len(known))
         facts += [e for e in recent if start.place < (e.effective_at, e.seq) and e.effective_at <= moment]
         return start.positions.replay(sorted(self._corrected(facts, known, recent, until), key=place_of))
+
+    # --- quarantine ---
+
+    def quarantine(self, until: int) -> list[Recorded]:
+        """Return what has been told of fills in quarantine up to the event `until`, in log order."""
+        try:
+            kept = self._rows("SELECT seq, mark FROM quarantine ORDER BY seq", ())
+            check(all(mark == marked(seq) for seq, mark in kept))
+            check(self._cache is None or len(kept) == int(meta(self._cache, "quarantine") or 0))
+            told = self._log.pick([seq for seq, _ in kept if seq <= until])
+            return told + list(self._log.read(min(self._ingested, until), until, WAITING))
+        except UNUSABLE:
+            self.close()
+            return list(self._log.read(until=until, topics=WAITING))
 
     def reaches_back_to(self, recorded: Recorded) -> int:
         """Return the effective time of the fact that an event adds or restates."""

@@ -112,7 +112,8 @@ def test_what_was_not_carried_out_is_listed_with_its_line_and_does_not_fail_the_
     assert shown[1].startswith("day.jsonl:4: cancel refused: no order 'nope'")
     assert shown[2].startswith("day.jsonl:5: submit refused: order 'o-1' exists")
     assert "--id-prefix" in shown[2]
-    assert shown[-1] == "1 fill went into quarantine (oms quarantine)"
+    assert shown[-2] == "1 fill went into quarantine (oms quarantine)"
+    assert shown[-1] == "1 fill waits in quarantine (oms quarantine)"
 
 
 def test_of_many_problems_the_first_twenty_are_listed(oms: Oms) -> None:

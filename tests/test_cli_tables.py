@@ -187,7 +187,7 @@ def test_a_timeline_beside_json_goes_to_standard_error(demo: Oms) -> None:
     result = demo("replay --speed max --json")
 
     assert json.loads(result.stdout)["events"] == 68
-    assert len(result.stderr.splitlines()) == 68 + 1  # the last one says how long it took
+    assert len(result.stderr.splitlines()) == 68 + 2  # the last ones: what waits, and how long it took
 
 
 # --- tail ---
