@@ -104,6 +104,7 @@ class Waiting:
     symbol: str | None
     side: str | None
     correction: bool = False
+    asked: tuple[str | None, ...] = ()  # of a correction
 
 
 @dataclass
@@ -180,6 +181,7 @@ class Model:
         self.limits: dict[str, dict[str, str | None]] = {"*": limits}
         self.levels: dict[str, str] = {}
         self.came: dict[str, list[int]] = defaultdict(list)  # submits and amends, by account
+        self.let_through: Key | None = None  # the order that was submitted last, if it adds risk and may go
 
     # --- the clock ---
 
@@ -217,10 +219,23 @@ class Model:
         return fold(self.trails.get((account, symbol), []))
 
     def open_side(self, account: str, symbol: str, side: str) -> Fraction:
-        """Return what is open on a side, fills in quarantine included."""
-        orders = [o.open for o in self.orders.values() if (o.account, o.symbol, o.side) == (account, symbol, side)]
-        waiting = [w for w in self.waiting if w and (w.account, w.symbol, w.side) == (account, symbol, side)]
-        return sum(orders, Fraction(0)) + sum((w.fill.quantity for w in waiting), Fraction(0))
+        """Return what may still move a side: what is open of each order, or what waits of it where that is more."""
+        there = (account, symbol, side)
+        waiting = [w for w in self.waiting if w and (w.account, w.symbol, w.side) == there]
+        total = Fraction(0)
+        for order in self.orders.values():
+            own = [w for w in waiting if w.known and (w.account, w.told) == order.key]
+            if (order.account, order.symbol, order.side) == there:
+                total += max(order.open, sum((self._adds(order, w) for w in own), Fraction(0)))
+            else:  # told of another symbol or side than the order's
+                total += sum((w.fill.quantity for w in own), Fraction(0))
+        return total + sum((w.fill.quantity for w in waiting if not w.known), Fraction(0))
+
+    def _adds(self, order: Order, waiting: Waiting) -> Fraction:
+        if not waiting.correction:
+            return waiting.fill.quantity
+        standing = [fill.quantity for fill in order.fills if fill.trade == waiting.fill.trade]
+        return max(Fraction(0), waiting.fill.quantity - (standing[-1] if standing else Fraction(0)))
 
     def open_count(self, account: str) -> int:
         return sum(order.is_open for order in self.orders.values() if order.account == account)
@@ -253,8 +268,8 @@ class Model:
         grows = adds and not reduces and worst > abs(position)
         check("POSITION_SKEW", "max_skew", lambda most: grows and abs(position) > most)
         closes = reduces and total == abs(position)
-        check("ORDER_QUANTITY", "min_quote_size", lambda least: total < least and not closes)
-        check("ORDER_QUANTITY", "max_order_quantity", lambda most: total > most)
+        check("ORDER_QUANTITY", "min_quote_size", lambda least: (adds or not amends) and total < least and not closes)
+        check("ORDER_QUANTITY", "max_order_quantity", lambda most: (adds or not amends) and total > most)
         worth = mark if order.kind == "market" else price
         check("ORDER_NOTIONAL", "max_order_notional", lambda most: worth is None or total * abs(worth) > most)
         check("OPEN_ORDERS", "max_open_orders", lambda most: not amends and self.open_count(account) >= most)
@@ -300,10 +315,12 @@ class Model:
             total=Fraction(quantity),
             first_price=number(price),
         )
-        old = self.orders.get(new.key)
+        old, self.let_through = self.orders.get(new.key), None
         if old is not None:
             return self._submitted_before(new, old)
         new.codes = self.judged(new, new.total, new.total, new.price)
+        if not new.codes and not self.reduces(new.account, new.symbol, new.side, new.total):
+            self.let_through = new.key
         self.orders[new.key] = new
         self.came[new.account].append(self.moment)
         if new.codes:
@@ -348,7 +365,7 @@ class Model:
             raise Refused("InvalidInput")
         total = order.quantity if quantity is None else Fraction(quantity)
         new_price = order.price if price is None else Fraction(price)
-        if total > order.quantity or new_price != order.price:
+        if total > order.filled and (total > order.quantity or new_price != order.price):
             codes = self.judged(order, max(Fraction(0), total - order.quantity), total, new_price, amends=True)
             if codes:
                 self.came[order.account].append(self.moment)
@@ -391,7 +408,14 @@ class Model:
 
     def _told_of(self, order: Order, asked: str) -> set[tuple[Any, ...]]:
         names = {asked, order.order_id, *order.names}
-        return self.told[order.key].union(*(self.told_unknown[(order.account, name)] for name in names))
+        told = self.told[order.key].union(*(self.told_unknown[(order.account, name)] for name in names))
+        for name in names - {order.order_id}:  # an external order that the venue's id has opened
+            other = self.orders.get((order.account, name))
+            told |= self.told[other.key] if other is not None and other.external else set()
+        if order.external:  # ours, if the venue's id of one of ours is this order's
+            ours = (o for o in self.orders.values() if o.account == order.account and order.order_id in o.names)
+            told = told.union(*(self.told[o.key] for o in ours))
+        return told
 
     def _exception(
         self, order: Order, fill: Fill, told: set[tuple[Any, ...]], symbol: str | None, side: str | None
@@ -490,10 +514,13 @@ class Model:
         )
         if new == old:
             return NOTHING
+        asked = (trade_id, fill_quantity, fill_price, fee)
+        if any(w and w.correction and (w.account, w.told) == order.key and w.asked == asked for w in self.waiting):
+            return NOTHING
         self.told[order.key].add(new.content)
         over = new.quantity > old.quantity and order.filled - old.quantity + new.quantity > order.quantity
         if over and not order.external and not self.accepts_exceptions():
-            waiting = Waiting(order.account, order.order_id, True, new, order.symbol, order.side, correction=True)
+            waiting = Waiting(order.account, order.order_id, True, new, order.symbol, order.side, True, asked)
             return self._wait(waiting, "overfill")
         self._restate(order, old, new)
         return Outcome()
@@ -522,7 +549,10 @@ class Model:
         waiting = self.waiting[quarantine_id] if quarantine_id < len(self.waiting) else None
         if waiting is None:
             raise Refused("UnknownQuarantine")
-        order = self.find(waiting.told, waiting.account)
+        try:
+            order = self.find(waiting.told, waiting.account)
+        except Refused:  # the venue's id names several by now
+            order = self.orders.get((waiting.account, waiting.told))
         if accept:
             self._accept(waiting, order, symbol or waiting.symbol, side or waiting.side)
         self.waiting[quarantine_id] = None
@@ -533,8 +563,13 @@ class Model:
         if waiting.correction:
             assert order is not None
             assert fill.trade is not None
-            self._restate(order, self._standing(order, fill.trade), fill)
+            standing = self._standing(order, fill.trade)
+            _, quantity, price, fee = waiting.asked
+            asked = {"quantity": number(quantity), "price": number(price), "fee": number(fee)}
+            self._restate(order, standing, replace(standing, **{k: v for k, v in asked.items() if v is not None}))
         elif order is not None:
+            if symbol not in (None, order.symbol) or side not in (None, order.side):
+                raise Refused("InvalidInput")
             self._execute(order, fill)
         elif symbol is None or side is None:
             raise Refused("InvalidInput")
