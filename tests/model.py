@@ -565,7 +565,7 @@ class Model:
             assert fill.trade is not None
             standing = self._standing(order, fill.trade)
             _, quantity, price, fee = waiting.asked
-            asked = {"quantity": number(quantity), "price": number(price), "fee": number(fee)}
+            asked: dict[str, Any] = {"quantity": number(quantity), "price": number(price), "fee": number(fee)}
             self._restate(order, standing, replace(standing, **{k: v for k, v in asked.items() if v is not None}))
         elif order is not None:
             if symbol not in (None, order.symbol) or side not in (None, order.side):
