@@ -14,7 +14,7 @@ from oms_es.cli.opening import say_waiting
 from oms_es.cli.options import ConfigPath, Json, LogPath, OfAccount, OfDay
 from oms_es.cli.progress import counting
 from oms_es.cli.render import counted, plainly, say, show, show_json, show_table
-from oms_es.cli.sources import source
+from oms_es.cli.sources import Source, source
 from oms_es.cli.tables import CHECKED, FLIPS, LOST, WHAT_IF_EXPOSURE, WHAT_IF_LOSS, WHAT_IF_PNL
 from oms_es.cli.tailing import line
 from oms_es.envelope import Recorded
@@ -22,7 +22,9 @@ from oms_es.errors import InvalidInput
 from oms_es.identifiers import escaped
 from oms_es.inputs import positive
 from oms_es.instants import SECOND
+from oms_es.projections.kept import LEAST, keep
 from oms_es.projections.projection import plain
+from oms_es.projections.world import World
 from oms_es.replay import Replay, replayed
 from oms_es.settings import Settings
 from oms_es.what_if import what_if
@@ -34,6 +36,7 @@ Limits = Annotated[
     Path | None,
     typer.Option("--what-if", metavar="FILE", help="Other limits (YAML): a thought experiment, nothing is written."),
 ]
+FromZero = Annotated[bool, typer.Option("--from-zero", help="Begin with the first event, not with a closed day.")]
 LONGEST_PAUSE = 1.0  # seconds
 Row = dict[str, Any]
 Check = Annotated[bool, typer.Option("--check", help="Decide every command again, and compare.")]
@@ -53,6 +56,7 @@ def replay(
     check: Check = False,
     speed: Speed = None,
     limits: Limits = None,
+    from_zero: FromZero = False,
     log: LogPath = None,
     config: ConfigPath = None,
     as_json: Json = False,
@@ -60,8 +64,10 @@ def replay(
     """
     Go through a log, or a day in a box, again, and show what each trading day came to; the log is only read.
 
-    --day and --account choose what is counted; the digest is of the whole state after the day. With --check, a command
-    that is decided differently now ends with exit code 1; so does a closed day that no longer comes to its digests.
+    --day and --account choose what is counted; the digest is of the whole state after the day. A day begins with the
+    last closed day before it, where that was replayed before, or with the first event (--from-zero). With --check, a
+    command that is decided differently now ends with exit code 1; so does a closed day that no longer comes to its
+    digests.
 
     For example:
 
@@ -81,28 +87,42 @@ def replay(
         _experiment(box, limits, log, config, day, as_json=as_json)
         return
     begun = time.monotonic()
-    with source(box, log, config, day) as found:
+    with source(box, log, config, day, from_zero=from_zero) as found:
         events = found.events()
         if pace is not None:
             events = _timeline(events, found.day, account, pace, say if as_json else show)
         with counting() as told:
             first, last = found.first_seq, found.last_seq
             watch = None if told is None or pace is not None else lambda seq: told(seq - first + 1, last - first + 1)
-            outcome = replayed(events, found.opening(), day=found.day, account=account, check=check, progress=watch)
+            opening, keep = found.opening(), _keeper(found)
+            outcome = replayed(events, opening, day=found.day, account=account, check=check, progress=watch, keep=keep)
     if as_json:
         show_json(plain(outcome.rows()))
     else:
         _show(outcome.rows())
     _say_outcome(outcome, found.day)
     say_waiting(outcome.waiting)
-    _say_time(last - first + 1, time.monotonic() - begun)
+    _say_time(first, last, time.monotonic() - begun)
     if outcome.divergent or any(each.differing for each in outcome.days):
         raise typer.Exit(REFUSED)
 
 
-def _say_time(events: int, seconds: float) -> None:
+def _keeper(found: Source) -> Callable[[World], None]:
+    """Return what keeps the state of a closed day beside the log, where it is worth it."""
+    log, least = None if found.asked is None else found.asked.log, found.first_seq + LEAST
+
+    def keep_it(world: World) -> None:
+        if log is not None and world.settled_seq >= least:
+            keep(log, "day", world)
+
+    return keep_it
+
+
+def _say_time(first: int, last: int, seconds: float) -> None:
+    events = max(0, last - first + 1)
     rate = f" ({events / seconds:,.0f} events/s)" if seconds else ""
-    say(f"{counted(events, 'event')} gone through in {seconds:.2f} s{rate}")
+    start = f", from the closed day before (seq {first - 1}) on" if first > 1 else ""
+    say(f"{counted(events, 'event')} gone through in {seconds:.2f} s{rate}{start}")
 
 
 # --- under other limits ---

@@ -10,6 +10,7 @@ from oms_es.cli.answering import checked_day
 from oms_es.cli.opening import Asked, asking
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput
+from oms_es.projections.kept import kept
 from oms_es.projections.state import dumped, restored
 from oms_es.projections.world import World
 from oms_es.reading import When
@@ -30,9 +31,14 @@ class Source(NamedTuple):
 
 
 @contextmanager
-def source(box: Path | None, log: Path | None, config: Path | None, day: str | None = None) -> Iterator[Source]:
+def source(
+    box: Path | None, log: Path | None, config: Path | None, day: str | None = None, *, from_zero: bool = True
+) -> Iterator[Source]:
     """
     Open a box, or a log up to the end of the trading day that is named.
+
+    Unless it is to be from zero, a day of a log opens with the state of the last day that was closed before it, if a
+    replay has left that beside the log.
 
     Raises:
         BadBox: the box is none, or not what was packed.
@@ -48,10 +54,14 @@ def source(box: Path | None, log: Path | None, config: Path | None, day: str | N
         if wanted is not None:
             last = min(last, end_of_day(asked.log, wanted))
         begins_with = asked.first_method()
+        state = None
+        if wanted is not None and last and not from_zero:
+            state = kept(asked.log, "day", asked.log.first_of_day(wanted))
+        packed, seq = (None, 0) if state is None else (dumped(state), state.settled_seq)
         yield Source(
-            opening=lambda: World(begins_with),
-            events=lambda: asked.log.read(until=last),
-            first_seq=1,
+            opening=lambda: World(begins_with) if packed is None else restored(packed),
+            events=lambda: asked.log.read(after=seq, until=last),
+            first_seq=seq + 1,
             last_seq=last,
             day=wanted,
             history=asked.log.stream,

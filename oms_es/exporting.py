@@ -214,7 +214,7 @@ def check_apart(path: Path, log: Path) -> None:
     Raises:
         InvalidInput: the file is the log itself, or one of its own.
     """
-    own = [log.with_name(log.name + ending) for ending in ("", "-wal", "-shm", ".checkpoints")]
+    own = [log.with_name(log.name + ending) for ending in ("", "-wal", "-shm", ".checkpoints", ".states")]
     if any(each.exists() and path.exists() and path.samefile(each) for each in own):
         raise InvalidInput(f"{path} belongs to the log {log} itself; name another file to write to")
 

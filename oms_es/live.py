@@ -3,7 +3,9 @@
 from oms_es.instants import SECOND
 from oms_es.keeper import Keeper
 from oms_es.log.contract import Log
+from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order, evolve
+from oms_es.projections.kept import LEAST, keep, kept
 from oms_es.projections.world import World
 from oms_es.reading import first_method
 from oms_es.settings import Settings
@@ -25,6 +27,7 @@ class Live:
         self._keeper = Keeper(log, settings.position_snapshot_interval)
         self._world: World | None = None
         self._retired_at = 0
+        self._kept_seq = 0  # how far the state that is kept beside the log goes
         self._has_rules = False  # whether the state was folded from the log's own first rules on
 
     @property
@@ -52,13 +55,26 @@ class Live:
         self._keeper.after(world.settled_seq, world.recorded_at)
 
     def close(self) -> None:
-        """Make the last checkpoints."""
-        if self._world is not None:
-            self._keeper.finish(self._world.settled_seq)
+        """Make the last checkpoints, and keep the state for whoever opens the log next, where it is worth it."""
+        world = self._world
+        if world is None:
+            return
+        self._keeper.finish(world.settled_seq)
+        worth_it = self._has_rules and world.settled_seq - self._kept_seq >= LEAST
+        if worth_it and isinstance(self._log, SqliteLog) and self._log.head().seq:
+            keep(self._log, "live", world)
+            self._kept_seq = world.settled_seq
 
     def _folded(self) -> World:
-        world = World(first_method(self._log, self._method)).replay(self._log.read())
+        """Fold the log: on from the state that a process left off with, where there is one, else from zero."""
+        world = kept(self._log, "live", self._log.head().seq + 1) if isinstance(self._log, SqliteLog) else None
+        if world is None:
+            world = World(first_method(self._log, self._method))
+        else:
+            world.orders.retired = 1  # orders that are not in it may stand in the log
+        self._kept_seq = world.settled_seq
         world.orders.reload = self._reload
+        world.replay(self._log.read(after=world.settled_seq))
         self._has_rules = world.policies.is_set
         self._retire(world)
         return world

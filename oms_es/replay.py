@@ -155,9 +155,14 @@ def replayed(
     account: str | None = None,
     check: bool = False,
     progress: Progress | None = None,
+    keep: Callable[[World], None] = lambda _: None,
 ) -> Replay:
-    """Fold events on from a state, as `replay` does from nothing."""
-    seen = _Replayer(world, day, account, check=check)
+    """
+    Fold events on from a state, as `replay` does from nothing.
+
+    `keep` is given the state that a day was closed on, where it comes to the digests of then.
+    """
+    seen = _Replayer(world, day, account, check=check, keep=keep)
     for number, group in enumerate(by_command(events)):
         seen.take(group)
         if progress is not None and number % 500 == 0:
@@ -174,7 +179,10 @@ def end_of_day(log: Log, day: str) -> int:
 
 
 class _Replayer:
-    def __init__(self, world: World, day: str | None, account: str | None, *, check: bool) -> None:
+    def __init__(
+        self, world: World, day: str | None, account: str | None, *, check: bool, keep: Callable[[World], None]
+    ) -> None:
+        self._keep = keep
         self._world, self._only, self._account = world, day, account
         self._days: dict[str, Day] = {}
         self._current: str | None = None
@@ -208,6 +216,8 @@ class _Replayer:
     def _close(self, event: DayClosed) -> None:
         """Hold a closed day to the digests it was closed with."""
         day, found = self._days.get(event.trading_day), self._world.closing_digests()
+        if found == event.digests:
+            self._keep(self._world)
         if day is not None:
             day.closed = True
             day.differing = sorted(name for name, digest in event.digests.items() if found.get(name) != digest)

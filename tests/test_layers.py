@@ -60,7 +60,7 @@ HOMES = {
 
 PURE = {"decimals", "events", "commands", "envelope", "accounting", "risk", "policy", "order", "given", "fills"}
 PURE |= {"deciding", "recall", "codec", "projections", "moment", "ruling", "handling"}
-NOT_PURE = {"oms_es.projections.tables", "oms_es.projections.checkpoints"}
+NOT_PURE = {"oms_es.projections.tables", "oms_es.projections.checkpoints", "oms_es.projections.kept"}
 CLOCKS_AND_CHANCE = {"os", "random", "secrets", "time", "uuid", "uuid.uuid1", "uuid.uuid4"}
 IMPURE_CALLS = {"float", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}
 

@@ -1,0 +1,135 @@
+"""States kept beside the log: opening it, or replaying a day, on from one is the same as from the first event."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oms_es import OrderManagementSystem
+from oms_es.cli import replaying
+from oms_es.envelope import Recorded
+from oms_es.errors import FillQuarantinedError
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections import kept as keeping
+from oms_es.projections.kept import keep, kept, states_path
+from oms_es.projections.world import World
+from tests.desk import BUY, SELL, Clock, D, desk, ruled, submit, trade
+from tests.golden_days import SPANS, play
+from tests.test_cli import Oms
+
+RETIRING = ruled(system={"order_history_retention": 0}, risk={"max_open_orders": None})
+
+
+@pytest.fixture(autouse=True)
+def _worth_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (keeping, replaying, __import__("oms_es.live", fromlist=["live"])):
+        monkeypatch.setattr(module, "LEAST", 1)
+
+
+class Counting(SqliteLog):
+    read_events = 0
+
+    def read(self, *args: Any, **options: Any) -> Iterator[Recorded]:
+        for each in super().read(*args, **options):
+            self.read_events += 1
+            yield each
+
+
+def left_off(path: Path) -> OrderManagementSystem:
+    """Trade a little, close, and open the log again."""
+
+    async def run() -> None:
+        async with desk(path, Clock(), RETIRING) as oms:
+            for number in range(10):
+                await trade(oms, f"o-{number}", BUY if number % 3 else SELL, 10 + number, 10)
+            await submit(oms, "open")
+            with pytest.raises(FillQuarantinedError):
+                await oms.add_fill("open", 500, 10, "over")
+
+    asyncio.run(run())
+    return desk(Counting(path), Clock(), RETIRING)
+
+
+def test_a_log_is_opened_on_from_where_a_process_left_off(tmp_path: Path) -> None:
+    oms = left_off(tmp_path / "day.db")
+    other = desk(tmp_path / "day.db", Clock(), RETIRING)
+
+    async def go_on() -> None:
+        states_path(SqliteLog(tmp_path / "day.db")).unlink()
+        other.get_all_orders()  # from zero
+        for system in (oms, other):
+            await trade(system, f"n-{system is oms}", BUY, 10, 10)
+        await oms.add_fill("o-1", 11, 10, "t-o-1")  # told again, of an order that is not in memory
+        await oms.bust_fill("o-2", "t-o-2")
+
+    assert oms.get_order("open") is not None
+    assert isinstance(oms.log, Counting)
+    assert oms.log.read_events == 0
+    asyncio.run(go_on())
+
+    assert oms.get_all_positions() == other.get_all_positions()
+    assert oms.get_portfolio_summary() == other.get_portfolio_summary()
+    whole = World().replay(other.log.read())
+    assert oms.sequencer.world.positions.digest() == whole.positions.digest()
+    assert oms.sequencer.world.closing_digests() == whole.closing_digests()
+    order = oms.get_order("o-1")
+    assert order is not None
+    assert order.filled_quantity == D(11)
+
+
+@pytest.mark.parametrize("harm", ["garbage", "cut off", "flipped", "of another log", "made by other code"])
+def test_a_state_that_is_not_what_was_kept_is_passed_over(
+    harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_off(tmp_path / "day.db")
+    path = states_path(SqliteLog(tmp_path / "day.db"))
+    content = bytearray(path.read_bytes())
+    if harm == "garbage":
+        content = bytearray(b"nothing of the kind" * 500)
+    elif harm == "cut off":
+        content = content[: len(content) // 2]
+    elif harm == "flipped":
+        content[content.index(b"x\x01") + 60] ^= 1  # within the packed state
+    elif harm == "of another log":
+        (tmp_path / "other").mkdir()
+        left_off(tmp_path / "other" / "day.db")
+        content = bytearray(states_path(SqliteLog(tmp_path / "other" / "day.db")).read_bytes())
+    path.write_bytes(content)
+    if harm == "made by other code":
+        monkeypatch.setattr(keeping, "_made_by", lambda: "something else")
+
+    log = Counting(tmp_path / "day.db")
+    assert kept(log, "live", log.head().seq + 1) is None
+    assert desk(log, Clock(), RETIRING).get_order("open") is not None
+    assert log.read_events == log.head().seq
+
+
+def test_a_day_is_replayed_on_from_the_last_closed_day_to_the_same_report(tmp_path: Path) -> None:
+    path = tmp_path / "days.db"
+    asyncio.run(play("three_days", path))
+    oms = Oms(path)
+    from_zero = [oms(f"replay --day {day} --check --json --from-zero") for day in SPANS["three_days"]]
+    assert all("closed day before" not in each.stderr for each in from_zero)
+
+    oms("replay")  # passes the closed days, and leaves their states beside the log
+    again = [oms(f"replay --day {day} --check --json") for day in SPANS["three_days"]]
+
+    assert [json.loads(each.stdout) for each in again] == [json.loads(each.stdout) for each in from_zero]
+    assert ["closed day before" in each.stderr for each in again] == [False, False, True]
+
+
+def test_a_state_that_does_not_come_to_the_digests_in_the_log_is_not_taken_for_a_closed_day(tmp_path: Path) -> None:
+    path = tmp_path / "days.db"
+    asyncio.run(play("three_days", path))
+    log = SqliteLog(path)
+    (first, *_) = [each.seq for each in log.read(topics={"DayClosed"})]
+    world = World().replay(log.read(until=first - 1))
+    world.positions.held.settled.popitem()
+    keep(log, "day", world)
+
+    assert kept(log, "day", first + 5) is None
+    keep(log, "day", World().replay(log.read(until=first - 1)))
+    assert kept(log, "day", first + 5) is not None
