@@ -2,9 +2,16 @@
 
 import sys
 
-from benchmarks import commands, size, tables, time_travel
+from benchmarks import audit, commands, opening, size, tables, time_travel
 
-ALL = {"size": size.main, "commands": commands.main, "time_travel": time_travel.main, "tables": tables.main}
+ALL = {
+    "size": size.main,
+    "commands": commands.main,
+    "time_travel": time_travel.main,
+    "opening": opening.main,
+    "tables": tables.main,
+    "audit": audit.main,
+}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or list(ALL)

@@ -1,12 +1,14 @@
 """A made-up trading history of any length, the same every time."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from oms_es import OrderManagementSystem, Settings
+from oms_es.events import FillAdded
 from oms_es.importers.door import import_facts
 from oms_es.importers.facts import Defaults, Fact, to_fact
 from oms_es.instants import SECOND, iso
@@ -43,6 +45,19 @@ def facts(events: int, seed: int = 1) -> Iterator[Fact]:
             made += 1
 
 
+async def restate(oms: OrderManagementSystem, events: int) -> None:
+    """Bust one fill in a thousand events and correct another, all over the history, as they are told at its end."""
+    dice = random.Random(7)
+    fills = [each.event for each in oms.log.read(topics={"FillAdded"})]
+    for number, fill in enumerate(dice.sample(fills, min(len(fills), max(2, events // 5_000)))):
+        assert isinstance(fill, FillAdded)
+        assert fill.trade_id is not None
+        if number % 2:
+            await oms.bust_fill(fill.order_id, fill.trade_id)
+        else:
+            await oms.correct_fill(fill.order_id, fill.trade_id, fee="0.01")
+
+
 def _fact(seq: int, at: int, **body: Any) -> Fact:
     return to_fact({"seq": seq, "ts": iso(at), **body}, seq, Defaults())
 
@@ -50,10 +65,14 @@ def _fact(seq: int, at: int, **body: Any) -> Fact:
 def make_log(path: Path, events: int, *, checkpoints: bool = True) -> SqliteLog:
     """Return a log of about so many events."""
 
+    clock = itertools.count(START, SECOND // 2)  # about as fast as the facts follow on each other
+
     async def fill() -> None:
-        oms = OrderManagementSystem(Settings.default(), log=SqliteLog(path, durability="normal"))
+        log = SqliteLog(path, durability="normal")
+        oms = OrderManagementSystem(Settings.default(), log=log, clock=lambda: next(clock))
         await import_facts(oms.sequencer, lambda: facts(events))
-        oms.sequencer.log.close()
+        await restate(oms, events)
+        log.close()
 
     asyncio.run(fill())
     log = SqliteLog.existing(path)

@@ -5,7 +5,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.days import START, make_log, percentiles
+from benchmarks.days import make_log, percentiles
 from oms_es.log.sqlite import SqliteLog
 from oms_es.reading import Questions, When
 from oms_es.vocabulary import CostMethod
@@ -36,8 +36,9 @@ def main() -> None:
 
 def _ask(log: SqliteLog, kind: str, dice: random.Random) -> float:
     head = log.head()
-    first, last = START, log.pick([head.seq])[0].effective_at
-    when = When(as_of=dice.randrange(first, last)) if kind == "as-of" else When(at_seq=dice.randrange(1, head.seq))
+    first, last = (each.recorded_at for each in log.pick([1, head.seq]))
+    moment = dice.randrange(first, last)
+    when = When(as_of=moment) if kind == "as-of" else When(known_at=moment)
     method = dice.choice(list(CostMethod))
     begun = time.perf_counter()
     questions = Questions(log)

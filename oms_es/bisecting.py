@@ -64,7 +64,7 @@ def bisect(
     """
     Return the first of `events` after which the claim is false; None when it holds throughout.
 
-    A claim may turn true again and false again, so every event is looked at, in one fold.
+    A claim may turn true again and false again, so it is judged after every event that can change it, in one fold.
 
     Args:
         events: those to be looked at.
@@ -76,16 +76,17 @@ def bisect(
     Raises:
         ClaimError: it cannot be judged; the message shows where.
     """
-    first = True
+    day, moment = None, Moment(world, "")
     for number, each in enumerate(events):
-        before = _Seen.of(world, each.event)
-        from_the_start = first and not claim.holds(Moment(world, each.trading_day))
-        first = False
+        moment.trading_day = each.trading_day
+        from_the_start = day is None and not claim.holds(moment)
+        may_change = day is None or type(each.event) in claim.lives_on or (claim.of_the_day and each.trading_day != day)
+        before, day = _Seen.of(world, each.event) if may_change else None, each.trading_day
         world.apply(each)
         world.settle()
         if progress is not None and number % 1000 == 0:
             progress(number)
-        if not claim.holds(Moment(world, each.trading_day)):
+        if before is not None and not claim.holds(moment):
             own = history(each.originator_id) if each.originator_id.startswith("order/") else []
             return Turn(
                 at=each,

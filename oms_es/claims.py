@@ -12,6 +12,18 @@ from typing import NamedTuple
 
 from oms_es.decimals import ZERO, absolute, canonical, minus, negate, plus, text, times
 from oms_es.errors import InvalidInput
+from oms_es.events import (
+    Event,
+    FillAdded,
+    FillBusted,
+    FillCorrected,
+    FillQuarantined,
+    MarkRecorded,
+    OrderSubmitted,
+    PolicyChanged,
+    QuarantineResolved,
+    StateChanged,
+)
 from oms_es.projections.holdings import Held
 from oms_es.projections.world import World
 
@@ -35,11 +47,22 @@ class ClaimError(InvalidInput):
     """The claim cannot be read, or cannot be judged; the message shows where."""
 
 
-class Moment(NamedTuple):
+class Moment:
     """What a claim is judged on: the state after an event, and the trading day of that event."""
 
-    world: World
-    trading_day: str
+    def __init__(self, world: World, trading_day: str) -> None:
+        self.world = world
+        self.trading_day = trading_day
+        self._accounts: list[str] = []
+        self._sizes = (-1, -1)
+
+    def accounts(self) -> list[str]:
+        """Return every account that has traded or has had an order; accounts only ever come."""
+        traded, ordered = self.world.positions.symbols, self.world.orders.open_count
+        sizes = (len(traded), len(ordered))
+        if sizes != self._sizes:
+            self._accounts, self._sizes = sorted({*traded, *ordered}), sizes
+        return self._accounts
 
 
 class Token(NamedTuple):
@@ -66,6 +89,8 @@ class Claim:
 
     def __init__(self, source: str) -> None:
         self.source = source
+        self.lives_on: set[type[Event]] = set()  # the events that can change whether it is true
+        self.of_the_day = False  # and whether another trading day can
         self._depth = 0
         if len(source) > MAX_LENGTH:
             raise ClaimError(f"the claim has {len(source)} characters; {MAX_LENGTH} are enough")
@@ -242,6 +267,8 @@ class Claim:
         known = FUNCTIONS.get(token.text)
         if known is None:
             raise self._error(token, f"no function {token.text}; there are: {', '.join(sorted(FUNCTIONS))}")
+        self.lives_on.update(known.lives_on)
+        self.of_the_day |= known.of_the_day
         self._expect("(")
         given: list[Node] = []
         while self._take(")") is None:
@@ -274,6 +301,8 @@ class Function(NamedTuple):
     most: int
     takes: type
     says: str
+    lives_on: tuple[type[Event], ...] = ()  # what can change it
+    of_the_day: bool = False  # another trading day changes it too
 
 
 class _Mixed(Exception):
@@ -327,7 +356,7 @@ def _daily(at: Moment, account: str | None = None, currency: str | None = None) 
 
 
 def _accounts(at: Moment, account: str | None) -> list[str]:
-    return [account] if account is not None else sorted({*at.world.positions.symbols, *at.world.orders.open_count})
+    return [account] if account is not None else at.accounts()
 
 
 def _open_orders(at: Moment, account: str | None = None) -> Value:
@@ -351,16 +380,23 @@ def _filled(at: Moment, order_id: str, account: str | None = None) -> Value:
     return None if order is None else order.filled_quantity
 
 
+_FILLS = (FillAdded, FillBusted, FillCorrected)
+_BOOKED = (*_FILLS, PolicyChanged)  # another cost method realizes something else
+_QUARANTINE = (FillQuarantined, QuarantineResolved, FillAdded)
 FUNCTIONS: dict[str, Function] = {
-    "position": Function(_position, 1, 2, str, "signed quantity held of a symbol"),
-    "realized_pnl": Function(_realized, 1, 2, str, "realized P&L in a symbol, net of fees"),
-    "unrealized_pnl": Function(_unrealized, 1, 2, str, "unrealized P&L in a symbol at its last mark"),
-    "daily_pnl": Function(_daily, 0, 2, str, "realized P&L of the trading day (account, currency)"),
-    "open_orders": Function(_open_orders, 0, 1, str, "how many orders are open"),
-    "quarantined": Function(lambda at: Decimal(len(at.world.orders.all_waiting())), 0, 0, str, "fills that wait"),
-    "mark": Function(_mark, 1, 1, str, "the last mark of a symbol"),
-    "state": Function(_state, 1, 2, str, "the state of an order, as text"),
-    "filled": Function(_filled, 1, 2, str, "what is filled of an order"),
+    "position": Function(_position, 1, 2, str, "signed quantity held of a symbol", _FILLS),
+    "realized_pnl": Function(_realized, 1, 2, str, "realized P&L in a symbol, net of fees", _BOOKED),
+    "unrealized_pnl": Function(
+        _unrealized, 1, 2, str, "unrealized P&L in a symbol at its last mark", (*_BOOKED, MarkRecorded)
+    ),
+    "daily_pnl": Function(_daily, 0, 2, str, "realized P&L of the trading day (account, currency)", _BOOKED, True),
+    "open_orders": Function(_open_orders, 0, 1, str, "how many orders are open", (StateChanged,)),
+    "quarantined": Function(
+        lambda at: Decimal(len(at.world.orders.all_waiting())), 0, 0, str, "fills that wait", _QUARANTINE
+    ),
+    "mark": Function(_mark, 1, 1, str, "the last mark of a symbol", (MarkRecorded,)),
+    "state": Function(_state, 1, 2, str, "the state of an order, as text", (OrderSubmitted, StateChanged)),
+    "filled": Function(_filled, 1, 2, str, "what is filled of an order", (OrderSubmitted, StateChanged, *_FILLS)),
     "abs": Function(lambda _, value: absolute(value), 1, 1, Decimal, "the size of a number"),
     "min": Function(lambda _, *values: min(values), 1, 9, Decimal, "the smallest"),
     "max": Function(lambda _, *values: max(values), 1, 9, Decimal, "the largest"),

@@ -1,5 +1,6 @@
 """Orders as their events have left them, what is open of them, and the fills that wait in quarantine."""
 
+import hashlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -24,7 +25,7 @@ from oms_es.events import (
 )
 from oms_es.identifiers import shown
 from oms_es.order import Content, Order, Waiting, content, evolve, find_fill
-from oms_es.projections.projection import Cells, Projection, on
+from oms_es.projections.projection import Cells, Projection, canonical_json, on
 from oms_es.vocabulary import OrderSide
 
 Key = tuple[str, str]  # account, order id (or symbol)
@@ -66,6 +67,7 @@ class Orders(Projection):
         self.waiting_day: Cells[str, str] = Cells()  # quarantine id → trading day that the fill was booked on
         self.reload: Callable[[Key], Order | None] | None = None  # brings back an order that has left memory
         self.retired = 0
+        self._rendered: dict[Key, tuple[Order, bytes]] = {}  # rows in canonical JSON, for digests
 
     @on(OrderSubmitted)
     def _submitted(self, event: OrderSubmitted, at: Recorded) -> None:
@@ -200,10 +202,24 @@ class Orders(Projection):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every order as a plain row."""
-        return [row(order) for order in self.sorted()] + [
+        return [row(order) for order in self.sorted()] + self._waiting_rows()
+
+    def _waiting_rows(self) -> list[dict[str, Any]]:
+        return [
             {"waiting": each.fill.quarantine_id, "account": each.fill.account, "order_id": each.fill.order_id}
             for each in self.all_waiting()
         ]
+
+    def digest(self) -> str:
+        """Return the digest of the rows; of an order that has not changed since, its row is not made again."""
+        kept, parts = self._rendered, []
+        for key, order in sorted(self.orders.settled.items()):
+            found = kept.get(key)
+            if found is None or found[0] is not order:
+                found = kept[key] = (order, canonical_json(row(order)))
+            parts.append(found[1])
+        parts += map(canonical_json, self._waiting_rows())
+        return hashlib.sha256(b"[" + b",".join(parts) + b"]").hexdigest()
 
 
 def _waiting_change(old: Order | None, new: Order) -> list[tuple[str, OrderSide, Decimal]]:

@@ -58,6 +58,7 @@ class Positions(Projection):
         self._booked: Trails[Book, Booked] = Trails()
         self._earlier = earlier
         self._loaded: set[Book] = set()
+        self._currencies: dict[str, list[str]] = {}  # by account, as they were asked for last
 
     # --- handlers ---
 
@@ -165,6 +166,7 @@ class Positions(Projection):
     def register(self, key: Book) -> None:
         """Make a book known to whoever looks for it by account or by symbol."""
         account, symbol, _ = key
+        self._currencies.pop(account, None)
         books = self.books.get((account, symbol)) or ()
         self.books[(account, symbol)] = (*books, key)
         if not books:
@@ -213,8 +215,12 @@ class Positions(Projection):
 
     def currencies(self, account: str) -> list[str]:
         """Return what the account's money is counted in."""
-        symbols = self.symbols.get(account) or ()
-        return sorted({book[2] for symbol in symbols for book in self.books.get((account, symbol)) or ()})
+        found = self._currencies.get(account)
+        if found is None:
+            symbols = self.symbols.get(account) or ()
+            found = sorted({book[2] for symbol in symbols for book in self.books.get((account, symbol)) or ()})
+            self._currencies[account] = found
+        return found
 
     def unrealized(self, key: Book) -> Decimal | None:
         """Return what closing at the last mark would realize; 0 when flat, None without a mark."""

@@ -36,8 +36,11 @@ class Cells(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the latest value, staged or settled."""
-        found = self._staged.get(key)
-        return self.settled.get(key) if found is None else found
+        if self._staged:
+            found = self._staged.get(key)
+            if found is not None:
+                return found
+        return self.settled.get(key)
 
     def __setitem__(self, key: K, value: V) -> None:
         self._staged[key] = value

@@ -87,7 +87,7 @@ def restored(state: bytes) -> World:
                 cell[key] = value
     world.seq = msgspec.json.decode(content["seq"], type=int)
     world.recorded_at = msgspec.json.decode(content["recorded_at"], type=int)
-    world.settle()
+    world.settle_all()
     return world
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from oms_es.decimals import ZERO
 from oms_es.envelope import Recorded
-from oms_es.events import PolicyChanged
+from oms_es.events import Event, PolicyChanged
 from oms_es.projections.days import Days
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies, Rates
@@ -36,18 +36,29 @@ class World:
         self.settled_seq = 0
         self.recorded_at = 0
         self._settled_recorded_at = 0
+        self._parts_of: dict[type[Event], tuple[Projection, ...]] = {}
+        self._unsettled: dict[Projection, None] = {}
         self._parts: tuple[Projection, ...] = (self.orders, self.positions, self.policies, self.rates, self.days)
 
     def apply(self, recorded: Recorded) -> None:
         """Take one event in; what it changes is staged."""
-        for part in self._parts:
+        for part in self._reached(type(recorded.event)):
             part.apply(recorded)
         if self._follows and isinstance(recorded.event, PolicyChanged):
             method = self.policies.policy(EVERY_ACCOUNT).method
             if self.policies.is_set and method is not self.positions.method:
                 self.positions.follow(method, recorded)
+                self._unsettled[self.positions] = None
         self.seq = recorded.seq
         self.recorded_at = max(self.recorded_at, recorded.recorded_at)
+
+    def _reached(self, kind: type[Event]) -> tuple[Projection, ...]:
+        """Return the parts that live on a kind of event; they are to be settled."""
+        found = self._parts_of.get(kind)
+        if found is None:
+            found = self._parts_of[kind] = tuple(p for p in self._parts if kind in p.handlers or p is self.days)
+        self._unsettled |= dict.fromkeys(found)
+        return found
 
     def replay(self, events: Iterable[Recorded]) -> "World":
         """Take in many events, settle, and return self."""
@@ -58,14 +69,21 @@ class World:
 
     def settle(self) -> None:
         """Make what is staged visible to readers."""
-        for part in self._parts:
+        for part in self._unsettled:
             part.settle()
+        self._unsettled.clear()
         self.settled_seq, self._settled_recorded_at = self.seq, self.recorded_at
+
+    def settle_all(self) -> None:
+        """Settle every part, also those that no event has reached."""
+        self._unsettled = dict.fromkeys(self._parts)
+        self.settle()
 
     def discard(self) -> None:
         """Forget what is staged."""
         for part in self._parts:
             part.discard()
+        self._unsettled.clear()
         self.seq, self.recorded_at = self.settled_seq, self._settled_recorded_at
 
     @contextmanager
