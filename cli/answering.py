@@ -1,18 +1,22 @@
 """What answers have in common: checked names, rows with what they rest on, and a word about the quarantine."""
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from typing import Any
 
 from oms_es.cli.moments import say_basis
 from oms_es.cli.opening import Asked
-from oms_es.cli.render import Column, counted, show_rows_json, show_table
+from oms_es.cli.render import Column, counted, show_lists_json, show_rows_json, show_table
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import identifier, shown
 from oms_es.instants import instant
 from oms_es.reading import Basis, When
+from oms_es.vocabulary import CostMethod
+
+ALL = "all"  # cost methods
 
 
 def answer(
@@ -33,6 +37,32 @@ def answer(
     else:
         show_table(columns, rows)
     say_basis(asked, basis, counted(len(rows), (things or what).removesuffix("s")), method=method)
+
+
+def is_every(method: str | None) -> bool:
+    """Return whether every cost method is asked for."""
+    return method is not None and method.lower() == ALL
+
+
+def by_method(
+    asked: Asked,
+    moment: When,
+    ask: Callable[[Basis], list[dict[str, Any]]],
+    thing: str,
+    columns: tuple[Column, ...],
+    *,
+    as_json: bool,
+) -> None:
+    """Show what each cost method makes of an answer, side by side: the same rows, with other figures."""
+    bases = [asked.questions.basis(moment, each) for each in CostMethod]
+    found = {basis.method.value: ask(basis) for basis in bases}
+    if as_json:
+        head = {**bases[0].rows(), "method": ALL, "quarantined": asked.questions.waiting(bases[0])}
+        show_lists_json({"basis": head}, found, under="methods")
+    else:
+        named = [[{**row, "method": method} for row in rows] for method, rows in found.items()]
+        show_table(columns, [row for rows in zip(*named, strict=True) for row in rows])
+    say_basis(asked, bases[0], f"{counted(len(found[bases[0].method.value]), thing)} by every method")
 
 
 def check_names(symbol: str | None, account: str | None) -> None:

@@ -6,11 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
-from oms_es.cli.answering import answer, check_names, checked_day
+from oms_es.cli.answering import answer, by_method, check_names, checked_day, is_every
 from oms_es.cli.moments import when
 from oms_es.cli.opening import Asked, asking
-from oms_es.cli.options import AsOf, AtSeq, ConfigPath, Json, KnownAt, LogPath, Method, OfAccount, OfDay, OfSymbol
-from oms_es.cli.tables import DAILY, PNL
+from oms_es.cli.options import (
+    AnyMethod,
+    AsOf,
+    AtSeq,
+    ConfigPath,
+    Json,
+    KnownAt,
+    LogPath,
+    Method,
+    OfAccount,
+    OfDay,
+    OfSymbol,
+)
+from oms_es.cli.tables import DAILY, PNL, PNL_METHODS
 from oms_es.decimals import ZERO, canonical, divide, minus, negate
 from oms_es.policy import Policy
 from oms_es.projections.policies import Policies
@@ -50,28 +62,36 @@ def pnl(
     at_seq: AtSeq = None,
     symbol: OfSymbol = None,
     account: OfAccount = None,
-    method: Method = None,
+    method: AnyMethod = None,
     as_json: Json = False,
 ) -> None:
     """
     Show what each trading day brought, by account and symbol.
 
     Realized is net of fees; unrealized is the level at the day's end, change how far it moved that day, total is
-    realized and change. Days on which nothing happened have no row.
+    realized and change. Days on which nothing happened have no row. With --method all, what each cost method makes of
+    it stands side by side.
 
     For example:
 
         oms pnl --day 2024-03-15 --by account
     """
-    moment, chosen, wanted = when(as_of, known_at, at_seq), cost_method(method), checked_day(day)
+    moment, every, wanted = when(as_of, known_at, at_seq), is_every(method), checked_day(day)
+    chosen = None if every else cost_method(method)
     check_names(symbol, account)
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(moment, chosen)
+
+    def earned(basis: Basis) -> list[Row]:
         rows = narrowed(asked.questions.days(basis), symbol, account)
         if by is not None:
             rows = [_whole(row) for row in summed(rows, by.value)]
-        rows = [row for row in rows if wanted in (None, row["trading_day"])]
-        answer(asked, basis, "days", rows, PNL, as_json=as_json, method=True, things="rows")
+        return [row for row in rows if wanted in (None, row["trading_day"])]
+
+    with asking(log, config) as asked:
+        if every:
+            by_method(asked, moment, earned, "row", PNL_METHODS, as_json=as_json)
+            return
+        basis = asked.questions.basis(moment, chosen)
+        answer(asked, basis, "days", earned(basis), PNL, as_json=as_json, method=True, things="rows")
 
 
 def _days(asked: Asked, basis: Basis, day: str | None) -> list[Row]:

@@ -1,23 +1,22 @@
 """Questions: positions, orders, one order, fills; now or at any moment of the log."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from oms_es.cli.answering import answer, check_names
+from oms_es.cli.answering import answer, by_method, check_names, is_every
 from oms_es.cli.moments import end_of, latest, say_basis, when
 from oms_es.cli.opening import Asked, asking
 from oms_es.cli.options import AnyMethod, AsOf, AtSeq, ConfigPath, Json, KnownAt, LogPath, OfAccount, OfSymbol, OrderId
-from oms_es.cli.render import Row, counted, show_lists_json, show_rows_json, show_table
-from oms_es.cli.rows import by_position, event_row, position_rows, waiting_row
+from oms_es.cli.render import Row, show_rows_json, show_table
+from oms_es.cli.rows import event_row, position_rows, waiting_row
 from oms_es.cli.tables import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
 from oms_es.inputs import choice
 from oms_es.projections.orders import row as order_row
-from oms_es.reading import Basis, When, fill_rows, find_order, narrowed
+from oms_es.reading import Basis, fill_rows, find_order, narrowed
 from oms_es.reading_desk import cost_method
-from oms_es.vocabulary import CostMethod, OrderState
-
-ALL = "all"
+from oms_es.vocabulary import OrderState
 
 State = Annotated[str | None, typer.Option(metavar="NAME", help="Only orders in this state, like working.")]
 Open = Annotated[bool, typer.Option("--open", help="Only orders with something open: pending and working ones.")]
@@ -43,33 +42,22 @@ def positions(
 
         oms positions --as-of 2012-06-21T13:45:00Z --method lifo
     """
-    moment, every = when(as_of, known_at, at_seq), method is not None and method.lower() == ALL
+    moment, every = when(as_of, known_at, at_seq), is_every(method)
     chosen = None if every else cost_method(method)
     check_names(symbol, account)
     with asking(log, config) as asked:
         if every:
-            _compare_methods(asked, moment, symbol, account, as_json=as_json)
+            held = partial(_held, asked, symbol=symbol, account=account)
+            by_method(asked, moment, held, "position", METHODS, as_json=as_json)
             return
         basis = asked.questions.basis(moment, chosen)
-        rows = _held(asked, basis, symbol, account)
+        rows = _held(asked, basis, symbol=symbol, account=account)
         answer(asked, basis, "positions", rows, POSITIONS, as_json=as_json, method=True)
 
 
-def _held(asked: Asked, basis: Basis, symbol: str | None, account: str | None) -> list[dict[str, Any]]:
+def _held(asked: Asked, basis: Basis, *, symbol: str | None, account: str | None) -> list[dict[str, Any]]:
     held = asked.questions.positions(basis)
     return narrowed(position_rows(held, latest(asked, basis, held)), symbol, account)
-
-
-def _compare_methods(asked: Asked, moment: When, symbol: str | None, account: str | None, *, as_json: bool) -> None:
-    bases = {each.value: asked.questions.basis(moment, each) for each in CostMethod}
-    found = {name: _held(asked, basis, symbol, account) for name, basis in bases.items()}
-    basis = next(iter(bases.values()))
-    if as_json:
-        count = asked.questions.waiting(basis)
-        show_lists_json({"basis": {**basis.rows(), "method": ALL, "quarantined": count}}, found, under="methods")
-    else:
-        show_table(METHODS, by_position(found))
-    say_basis(asked, basis, f"{counted(len(found[basis.method.value]), 'position')} by every method")
 
 
 def orders(

@@ -28,12 +28,6 @@ def position_rows(positions: Positions, now: int) -> list[Row]:
     return rows
 
 
-def by_position(found: Mapping[str, list[Row]]) -> list[Row]:
-    """Return the positions one after the other, each with what every method makes of it."""
-    methods = [[{**row, "method": method} for row in rows] for method, rows in found.items()]
-    return [row for rows in zip(*methods, strict=True) for row in rows]  # every method knows the same positions
-
-
 def waiting_row(waiting: Waiting, now: int) -> Row:
     """Return a fill in quarantine; its age is counted to `now`, ns UTC."""
     fill = waiting.fill

@@ -140,6 +140,8 @@ PNL = (
     Column("in", words("currency"), usual="USD"),
 )
 
+PNL_METHODS = (*PNL[:3], Column("method", words("method")), *PNL[3:])
+
 DAILY = (
     Column("day", words("trading_day")),
     Column("account", words("account")),

@@ -93,6 +93,7 @@ class Sequencer:
         self._file_taken = False
         self._cancelled = False
         self.metrics: Metrics | None = None  # measured only once somebody looks
+        self.retries = 0  # decisions that were made again because another process had been faster
         self._thread: ThreadPoolExecutor | None = None
 
     # --- the state ---
@@ -239,6 +240,7 @@ class Sequencer:
                 world.discard()
                 self._busy = False
             if isinstance(error, HeadMoved):
+                self.retries += 1
                 return False
             raise
         with self._alone:

@@ -12,6 +12,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -21,11 +22,19 @@ import pytest
 from typer.testing import CliRunner
 
 from oms_es import OMSOrder, OrderManagementSystem, OrderState, Position
+from oms_es.bisecting import bisect
+from oms_es.box import pack, unpack
+from oms_es.claims import Claim
 from oms_es.cli.app import app
 from oms_es.decimals import minus, text
+from oms_es.events import FillAdded
 from oms_es.importers.door import Imported
 from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.projection import plain
 from oms_es.projections.tables import update_tables
+from oms_es.projections.world import World
+from oms_es.replay import end_of_day, replayed
+from oms_es.vocabulary import CostMethod
 from tests.desk import Clock, desk, take_in
 
 pytestmark = pytest.mark.xdist_group("acceptance")  # one worker imports the one day
@@ -251,3 +260,45 @@ def test_the_tables_hold_the_same(days: Days, name: str, tmp_path: Path) -> None
     tables.close()
     assert row == (figures["position"], figures["fifo_realized"], figures["fifo_unrealized"])
     assert states == day.expected["end"]["states"]
+
+
+@pytest.mark.parametrize("name", ["p20", pytest.param("full", marks=pytest.mark.torture)])
+def test_the_day_replayed_checked_closed_packed_and_replayed_from_its_box_has_one_digest(
+    name: str, days: Days, tmp_path: Path
+) -> None:
+    day = days.day(name)
+    assert isinstance(day.oms.log, SqliteLog)
+    with closing(sqlite3.connect(day.oms.log.path)) as source, closing(sqlite3.connect(tmp_path / "day.db")) as copy:
+        source.backup(copy)
+    log = SqliteLog.existing(tmp_path / "day.db")
+
+    before = replayed(log.read(), World(), day="2012-06-21", check=True)
+    asyncio.run(desk(log.path, Clock()).close_day("2012-06-21"))
+    after = replayed(log.read(until=end_of_day(log, "2012-06-21")), World(), day="2012-06-21", check=True)
+    pack(log, "2012-06-21", tmp_path / "day.omsday", CostMethod.FIFO, "1")
+    box = unpack(tmp_path / "day.omsday")
+    from_box = replayed(box.events, box.opening, day="2012-06-21", check=True)
+
+    assert before.checked is not None
+    assert (before.divergent, after.divergent, from_box.divergent) == ([], [], [])
+    assert before.checked.total() == day.told.facts
+    assert len({each.days[0].digest for each in (before, after, from_box)}) == 1
+    assert (after.days[0].closed, after.days[0].differing) == (True, [])
+    assert plain(from_box.rows()) == plain(after.rows())
+    log.close()
+
+
+def test_bisect_finds_the_first_moment_at_which_the_position_went_beyond(days: Days) -> None:
+    log = days.day("p20").oms.log
+    moved, beyond = Decimal(0), 0
+    for each in log.read(topics={"FillAdded"}):
+        assert isinstance(each.event, FillAdded)
+        moved += each.event.fill_quantity * each.event.side.sign
+        beyond = beyond or (each.seq if abs(moved) > 200 else 0)
+
+    turn = bisect(log.read(), Claim('abs(position("AMZN")) <= 200'), World(), log.stream)
+
+    assert turn is not None
+    assert turn.at.seq == beyond > 0
+    assert turn.before["positions"] != turn.after["positions"]
+    assert turn.history[-1] == turn.at

@@ -88,7 +88,8 @@ async def main():
     sys.stdin.readline()  # until all have ended
     oms.get_open_orders()  # takes in what the others have appended
     await oms.close()
-    print(json.dumps({"told": told, "refused": refused, "errors": errors, "heard": heard, "done": done}), flush=True)
+    print(json.dumps({"told": told, "refused": refused, "errors": errors, "heard": heard, "done": done,
+                      "retries": oms.sequencer.retries}), flush=True)
 
 asyncio.run(main())
 """
@@ -200,7 +201,8 @@ def check(path: Path, count: int) -> None:
     assert refused
     print(
         f"\n{len(WRITERS)} writers: {done} commands, {refused} of them refused, {log.head().seq} events "
-        f"({at_limit} of them at the limit of open orders) in {seconds:.1f} s: {done / seconds:,.0f} commands/s",
+        f"({at_limit} of them at the limit of open orders) in {seconds:.1f} s: {done / seconds:,.0f} commands/s, "
+        f"{sum(each['retries'] for each in told.values())} decisions made again",
         file=sys.stderr,
     )
     log.close()
