@@ -583,7 +583,7 @@ def flip(whole: Path, folder: Path, count: int) -> int:
 
 
 def test_flipped_bits_are_a_typed_error_or_harmless_and_never_a_traceback(whole: Path, tmp_path: Path) -> None:
-    peak = peak_of(lambda: flip(whole, tmp_path, 60))
+    peak = peak_of(lambda: flip(whole, tmp_path, 40))
 
     assert peak < 200_000_000
 
