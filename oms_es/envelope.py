@@ -17,6 +17,22 @@ class Draft(Struct, frozen=True, kw_only=True):
     trading_day: str  # ISO date, worked out once
     command_id: str | None  # of the first event of a command: its id, "" for none; None on those that follow
 
+    def recorded_as(self, seq: int) -> "Recorded":
+        """Return it as it will stand in the log; its place in its stream is told by the log alone, and 0 here."""
+        return Recorded(
+            seq,
+            self.event.originator_id,
+            0,
+            self.event,
+            getattr(self.event, "account", ""),
+            self.origin,
+            self.occurred_at,
+            self.effective_at,
+            self.recorded_at,
+            self.trading_day,
+            self.command_id,
+        )
+
 
 class Recorded(Struct, frozen=True):
     """An event as the log holds it."""

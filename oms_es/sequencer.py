@@ -303,7 +303,7 @@ class Sequencer:
     def under_coming_rules(self, world: World) -> Iterator[None]:
         """Show the rules that the next command would bring along, for as long as this lasts; nobody waits meanwhile."""
         for draft in self._rules(world):
-            world.policies.apply(_recorded_as(draft, world.seq + 1))
+            world.policies.apply(draft.recorded_as(world.seq + 1))
         try:
             yield
         finally:
@@ -331,7 +331,7 @@ class Sequencer:
         return handle(world, request, command, replace(moment, overtime=overtime))
 
     def _stage(self, world: World, draft: Draft) -> Notice:
-        return self._apply(world, _recorded_as(draft, world.seq + 1))
+        return self._apply(world, draft.recorded_as(world.seq + 1))
 
     def _recorded(self, world: World, request: Request, staged: dict[str, list[Event]]) -> Answer | None:
         """
@@ -378,23 +378,6 @@ class Sequencer:
             self._thread = None
         self._live.close()
         self.log.close()
-
-
-def _recorded_as(draft: Draft, seq: int) -> Recorded:
-    """Return a draft as it will stand in the log."""
-    return Recorded(
-        seq,
-        draft.event.originator_id,
-        0,
-        draft.event,
-        getattr(draft.event, "account", ""),
-        draft.origin,
-        draft.occurred_at,
-        draft.effective_at,
-        draft.recorded_at,
-        draft.trading_day,
-        draft.command_id,
-    )
 
 
 def _as_named_before(world: World, request: Request, before: Command) -> Command:

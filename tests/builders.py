@@ -403,7 +403,7 @@ class Desk:
 
     def append(self, drafts: Iterable[Draft]) -> list[Recorded]:
         """Put drafts into the log."""
-        added = [as_recorded(draft, len(self.log) + number) for number, draft in enumerate(drafts, start=1)]
+        added = [draft.recorded_as(len(self.log) + number) for number, draft in enumerate(drafts, start=1)]
         self.log += added
         self.world.replay(added)
         return added
@@ -432,23 +432,6 @@ def draft_of(event: Event, at: int = NOON) -> Draft:
         recorded_at=at,
         trading_day=TODAY,
         command_id="",
-    )
-
-
-def as_recorded(draft: Draft, seq: int) -> Recorded:
-    """Return a draft as it stands in the log."""
-    return Recorded(
-        seq,
-        draft.event.originator_id,
-        0,
-        draft.event,
-        getattr(draft.event, "account", ""),
-        draft.origin,
-        draft.occurred_at,
-        draft.effective_at,
-        draft.recorded_at,
-        draft.trading_day,
-        draft.command_id,
     )
 
 

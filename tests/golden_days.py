@@ -30,6 +30,20 @@ BOXES = [(day, trading_day) for day, span in SPANS.items() for trading_day in sp
 FLAGS = {"true": True, "false": False}
 
 
+# What another process runs to replay boxes: the report of each on a line.
+REPLAYING = """
+import json, sys
+from pathlib import Path
+from oms_es.box import unpack
+from oms_es.projections.projection import plain
+from oms_es.replay import replayed
+for path in sys.argv[1:]:
+    box = unpack(Path(path))
+    seen = replayed(box.events, box.opening, day=box.manifest.trading_day, check=True)
+    print(json.dumps(plain(seen.rows())))
+"""
+
+
 class Script:
     """The calls of a day, and the moments to be asked about."""
 

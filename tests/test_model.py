@@ -1,6 +1,7 @@
 """The whole API on a real file against a small model written from the design (`tests/model.py`), step by step."""
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Callable
 from fractions import Fraction
@@ -92,6 +93,8 @@ def rules_of(limits: dict[str, str | None], on_exception: str, retention: int) -
 class Trading(RuleBasedStateMachine):
     """Two desks on one log, and the model; every rule does the same to a desk and to the model."""
 
+    runs = commands = 0  # of all examples
+
     @initialize(
         on_exception=st.sampled_from(["quarantine", "quarantine", "accept"]),
         retention=st.sampled_from([86_400, LONG]),
@@ -99,6 +102,7 @@ class Trading(RuleBasedStateMachine):
         busy=st.booleans(),
     )
     def begin(self, on_exception: str, retention: int, loose: bool, busy: bool) -> None:
+        Trading.runs += 1
         self.folder = tempfile.TemporaryDirectory(prefix="oms-model-")
         self.path = Path(self.folder.name) / "day.db"
         limits = {**LIMITS, **LOOSE} if loose else LIMITS
@@ -130,6 +134,7 @@ class Trading(RuleBasedStateMachine):
         expected = getattr(self.model, name)(**mine)
         if tag:
             asked["command_id"] = f"c-{len(self.done)}-{self.seq}"
+        Trading.commands += 1
         self.heard(desk, name, asked, expected)
         if tag and expected.wrote:
             self.done.append((name, asked, expected))
@@ -482,3 +487,5 @@ def test_whatever_is_asked_the_desk_does_what_the_design_says() -> None:
 @pytest.mark.torture
 def test_whatever_is_asked_for_hours_the_desk_does_what_the_design_says() -> None:
     drive(examples=max(1_000, settings().max_examples), steps=100)
+
+    print(f"\n{Trading.commands:,} commands in {Trading.runs:,} runs: all as the model has it", file=sys.stderr)

@@ -7,17 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from oms_es.replay import replay
-from tests.golden_days import DATES, restore
+from tests.golden_days import BOXES, REPLAYING, boxed, from_box
 
 ROOT = Path(__file__).resolve().parents[1]
-_SCRIPT = """
-import sys
-from oms_es.log.sqlite import SqliteLog
-from oms_es.replay import replay
-seen = replay(SqliteLog.existing(sys.argv[1]).read(), check=True)
-print(seen.digest, len(seen.divergent))
-"""
 
 
 def others() -> list[str]:
@@ -37,10 +29,9 @@ def test_another_python_comes_to_the_same_digests(python: str, tmp_path: Path) -
     own = tmp_path / "venv" / "bin" / "python"
     subprocess.run([own, "-m", "pip", "install", "-q", "--disable-pip-version-check", _copy(tmp_path)], check=True)
 
-    for day in DATES:
-        log = restore(day, tmp_path / f"{day}.db")
-        done = subprocess.run([own, "-c", _SCRIPT, log.path], capture_output=True, text=True, check=True, cwd=tmp_path)
-        assert done.stdout.split() == [replay(log.read(), check=True).digest, "0"]
+    boxes = [boxed(day, trading_day) for day, trading_day in BOXES]
+    done = subprocess.run([own, "-c", REPLAYING, *boxes], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines() == [from_box(box) for box in boxes]
 
 
 def _copy(folder: Path) -> Path:
