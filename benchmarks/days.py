@@ -72,7 +72,7 @@ def make_log(path: Path, events: int, *, checkpoints: bool = True) -> SqliteLog:
         oms = OrderManagementSystem(Settings.default(), log=log, clock=lambda: next(clock))
         await import_facts(oms.sequencer, lambda: facts(events))
         await restate(oms, events)
-        log.close()
+        await oms.close()
 
     asyncio.run(fill())
     log = SqliteLog.existing(path)

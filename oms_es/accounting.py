@@ -14,7 +14,7 @@ from oms_es.decimals import ZERO, canonical, divide, minus, negate, plus, quotie
 from oms_es.vocabulary import CostMethod, OrderSide
 
 
-class Lot(Struct, frozen=True):
+class Lot(Struct, frozen=True, array_like=True):
     """A quantity that came from one fill (or, by average cost, from all of them)."""
 
     quantity: Decimal  # base units; + long, - short; never 0 while open
@@ -132,7 +132,8 @@ def _close(held: Lot, fill: Lot, method: CostMethod) -> tuple[Match, Lot, Lot | 
 
 
 def _check_one_sided(lots: Lots) -> None:
-    if any((each.quantity > 0) != (lots[0].quantity > 0) for each in lots):
+    # Between the two ends nothing can differ: a fill of the other side closes before it opens.
+    if (lots[-1].quantity > 0) != (lots[0].quantity > 0):
         raise MixedLots(f"lots are long and short at once: {lots}")
 
 

@@ -25,6 +25,7 @@ class Keeper:
         self._path = log.path if isinstance(log, SqliteLog) else None
         self._interval = interval * SECOND
         self._kept_seq, self._kept_at = 0, 0
+        self._urgent = False
         self._thread: ThreadPoolExecutor | None = None
         self._working: Future[None] | None = None
 
@@ -32,14 +33,19 @@ class Keeper:
         """Count from here: what stands in the log already has its checkpoints, or gets them with the next."""
         self._kept_seq, self._kept_at = seq, recorded_at
 
+    def reached_back(self) -> None:
+        """Make checkpoints soon: answers about the past begin further back until what came late is in them."""
+        self._urgent = True
+
     def after(self, seq: int, recorded_at: int) -> None:
         """Make checkpoints if enough has come since the last time, and none are being made."""
         if self._path is None or seq == self._kept_seq or (self._working is not None and not self._working.done()):
             return
         if not self._kept_at:
             self._kept_at = recorded_at  # the log has just begun: the interval counts from here
-        if seq - self._kept_seq >= EVENTS or recorded_at - self._kept_at >= self._interval:
+        if self._urgent or seq - self._kept_seq >= EVENTS or recorded_at - self._kept_at >= self._interval:
             self.begin(seq, recorded_at)
+            self._urgent = False
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-keeper")
             self._working = self._thread.submit(self._advance)
@@ -49,7 +55,7 @@ class Keeper:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = self._working = None
-        if self._path is not None and seq - self._kept_seq >= 2 * EVERY:
+        if self._path is not None and (self._urgent or seq - self._kept_seq >= 2 * EVERY):
             self._advance()
 
     def _advance(self) -> None:

@@ -1,5 +1,7 @@
 """The working state of one process: folded from the log once, carried on from there, kept small and checkpointed."""
 
+from oms_es.envelope import Recorded
+from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.instants import SECOND
 from oms_es.keeper import Keeper
 from oms_es.log.contract import Log
@@ -9,6 +11,9 @@ from oms_es.projections.kept import LEAST, keep, kept
 from oms_es.projections.world import World
 from oms_es.reading import first_method
 from oms_es.settings import Settings
+from oms_es.vocabulary import Origin
+
+FAR = 600 * SECOND  # a fill told later than this reaches far back
 
 
 class Live:
@@ -27,6 +32,7 @@ class Live:
         self._keeper = Keeper(log, settings.position_snapshot_interval)
         self._world: World | None = None
         self._retired_at = 0
+        self._reaches_back = False
         self._kept_seq = 0  # how far the state that is kept beside the log goes
         self._has_rules = False  # whether the state was folded from the log's own first rules on
 
@@ -43,6 +49,12 @@ class Live:
             self._keeper.begin(self._world.settled_seq, self._world.recorded_at)
         return self._world
 
+    def saw(self, recorded: Recorded) -> None:
+        """Notice an event that reaches far back behind what was known of the past."""
+        restates = isinstance(recorded.event, FillBusted | FillCorrected)
+        if restates or (isinstance(recorded.event, FillAdded) and recorded.recorded_at - recorded.effective_at > FAR):
+            self._reaches_back = recorded.origin is not Origin.IMPORT
+
     def settle(self) -> None:
         """Make what is staged visible, and look after memory and checkpoints."""
         world = self.world
@@ -52,6 +64,9 @@ class Live:
             if first_method(self._log, self._method) is not self._method and world.positions.held.settled:
                 self._world = world = self._folded()  # another process brought other rules to what was imported before
         self._retire(world)
+        if self._reaches_back:
+            self._reaches_back = False
+            self._keeper.reached_back()
         self._keeper.after(world.settled_seq, world.recorded_at)
 
     def close(self) -> None:

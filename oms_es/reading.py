@@ -105,19 +105,7 @@ class Questions:
             if when.at_seq < 0:
                 raise InvalidInput(f"at_seq: {when.at_seq} is negative; the first event has seq 1")
             return min(when.at_seq, last)
-        return last if when.known_at is None else self._recorded_by(when.known_at, last)
-
-    def _recorded_by(self, moment: int, last: int) -> int:
-        """Return the seq of the last event recorded up to `moment`; `recorded_at` never runs backwards."""
-        low, high = 0, last
-        while low < high:
-            middle = (low + high + 1) // 2
-            (found,) = self._log.read(middle - 1, middle)
-            if found.recorded_at <= moment:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        return last if when.known_at is None else min(last, self._log.recorded_by(when.known_at))
 
     def _last_moments(self, last: int) -> tuple[int, int]:
         """Return when the last event was recorded, and the latest effective time among the last ones."""

@@ -147,6 +147,7 @@ class Sequencer:
 
     def _apply(self, world: World, recorded: Recorded) -> Notice:
         world.apply(recorded)
+        self._live.saw(recorded)
         return self._callbacks.notice(world, recorded)
 
     # --- the way in ---

@@ -35,7 +35,7 @@ from oms_es.projections.holdings import Book, Booked, Held, Instrument, Mark, fo
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"4.{Positions.version}"
+VERSION = f"5.{Positions.version}"
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts(effective_at INTEGER, seq INTEGER, before_at INTEGER, before_seq INTEGER, restated INTEGER,
@@ -162,7 +162,7 @@ class Checkpoints:
 
     def _nearest_known(self, until: int, method: CostMethod) -> Found:
         query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"
-        for seq, state, kept in self._rows(query, (method.value, until)):
+        for seq, state, kept in self._each(query, (method.value, until)):
             check(seq <= until)
             if kept == digest(method, (0, seq), state):
                 assert self._cache is not None, "the state comes from there"
@@ -216,7 +216,7 @@ class Checkpoints:
             "AND needs_seq <= ? AND (valid_until IS NULL OR valid_until > ?) "
             "ORDER BY effective_at DESC, seq DESC LIMIT 4"
         )
-        for effective_at, seq, state, kept, needs, valid, mark in self._rows(
+        for effective_at, seq, state, kept, needs, valid, mark in self._each(
             query, (method.value, moment, until, until)
         ):
             check(mark == marked(method.value, effective_at, seq, needs, valid))
@@ -276,7 +276,11 @@ class Checkpoints:
         return found
 
     def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
-        return [] if self._cache is None else self._cache.execute(query, values).fetchall()
+        return list(self._each(query, values))
+
+    def _each(self, query: str, values: tuple[object, ...]) -> Iterable[tuple]:  # type: ignore[type-arg]
+        """Return rows as they are read: most often the first state is the one."""
+        return [] if self._cache is None else self._cache.execute(query, values)
 
 
 def check(right: bool) -> None:

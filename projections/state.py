@@ -98,11 +98,14 @@ def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     brought: dict[tuple[str, str, str], Brought] = {}
     for _, held in old["positions.held"]:
         units = [times(Decimal(each["quantity"]), Decimal(held["multiplier"])) for each in held["lots"]]
-        held["lots"] = [{**each, "units": text(size)} for each, size in zip(held["lots"], units, strict=True)]
+        sizes = zip(held["lots"], units, strict=True)
+        held["lots"] = [[each["quantity"], each["cost"], text(size), each["source"]] for each, size in sizes]
         held["units"] = text(summed(units))
     for _, trail in old["positions._booked"]:
         for booked in trail:
-            booked["lot"]["units"] = text(times(Decimal(booked["lot"]["quantity"]), Decimal(booked["multiplier"])))
+            lot = booked["lot"]
+            size = text(times(Decimal(lot["quantity"]), Decimal(booked["multiplier"])))
+            booked["lot"] = [lot["quantity"], lot["cost"], size, lot["source"]]
     for (trading_day, account, _), day in old["positions.days"]:
         key = (trading_day, account, day["currency"])
         realized = minus(Decimal(day["gross"]), Decimal(day["fees"]))

@@ -141,6 +141,9 @@ class Watched:
     ) -> Iterator[Recorded]:
         return self.inner.read(after, until, topics)
 
+    def recorded_by(self, moment: int) -> int:
+        return self.inner.recorded_by(moment)
+
     def last_of_day(self, trading_day: str) -> int:
         return self.inner.last_of_day(trading_day)
 

@@ -41,6 +41,9 @@ class Log(Protocol):
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
 
+    def recorded_by(self, moment: int) -> int:
+        """Return the seq of the last event recorded up to a moment (ns UTC); `recorded_at` never runs backwards."""
+
     def last_of_day(self, trading_day: str) -> int:
         """Return the seq of the last event booked on a trading day; 0 for none."""
 

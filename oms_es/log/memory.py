@@ -1,5 +1,6 @@
 """A log in memory: the same contract as the file, gone with the process; for tests and what-if."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 
 from oms_es.envelope import Draft, Recorded
@@ -75,6 +76,10 @@ class MemoryLog:
     def rows(self) -> list[Row]:
         """Return what is stored."""
         return list(self._rows)
+
+    def recorded_by(self, moment: int) -> int:
+        """Return the seq of the last event recorded up to a moment; 0 for none."""
+        return bisect_right(self._rows, moment, key=lambda row: row.recorded_at)
 
     def last_of_day(self, trading_day: str) -> int:
         """Return the seq of the last event booked on a trading day; 0 for none."""

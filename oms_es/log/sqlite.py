@@ -133,6 +133,18 @@ class SqliteLog:
         reader = self._reader()
         return reader is not None and name in self._load_names(reader).values()
 
+    def recorded_by(self, moment: int) -> int:
+        """Return the seq of the last event recorded up to a moment; 0 for none."""
+        reader, low, high = self._reader(), 0, self.head().seq
+        while reader is not None and low < high:
+            middle = (low + high + 1) // 2
+            with told_apart(self.path):
+                found = reader.execute("SELECT recorded_at FROM events WHERE seq = ?", (middle,)).fetchone()
+            if found is None or type(found[0]) is not int:
+                raise DamagedLog(f"{self.path}: seq {middle} is missing, or does not hold what we write")
+            low, high = (middle, high) if found[0] <= moment else (low, middle - 1)
+        return low
+
     def first_of_day(self, trading_day: str) -> int:
         """Return the seq of the first event booked on a trading day; 0 for none."""
         return self._of_day("min", trading_day)
