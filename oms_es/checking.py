@@ -2,7 +2,7 @@
 Deciding again: every command of a log on the state before it, with the rules in force then.
 
 The events must be the recorded ones. What was of the moment (our clock's step back, a check that took too long) is
-taken as it was recorded; what an operator or a settings file decided (limits, halts) is given, not decided.
+taken as it was recorded; what a settings file brought is given, not decided, and so is a day that earlier rules closed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oms_es.commands import Request
 from oms_es.envelope import Draft, Recorded
@@ -18,13 +19,21 @@ from oms_es.events import AmendRefused, DayClosed, Event, PolicyChanged, StateCh
 from oms_es.handling import handle, located
 from oms_es.instants import SECOND
 from oms_es.moment import Moment
-from oms_es.policy import Policy
+from oms_es.policy import RULES, Policy
 from oms_es.projections.projection import plain
 from oms_es.projections.world import World
 from oms_es.recall import rebuild
+from oms_es.ruling import FILE_CHANGED, FIRST, NEWER_RULES
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 
-GIVEN = (PolicyChanged, TradingLevelChanged, DayClosed)
+
+def is_given(event: Event) -> bool:
+    """Return whether an event that begins a command was given from outside, and not decided."""
+    if isinstance(event, PolicyChanged):
+        return bool(event.from_file) or event.reason in (FIRST, FILE_CHANGED, NEWER_RULES)
+    if isinstance(event, TradingLevelChanged):
+        return event.from_file
+    return isinstance(event, DayClosed) and event.rules < RULES
 
 
 class Divergence(Struct, frozen=True, kw_only=True):
@@ -62,7 +71,7 @@ def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
         None when the same comes out.
     """
     first = group[0]
-    if isinstance(first.event, GIVEN):
+    if is_given(first.event):
         return None
     command = rebuild([each.event for each in group])
     request = Request(
@@ -115,7 +124,12 @@ def _violations(event: Event) -> tuple[str, ...]:
 
 def _judged(events: Sequence[Recorded | Draft], *, has_rules: bool) -> list[tuple[Event, int, str]]:
     """Return what must be the same: the events and their times; the day only where the log holds the calendar."""
-    return [(each.event, each.effective_at, each.trading_day if has_rules else "") for each in events]
+    return [(_ruled(each.event), each.effective_at, each.trading_day if has_rules else "") for each in events]
+
+
+def _ruled(event: Event) -> Event:
+    """Return the event without the version of the rules that decided it: these rules decide again."""
+    return replace(event, rules=RULES) if isinstance(event, PolicyChanged | DayClosed) else event
 
 
 def _told(each: Recorded | Draft, *, has_rules: bool) -> dict[str, Any]:

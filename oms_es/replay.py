@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from oms_es.checking import GIVEN, Divergence, by_command, decided_again
+from oms_es.checking import Divergence, by_command, decided_again, is_given
 from oms_es.envelope import Recorded
 from oms_es.events import (
     AmendRefused,
@@ -189,7 +189,7 @@ class _Replayer:
         self._result = Replay(checked=Counter() if check else None)
 
     def take(self, group: list[Recorded]) -> None:
-        asked = self._only in (None, group[0].trading_day) and not isinstance(group[0].event, GIVEN)
+        asked = self._only in (None, group[0].trading_day) and not is_given(group[0].event)
         if self._result.checked is not None and asked:
             kind = type(rebuild([each.event for each in group])).__name__
             self._result.checked[kind] += 1
