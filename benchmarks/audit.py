@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from benchmarks.days import facts
 from oms_es import OrderManagementSystem, Settings
-from oms_es.bisecting import bisect
+from oms_es.bisecting import Turn, bisect
 from oms_es.box import pack, unpack
 from oms_es.claims import Claim
 from oms_es.importers.door import import_facts
@@ -81,9 +81,13 @@ def _go_through(log: SqliteLog, day: str, box: Path) -> None:
     digests = {each.days[-1].digest for each in (plain, checked, closed, from_box)}
     print(f"{'':16}digest {' and '.join(sorted(digests))}; differing since the closing: {closed.days[-1].differing}")
     last = _last_sell(log)
-    claim = Claim(f'not state("{last}") == "filled"')
-    turn = _timed("bisect", lambda: bisect(log.read(), claim, World(), log.stream), events)
-    print(f"{'':16}{claim.source}: {'holds' if turn is None else f'false after seq {turn.at.seq:,}'}")
+    for claim in (Claim(f'not state("{last}") == "filled"'), Claim('abs(position("AMZN")) <= 1000000')):
+        turn = _timed("bisect", lambda claim=claim: _searched(log, claim), events)
+        print(f"{'':16}{claim.source}: {'holds' if turn is None else f'false after seq {turn.at.seq:,}'}")
+
+
+def _searched(log: SqliteLog, claim: Claim) -> Turn | None:
+    return bisect(claim, World, lambda topics: log.read(topics=topics), log.stream)
 
 
 def _last_sell(log: SqliteLog) -> str:

@@ -1,7 +1,7 @@
 """`oms bisect`: the first event after which a claim is false."""
 
 import time
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,20 +64,20 @@ def bisect(
     points = [point(each, known=True) for each in between or ("seq:1", "now")]
     with source(box, log, config) as found:
         first, last = _between(found, points)
-        world = by_method(found.opening(), chosen)
-        events = found.events()
-        world.replay(islice(events, first - found.first_seq))
+        opening = partial(by_method, found.opening, chosen)
+        used = opening().positions.method
         with counting() as told:
             watch = None if told is None else lambda seen: told(seen, last - first + 1)
-            turn = turned(islice(events, last - first + 1), claim, world, found.history, watch)
-        basis = {"seq": last, "first_seq": first, "method": world.positions.method.value, "log_seq": found.last_seq}
+            turn = turned(claim, opening, found.events, found.history, first=first, last=last, progress=watch)
+        basis = {"seq": last, "first_seq": first, "method": used.value, "log_seq": found.last_seq}
         if as_json:
             show_json({"basis": basis, "claim": expression, "holds": turn is None, "turn": _turn_row(turn)})
         elif turn is not None:
             _show(turn)
         _say(turn)
-        say_waiting(len(world.orders.all_waiting()))
-    say(f"looked at from seq {first} to {last}, {world.positions.method.value.upper()}, in {_seconds(begun)}")
+        if found.asked is not None:
+            say_waiting(found.asked.questions.waiting(found.asked.questions.basis(When())))
+    say(f"looked at from seq {first} to {last}, {used.value.upper()}, in {_seconds(begun)}")
     if turn is not None:
         raise typer.Exit(REFUSED)
 

@@ -88,7 +88,7 @@ def replay(
         return
     begun = time.monotonic()
     with source(box, log, config, day, from_zero=from_zero) as found:
-        events = found.events()
+        events: Iterable[Recorded] = found.events(None)
         if pace is not None:
             events = _timeline(events, found.day, account, pace, say if as_json else show)
         with counting() as told:
@@ -140,7 +140,7 @@ def _experiment(
         first, last = found.first_seq, found.last_seq
         watch = None if told is None else lambda seq: told(seq - first + 1, last - first + 1)
         worlds = (found.opening(), found.opening())
-        seen = plain(what_if(found.events(), other, worlds=worlds, day=found.day, progress=watch).rows())
+        seen = plain(what_if(found.events(None), other, worlds=worlds, day=found.day, progress=watch).rows())
     if as_json:
         show_json(seen)
     else:

@@ -22,7 +22,7 @@ class Source(NamedTuple):
     """Events, and the state before the first of them."""
 
     opening: Callable[[], World]  # a state of one's own, each time it is asked for
-    events: Callable[[], Iterator[Recorded]]
+    events: Callable[[frozenset[str] | None], Iterator[Recorded]]  # all, or those of some topics
     first_seq: int
     last_seq: int
     day: str | None  # the trading day that is reported; None: all of them
@@ -60,7 +60,7 @@ def source(
         packed, seq = (None, 0) if state is None else (dumped(state), state.settled_seq)
         yield Source(
             opening=lambda: World(begins_with) if packed is None else restored(packed),
-            events=lambda: asked.log.read(after=seq, until=last),
+            events=lambda topics: asked.log.read(seq, last, topics),
             first_seq=seq + 1,
             last_seq=last,
             day=wanted,
@@ -77,7 +77,7 @@ def _of_box(path: Path, wanted: str | None) -> Source:
     state = dumped(found.opening)
     return Source(
         opening=lambda: restored(state),
-        events=lambda: iter(found.events),
+        events=lambda topics: (e for e in found.events if topics is None or type(e.event).__name__ in topics),
         first_seq=found.manifest.first_seq,
         last_seq=found.manifest.last_seq,
         day=packed,
@@ -86,8 +86,9 @@ def _of_box(path: Path, wanted: str | None) -> Source:
     )
 
 
-def by_method(world: World, method: CostMethod | None) -> World:
+def by_method(opening: Callable[[], World], method: CostMethod | None) -> World:
     """Return a state that goes by the method asked for, whatever the log's rules say; None leaves it to them."""
+    world = opening()
     if method is None:
         return world
     if world.settled_seq:

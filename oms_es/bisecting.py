@@ -1,6 +1,7 @@
 """The first event after which a claim is false, with the state before and after it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -55,44 +56,77 @@ class _Seen(NamedTuple):
 
 
 def bisect(
-    events: Iterable[Recorded],
     claim: Claim,
-    world: World,
+    opening: Callable[[], World],
+    events: Callable[[frozenset[str] | None], Iterable[Recorded]],
     history: Callable[[str], list[Recorded]],
+    *,
+    first: int = 1,
+    last: int | None = None,
     progress: Progress | None = None,
 ) -> Turn | None:
     """
-    Return the first of `events` after which the claim is false; None when it holds throughout.
+    Return the first event in `first`..`last` after which the claim is false; None when it holds throughout.
 
-    A claim may turn true again and false again, so it is judged after every event that can change it, in one fold.
+    A claim may turn true again and false again, so it is judged after every event that can change it. Only what it
+    speaks of is folded until it is false; then everything once, up to there, for the state before and after.
 
     Args:
-        events: those to be looked at.
-        claim: what should hold after each of them.
-        world: the state before the first of them; it is carried on.
+        claim: what should hold after each event.
+        opening: gives the state before all of the events, one of its own each time.
+        events: gives the events, all or those of some topics.
         history: gives the events of a stream.
+        first: the seq of the first event that is looked at.
+        last: the seq of the last one; None: to the end.
         progress: called now and then.
 
     Raises:
         ClaimError: it cannot be judged; the message shows where.
     """
-    day, moment = None, Moment(world, "")
-    for number, each in enumerate(events):
-        moment.trading_day = each.trading_day
-        from_the_start = day is None and not claim.holds(moment)
-        may_change = day is None or type(each.event) in claim.lives_on or (claim.of_the_day and each.trading_day != day)
-        before, day = _Seen.of(world, each.event) if may_change else None, each.trading_day
+    found = _first_false(claim, opening(), events, first, last, progress)
+    if found is None:
+        return None
+    at, from_the_start = found
+    world = opening()
+    world.replay(each for each in _until(events(None), at.seq - 1))
+    before = _Seen.of(world, at.event)
+    world.replay([at])
+    own = history(at.originator_id) if at.originator_id.startswith("order/") else []
+    return Turn(
+        at=at,
+        from_the_start=from_the_start,
+        before=before.told(),
+        after=_Seen.of(world, at.event).told(),
+        history=[each for each in own if each.seq <= at.seq],
+    )
+
+
+def _first_false(
+    claim: Claim,
+    world: World,
+    events: Callable[[frozenset[str] | None], Iterable[Recorded]],
+    first: int,
+    last: int | None,
+    progress: Progress | None,
+) -> tuple[Recorded, bool] | None:
+    """Return the event after which the claim is false, and whether it was false before the first one, too."""
+    topics = world.restrict(claim.parts)
+    day, moment, judged, false_before = None, Moment(world, ""), False, False
+    # A claim about the day also looks at the events that begin one, whatever they are.
+    for number, each in enumerate(_until(events(None if claim.of_the_day else topics), last)):
+        if each.seq >= first:
+            moment.trading_day = each.trading_day
+            false_before = day is None and not claim.holds(moment)
+            judged = day is None or type(each.event) in claim.lives_on or (claim.of_the_day and each.trading_day != day)
+            day = each.trading_day
         world.apply(each)
         world.settle()
         if progress is not None and number % 1000 == 0:
-            progress(number)
-        if before is not None and not claim.holds(moment):
-            own = history(each.originator_id) if each.originator_id.startswith("order/") else []
-            return Turn(
-                at=each,
-                from_the_start=from_the_start,
-                before=before.told(),
-                after=_Seen.of(world, each.event).told(),
-                history=[other for other in own if other.seq <= each.seq],
-            )
+            progress(each.seq - first + 1)
+        if each.seq >= first and judged and not claim.holds(moment):
+            return each, false_before
     return None
+
+
+def _until(events: Iterable[Recorded], last: int | None) -> Iterator[Recorded]:
+    return takewhile(lambda each: last is None or each.seq <= last, events)

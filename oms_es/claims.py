@@ -91,6 +91,7 @@ class Claim:
         self.source = source
         self.lives_on: set[type[Event]] = set()  # the events that can change whether it is true
         self.of_the_day = False  # and whether another trading day can
+        self.parts: set[str] = set()  # of the state that it speaks of
         self._depth = 0
         if len(source) > MAX_LENGTH:
             raise ClaimError(f"the claim has {len(source)} characters; {MAX_LENGTH} are enough")
@@ -269,6 +270,7 @@ class Claim:
             raise self._error(token, f"no function {token.text}; there are: {', '.join(sorted(FUNCTIONS))}")
         self.lives_on.update(known.lives_on)
         self.of_the_day |= known.of_the_day
+        self.parts.update(known.parts)
         self._expect("(")
         given: list[Node] = []
         while self._take(")") is None:
@@ -303,6 +305,15 @@ class Function(NamedTuple):
     says: str
     lives_on: tuple[type[Event], ...] = ()  # what can change it
     of_the_day: bool = False  # another trading day changes it too
+
+    @property
+    def parts(self) -> set[str]:
+        """Return the parts of the state that it looks at; an account is one that has traded or has had an order."""
+        if not self.lives_on:
+            return set()
+        if set(self.lives_on) <= {*_BOOKED, MarkRecorded}:
+            return {"positions"}
+        return {"orders"}
 
 
 class _Mixed(Exception):

@@ -1,7 +1,7 @@
 """All that a decision rests on, folded from one log: the sequencer's working state, and what questions are put to."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from oms_es.decimals import ZERO
@@ -52,11 +52,19 @@ class World:
         self.seq = recorded.seq
         self.recorded_at = max(self.recorded_at, recorded.recorded_at)
 
+    def restrict(self, names: Collection[str]) -> frozenset[str]:
+        """Take in from here on only what some parts live on (`orders`, `positions`, …); return the topics of that."""
+        self._parts = tuple(getattr(self, name) for name in sorted({*names, "policies"}))
+        self._parts_of.clear()
+        return frozenset[str]().union(*(part.topics() for part in self._parts))
+
     def _reached(self, kind: type[Event]) -> tuple[Projection, ...]:
         """Return the parts that live on a kind of event; they are to be settled."""
         found = self._parts_of.get(kind)
         if found is None:
-            found = self._parts_of[kind] = tuple(p for p in self._parts if kind in p.handlers or p is self.days)
+            found = self._parts_of[kind] = tuple(
+                part for part in self._parts if kind in part.handlers or part is self.days
+            )
         self._unsettled |= dict.fromkeys(found)
         return found
 

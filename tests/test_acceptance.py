@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -296,7 +297,7 @@ def test_bisect_finds_the_first_moment_at_which_the_position_went_beyond(days: D
         moved += each.event.fill_quantity * each.event.side.sign
         beyond = beyond or (each.seq if abs(moved) > 200 else 0)
 
-    turn = bisect(log.read(), Claim('abs(position("AMZN")) <= 200'), World(), log.stream)
+    turn = bisect(Claim('abs(position("AMZN")) <= 200'), World, partial(log.read, 0, None), log.stream)
 
     assert turn is not None
     assert turn.at.seq == beyond > 0

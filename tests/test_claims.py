@@ -1,6 +1,7 @@
 """The language of claims: what it says of a golden day, and what it cannot be made to do."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_every_function_says_what_it_gives() -> None:
     ],
 )
 def test_bisect_finds_the_event_after_which_a_claim_is_false(log: MemoryLog, claim: str, seq: int | None) -> None:
-    turn = bisect(log.read(), Claim(claim), World(), log.stream)
+    turn = bisect(Claim(claim), World, partial(log.read, 0, None), log.stream)
 
     assert (None if turn is None else turn.at.seq) == seq
     if turn is not None:
@@ -93,19 +94,32 @@ def test_bisect_finds_the_event_after_which_a_claim_is_false(log: MemoryLog, cla
 
 
 def test_bisect_tells_a_claim_that_was_false_from_the_start(log: MemoryLog) -> None:
-    turn = bisect(log.read(), Claim('position("ALFA") > 1000'), World(), log.stream)
+    turn = bisect(Claim('position("ALFA") > 1000'), World, partial(log.read, 0, None), log.stream)
 
     assert turn is not None
     assert turn.from_the_start
     assert turn.at.seq == 1
 
 
-def test_bisect_goes_on_from_a_state(log: MemoryLog) -> None:
+def test_bisect_looks_only_between_two_places(log: MemoryLog) -> None:
     def looked_at(claim: str) -> Turn | None:
-        return bisect(log.read(22, 30), Claim(claim), World().replay(log.read(until=22)), log.stream)
+        return bisect(Claim(claim), World, partial(log.read, 0, None), log.stream, first=23, last=30)
 
     turn = looked_at('position("BETA") > -10')
 
     assert turn is not None
     assert turn.at.seq >= 23
     assert looked_at('position("BETA") > -100') is None
+
+
+@pytest.mark.parametrize(
+    ("claim", "parts"),
+    [
+        ('abs(position("A")) <= mark("A")', {"positions"}),
+        ("open_orders() < 3", {"orders"}),
+        ('daily_pnl() > 0 or state("o") == "filled"', {"positions", "orders"}),
+        ("1 < 2", set()),
+    ],
+)
+def test_a_claim_says_what_it_speaks_of(claim: str, parts: set[str]) -> None:
+    assert Claim(claim).parts == parts
