@@ -43,7 +43,7 @@ class Keeper:
             return
         if not self._kept_at:
             self._kept_at = recorded_at  # the log has just begun: the interval counts from here
-        if self._urgent or seq - self._kept_seq >= EVENTS or recorded_at - self._kept_at >= self._interval:
+        if self._hurried(seq) or seq - self._kept_seq >= EVENTS or recorded_at - self._kept_at >= self._interval:
             self.begin(seq, recorded_at)
             self._urgent = False
             if self._thread is None:
@@ -55,8 +55,11 @@ class Keeper:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = self._working = None
-        if self._path is not None and (self._urgent or seq - self._kept_seq >= 2 * EVERY):
+        if self._path is not None and (self._hurried(seq) or seq - self._kept_seq >= 2 * EVERY):
             self._advance()
+
+    def _hurried(self, seq: int) -> bool:
+        return self._urgent and seq >= EVENTS  # a short log is read whole before a checkpoint would be found
 
     def _advance(self) -> None:
         assert self._path is not None, "only files have checkpoints"

@@ -33,6 +33,7 @@ from oms_es.vocabulary import CostMethod
 
 _VALID = " AND valid_until IS NULL"
 EVERY = 125  # facts between two checkpoints
+OVERTAKEN = 8  # one in so many of the states that a late event has overtaken is kept
 Progress = Callable[[int, int], None]  # events read, events in all
 
 
@@ -187,6 +188,8 @@ class _Builder:
             (seq, effective_at),
         )
         self._dirty = effective_at if self._dirty is None else min(self._dirty, effective_at)
+        # What was overtaken helps only questions about old knowledge: a few of these states are enough for them.
+        self._cache.execute("DELETE FROM as_of WHERE valid_until = ? AND rowid % ? > 0", (seq, OVERTAKEN))
 
     def _rebuild_as_of(self, reached: int) -> None:
         """Fold again in as-of order, from the last checkpoint that no late event reached behind."""

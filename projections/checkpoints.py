@@ -35,7 +35,7 @@ from oms_es.projections.holdings import Book, Booked, Held, Instrument, Mark, fo
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"5.{Positions.version}"
+VERSION = f"6.{Positions.version}"
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts(effective_at INTEGER, seq INTEGER, before_at INTEGER, before_seq INTEGER, restated INTEGER,
@@ -47,6 +47,7 @@ CREATE TABLE known(method TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KE
 CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
                    state BLOB, digest BLOB, mark INTEGER);
 CREATE INDEX as_of_place ON as_of(method, effective_at, seq);
+CREATE INDEX as_of_valid ON as_of(method, effective_at, seq) WHERE valid_until IS NULL;
 """
 WAITING = frozenset({FillQuarantined.__name__, QuarantineResolved.__name__})
 Place = tuple[int, int]  # effective_at, seq
@@ -210,15 +211,15 @@ class Checkpoints:
         return recorded.effective_at
 
     def _nearest_as_of(self, moment: int, until: int, method: CostMethod) -> Found:
+        # What a late event has overtaken holds only for a reader who does not know of it: not at the end of the log.
+        window = "valid_until IS NULL" if until >= self._ingested else "(valid_until IS NULL OR valid_until > ?4)"
         query = (
-            "SELECT effective_at, seq, state, digest, needs_seq, valid_until, mark FROM as_of "
-            "WHERE method = ? AND effective_at <= ? "
-            "AND needs_seq <= ? AND (valid_until IS NULL OR valid_until > ?) "
+            "SELECT effective_at, seq, state, digest, needs_seq, valid_until, mark FROM as_of "  # noqa: S608
+            f"WHERE method = ?1 AND effective_at <= ?2 AND needs_seq <= ?3 AND {window} "
             "ORDER BY effective_at DESC, seq DESC LIMIT 4"
         )
-        for effective_at, seq, state, kept, needs, valid, mark in self._each(
-            query, (method.value, moment, until, until)
-        ):
+        values = (method.value, moment, until) if until >= self._ingested else (method.value, moment, until, until)
+        for effective_at, seq, state, kept, needs, valid, mark in self._each(query, values):
             check(mark == marked(method.value, effective_at, seq, needs, valid))
             check(effective_at <= moment and needs <= until and (valid is None or valid > until))
             if kept == digest(method, (effective_at, seq), state):
