@@ -56,10 +56,15 @@ class _Line:
 
     def tell(self, what: object) -> None:
         self._waiting.append(what)
+        self.wake()
+
+    def wake(self) -> None:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return  # told with the next event inside a loop
+            return  # told as soon as somebody wakes it inside a loop
+        if not self._waiting:
+            return
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
             self._task = loop.create_task(self._work())
 
@@ -174,6 +179,11 @@ class Callbacks:
             if notice.position is not None:
                 for line in self._positions:
                     line.tell(notice.position)
+
+    def wake(self) -> None:
+        """Begin to tell what was taken in outside the loop."""
+        for line in (*self._orders, *self._positions):
+            line.wake()
 
     @property
     def anybody(self) -> bool:

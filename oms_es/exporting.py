@@ -197,6 +197,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         LogError: it cannot be written; what stood there stays.
     """
+    path = path.resolve()  # a link stays one
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe has a reader; it is written, not replaced
+        yield path
+        return
     fresh = path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
     try:
         yield fresh

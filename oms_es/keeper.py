@@ -48,7 +48,10 @@ class Keeper:
             self._urgent = False
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-keeper")
-            self._working = self._thread.submit(self._advance)
+            try:
+                self._working = self._thread.submit(self._advance)
+            except RuntimeError:  # no more threads to be had
+                _log.exception("checkpoints could not be made; answers take longer, and stay right")
 
     def finish(self, seq: int) -> None:
         """Wait for what is under way; make the last checkpoints where it is worth it."""

@@ -1,5 +1,7 @@
 """The working state of one process: folded from the log once, carried on from there, kept small and checkpointed."""
 
+from functools import partial
+
 from oms_es.envelope import Recorded
 from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.instants import SECOND
@@ -53,7 +55,7 @@ class Live:
         """Notice an event that reaches far back behind what was known of the past."""
         restates = isinstance(recorded.event, FillBusted | FillCorrected)
         if restates or (isinstance(recorded.event, FillAdded) and recorded.recorded_at - recorded.effective_at > FAR):
-            self._reaches_back = recorded.origin is not Origin.IMPORT
+            self._reaches_back |= recorded.origin is not Origin.IMPORT
 
     def settle(self) -> None:
         """Make what is staged visible, and look after memory and checkpoints."""
@@ -69,13 +71,13 @@ class Live:
             self._keeper.reached_back()
         self._keeper.after(world.settled_seq, world.recorded_at)
 
-    def close(self) -> None:
-        """Make the last checkpoints, and keep the state for whoever opens the log next, where it is worth it."""
+    def close(self, *, settled: bool) -> None:
+        """Make the last checkpoints; keep the state, if `settled` and worth it, for whoever opens the log next."""
         world = self._world
         if world is None:
             return
         self._keeper.finish(world.settled_seq)
-        worth_it = self._has_rules and world.settled_seq - self._kept_seq >= LEAST
+        worth_it = settled and self._has_rules and world.settled_seq - self._kept_seq >= LEAST
         if worth_it and isinstance(self._log, SqliteLog) and self._log.head().seq:
             keep(self._log, "live", world)
             self._kept_seq = world.settled_seq
@@ -88,15 +90,15 @@ class Live:
         else:
             world.orders.retired = 1  # orders that are not in it may stand in the log
         self._kept_seq = world.settled_seq
-        world.orders.reload = self._reload
+        world.orders.reload = partial(self._reload, world)
         world.replay(self._log.read(after=world.settled_seq))
         self._has_rules = world.policies.is_set
         self._retire(world)
         return world
 
-    def _reload(self, key: tuple[str, str]) -> Order | None:
+    def _reload(self, world: World, key: tuple[str, str]) -> Order | None:
         order: Order | None = None
-        taken = self.world.settled_seq  # the stream may hold more: what others have added comes when its turn comes
+        taken = world.settled_seq  # the stream may hold more: what others have added comes when its turn comes
         for each in self._log.stream(f"order/{key[0]}/{key[1]}"):
             if each.seq > taken:
                 break

@@ -73,7 +73,8 @@ def _define(world: World, command: DefineInstrument, request: Request, moment: M
 def _close(world: World, command: CloseDay, request: Request, moment: Moment) -> list[Draft]:
     """Return the closing of a day; [] when it was closed before in the same way."""
     day, span = command.trading_day, world.days.spans.get(command.trading_day)
-    waiting = [each for each in world.orders.all_waiting() if _day_of(world, each, moment) <= day]
+    with world.decided() as decided:  # what was quarantined in the same transaction waits as well
+        waiting = [each for each in decided.orders.all_waiting() if _day_of(decided, each, moment) <= day]
     if world.days.closed.get(day) is not None:
         raise DayNotClosable(f"{shown(day)} was closed before, by seq {world.days.closed.get(day)}")
     if span is None:

@@ -128,22 +128,25 @@ class Sequencer:
         assert not self._busy, "nobody catches up over staged state"
         if self.log.head().seq <= world.settled_seq:
             return
-        notices = []
+        notices, events = [], []
         try:
             for recorded in self.log.read(after=world.settled_seq):
                 notices.append(self._apply(world, recorded))
-                say(recorded.event, own=False)
+                events.append(recorded.event)
         except BaseException:  # half of it must not stay: it would be taken in once more
             world.discard()
             raise
         self._live.settle()
         self._callbacks.publish(notices)
+        for event in events:  # only now: who hears it may ask at once
+            say(event, own=False)
 
     def follow(self) -> None:
         """Take in what other processes have appended, unless a decision is under way, which does so itself."""
         with self._alone:
             if not self._busy:
                 self.catch_up()
+        self._callbacks.wake()
 
     def _apply(self, world: World, recorded: Recorded) -> Notice:
         world.apply(recorded)
@@ -245,15 +248,20 @@ class Sequencer:
                 return False
             raise
         with self._alone:
-            self._live.settle()
-            self._busy = False
+            try:
+                self._live.settle()
+            finally:
+                self._busy = False
         self._file_taken = self._file_taken or (asked and bool(drafts))
         if self.metrics is not None:
             self.metrics.appended(drafts, world)
+        self._callbacks.publish(notices)
         for draft in drafts:
             say(draft.event, own=True)
-        self._callbacks.publish(notices)
-        await self._callbacks.told()
+        try:
+            await self._callbacks.told()
+        except asyncio.CancelledError:  # what is durable is answered first
+            self._cancelled = True
         return True
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
@@ -377,7 +385,7 @@ class Sequencer:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
-        self._live.close()
+        self._live.close(settled=not self._busy)
         self.log.close()
 
 

@@ -159,7 +159,9 @@ class _Experiment:
             there.take(self._there, group)
 
     def _begin(self, at: Recorded) -> None:
-        self._add(PolicyChanged(account=EVERY_ACCOUNT, values=self._limits), at)
+        # Where the log has no rules yet, only the limits may differ: the cost method stays what it is.
+        method = {} if self._there.policies.is_set else {"accounting.method": self._there.positions.method.value}
+        self._add(PolicyChanged(account=EVERY_ACCOUNT, values={**method, **self._limits}), at)
         if STOP in self._limits:  # in life as well, the key of a settings file becomes a level
             level = TradingLevel.HALTED if self._limits[STOP] == "true" else TradingLevel.NORMAL
             self._add(LevelChanged(account=EVERY_ACCOUNT, level=level, reason=STOP), at)

@@ -69,6 +69,7 @@ def keep(log: SqliteLog, kind: str, world: World) -> None:
 def kept(log: SqliteLog, kind: str, before: int) -> World | None:
     """Return the latest state of a kind with seq < `before` that belongs to the log as it stands; None without one."""
     path = states_path(log)
+    _made_by()  # found out before anything is folded: the code on disk may be another by the end
     if not path.is_file():
         return None
     with (
@@ -97,7 +98,7 @@ def _made_by() -> str:
     here = Path(__file__).resolve().parent
     package = Path(codec.__file__).resolve().parent
     code = hashlib.sha256()
-    for path in sorted({*package.glob("*.py"), *here.glob("*.py")}):
+    for path in sorted({*package.glob("*.py"), *package.glob("log/*.py"), *here.glob("*.py")}):
         code.update(path.name.encode() + b"\0" + path.read_bytes())
     return code.hexdigest()
 

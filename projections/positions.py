@@ -59,6 +59,7 @@ class Positions(Projection):
         self._earlier = earlier
         self._loaded: set[Book] = set()
         self._currencies: dict[str, list[str]] = {}  # by account, as they were asked for last
+        self._widened: set[str] = set()  # accounts with books that are not settled yet
 
     # --- handlers ---
 
@@ -149,11 +150,17 @@ class Positions(Projection):
         """Make what is staged visible to readers."""
         super().settle()
         self.settled_method = self.method
+        self._forget_currencies()
 
     def discard(self) -> None:
         """Forget what is staged."""
         super().discard()
         self.method = self.settled_method
+        self._forget_currencies()
+
+    def _forget_currencies(self) -> None:
+        while self._widened:
+            self._currencies.pop(self._widened.pop(), None)
 
     def _held(self, key: Book) -> Held:
         held = self.held.get(key)
@@ -167,6 +174,7 @@ class Positions(Projection):
         """Make a book known to whoever looks for it by account or by symbol."""
         account, symbol, _ = key
         self._currencies.pop(account, None)
+        self._widened.add(account)
         books = self.books.get((account, symbol)) or ()
         self.books[(account, symbol)] = (*books, key)
         if not books:

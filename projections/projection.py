@@ -114,9 +114,16 @@ class Trails(Generic[K, V]):
     def discard(self) -> None:
         """Go back to what was settled last."""
         for key, length in self._settled.items():
-            del self._trails[key][length:]
-        self._trails.update(self._replaced)
+            self._restore(key, self._trails[key][:length])
+        for key, trail in self._replaced.items():
+            self._restore(key, trail)
         self.settle()
+
+    def _restore(self, key: K, trail: list[V]) -> None:
+        if trail:
+            self._trails[key] = trail
+        else:  # an empty one would be as good as none, and counted as one
+            self._trails.pop(key, None)
 
 
 def on(*events: type[Event]) -> Callable[[Handler], Handler]:

@@ -133,3 +133,32 @@ def test_a_state_that_does_not_come_to_the_digests_in_the_log_is_not_taken_for_a
     assert kept(log, "day", first + 5) is None
     keep(log, "day", World().replay(log.read(until=first - 1)))
     assert kept(log, "day", first + 5) is not None
+
+
+def test_a_late_fill_of_an_order_that_had_left_memory_does_not_keep_the_log_from_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, clock = tmp_path / "day.db", Clock()
+
+    async def run() -> None:
+        async with desk(path, clock, RETIRING) as oms:
+            await trade(oms, "o-1", BUY, 14, 10)
+            await submit(oms, "gone")
+            await oms.cancel_order("gone")
+            clock.now += 200_000 * 10**9
+            for number in range(2):
+                await submit(oms, f"later-{number}")
+                clock.now += 200_000 * 10**9
+        monkeypatch.setattr("oms_es.live.LEAST", 10**6)  # not kept again
+        async with desk(path, clock, RETIRING) as oms:
+            await oms.add_fill("gone", 10, 10, "late")
+
+    asyncio.run(run())
+    assert states_path(SqliteLog(path)).is_file()
+
+    oms = desk(path, clock, RETIRING)
+
+    position, order = oms.get_position("ADAUSDM"), oms.get_order("gone")
+    assert position is not None
+    assert order is not None
+    assert (position.quantity, order.filled_quantity) == (D(24), D(10))
