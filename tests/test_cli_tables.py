@@ -222,16 +222,22 @@ def test_every_event_of_a_log_has_its_words(golden: Oms) -> None:
 
 
 def test_a_tail_follows_what_another_process_appends_until_it_is_stopped(demo: Oms) -> None:
-    command = [sys.executable, "-m", "oms_es.cli", "tail", "--after", "68", "--json", "--log", str(demo.log)]
+    # A shell hands SIGINT down ignored to what it runs in the background; whoever sits before `oms tail` has it.
+    before = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{before}; from oms_es.cli.app import main; main()"]
+    arguments = ["tail", "--after", "68", "--json", "--log", str(demo.log)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
     ) as following:
-        time.sleep(1)
-        demo("submit ACME buy limit 20 49 --order-id new")
-        assert following.stdout is not None
-        seen = [json.loads(following.stdout.readline()) for _ in range(3)]
-        following.send_signal(signal.SIGINT)
-        rest, told = following.communicate(timeout=20)
+        try:
+            time.sleep(1)
+            demo("submit ACME buy limit 20 49 --order-id new")
+            assert following.stdout is not None
+            seen = [json.loads(following.stdout.readline()) for _ in range(3)]
+            following.send_signal(signal.SIGINT)
+            rest, told = following.communicate(timeout=20)
+        finally:
+            following.kill()
 
     assert [row["event"] for row in seen][-2:] == [OrderSubmitted.__name__, "StateChanged"]
     assert (rest, told, following.returncode) == ("", "", 130)
