@@ -59,13 +59,14 @@ class Answer:
 class _Job:
     """A request on its way, and what was decided about it."""
 
-    __slots__ = ("answer", "error", "future", "request")
+    __slots__ = ("answer", "ended", "error", "future", "request")
 
     def __init__(self, request: Request, future: "asyncio.Future[Answer]") -> None:
         self.request = request
         self.future = future
         self.answer: Answer | None = None
         self.error: OmsError | None = None
+        self.ended = asyncio.Event()  # also when nobody waits for the answer any more
 
 
 class Sequencer:
@@ -88,6 +89,7 @@ class Sequencer:
         self._live = Live(log, settings)
         self._jobs: deque[_Job] = deque()
         self._draining: asyncio.Task[None] | None = None
+        self._latest: _Job | None = None  # what was asked for last
         self._busy = False  # staged state is in the world
         self._alone = threading.RLock()  # held while the state is looked at or changed, and never while anybody waits
         self._file_taken = False
@@ -177,16 +179,26 @@ class Sequencer:
 
     def _enqueue(self, request: Request) -> _Job:
         loop = asyncio.get_running_loop()
-        job = _Job(request, loop.create_future())
+        if self._draining is not None and self._draining.get_loop().is_closed():
+            self._abandon(self._draining)
+        self._latest = job = _Job(request, loop.create_future())
         self._jobs.append(job)
         if self._draining is None or self._draining.done():
             self._draining = loop.create_task(self._drain())
         return job
 
+    def _abandon(self, draining: "asyncio.Task[None]") -> None:
+        """Let go of work that a closed loop has left half done; what of it is durable is taken in from the log."""
+        self._draining = self._latest = None
+        self._jobs.clear()
+        work = draining.get_coro()
+        if work is not None:
+            work.close()  # now and not whenever it is collected: what it has staged goes
+
     async def idle(self) -> None:
-        """Return when nothing waits and every callback was told."""
-        while self._draining is not None and not self._draining.done():
-            await asyncio.wait([self._draining])
+        """Return when all that was asked for by now is answered, and every callback was told."""
+        if self._latest is not None and not self._latest.future.get_loop().is_closed():
+            await self._latest.ended.wait()
         await self._callbacks.idle()
 
     async def _drain(self) -> None:
@@ -196,7 +208,9 @@ class Sequencer:
                 await self._batch(batch)
         finally:  # reached with jobs left only when the loop goes down; nothing of them was decided
             while self._jobs:
-                self._jobs.popleft().future.cancel()
+                job = self._jobs.popleft()
+                job.future.cancel()
+                job.ended.set()
 
     async def _batch(self, batch: list[_Job]) -> None:
         try:
@@ -371,6 +385,7 @@ class Sequencer:
 
     def _answer(self, batch: list[_Job], error: Exception | None) -> None:
         for job in batch:
+            job.ended.set()
             if job.future.done():
                 continue
             found = error or job.error

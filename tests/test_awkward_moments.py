@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import os
+import threading
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -10,10 +13,13 @@ import pytest
 
 from oms_es import FillQuarantinedError
 from oms_es.errors import DayNotClosable, LogBusy
+from oms_es.exporting import write
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.world import World
-from tests.desk import ADA, Clock, D, Gate, Watched, desk, work
+from tests.desk import ADA, Clock, D, Gate, Watched, desk, submit, work
+from tests.test_listening import until
+from tests.test_other_processes import FREE
 
 
 class Asking(logging.Handler):
@@ -126,3 +132,132 @@ def test_a_process_that_is_closed_in_the_middle_keeps_no_half_state(
     assert kept == []
     asyncio.run(run(at_rest=True))
     assert len(kept) == 1
+
+
+def test_a_loop_that_is_closed_over_an_append_leaves_the_next_one_free(tmp_path: Path) -> None:
+    log, gate = Watched(SqliteLog(tmp_path / "day.db")), Gate()
+    oms = desk(log, Clock())
+    log.before = gate
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(submit(oms, "first"), 0.05)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(give_up())
+    loop.close()  # nobody has cancelled what was under way
+    gate.opened.set()
+    asyncio.run(asyncio.wait_for(submit(oms, "second"), 20))
+
+    assert [order.order_id for order in oms.get_all_orders()] == ["first", "second"]
+    assert oms.sequencer.world.digest() == World().replay(SqliteLog(tmp_path / "day.db").read()).digest()
+
+
+def test_closing_waits_for_what_was_asked_for_by_then_and_not_for_what_keeps_coming(tmp_path: Path) -> None:
+    oms = desk(tmp_path / "day.db", Clock(), FREE)
+
+    async def keep_asking(name: str) -> None:
+        for number in range(100_000):
+            await submit(oms, f"{name}-{number}")
+
+    async def run() -> None:
+        asking = [asyncio.create_task(keep_asking(name)) for name in "abc"]  # so that always one waits
+        await asyncio.sleep(0.05)
+        mine = asyncio.create_task(submit(oms, "mine"))
+        await asyncio.sleep(0)
+        await asyncio.wait_for(oms.close(), 20)
+        assert mine.done()
+        for task in asking:
+            task.cancel()
+
+    asyncio.run(run())
+
+
+def test_closing_waits_for_the_append_of_somebody_who_waits_no_longer(tmp_path: Path) -> None:
+    log, gate = Watched(SqliteLog(tmp_path / "day.db")), Gate()
+    oms = desk(log, Clock())
+    log.before = gate
+
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(submit(oms), 0.05)
+        closing = asyncio.create_task(oms.close())
+        await asyncio.sleep(0.1)
+        assert not closing.done()
+        gate.opened.set()
+        await closing
+        assert not oms.sequencer._busy
+
+    asyncio.run(run())
+
+
+def test_who_is_cancelled_while_callbacks_are_told_has_answered_first(tmp_path: Path) -> None:
+    oms, begun = desk(tmp_path / "day.db", Clock()), threading.Event()
+
+    def slow(_: object) -> None:
+        begun.set()
+        time.sleep(0.04)
+
+    oms.add_order_callback(slow)
+
+    async def run() -> str:
+        asked = asyncio.create_task(submit(oms))
+        await until(begun.is_set)
+        for task in asyncio.all_tasks() - {asked, asyncio.current_task()}:
+            task.cancel()
+        return (await asyncio.wait_for(asked, 20)).order_id
+
+    assert asyncio.run(run()) == "o-1"
+
+
+def test_a_keeper_that_gets_no_thread_takes_no_answer_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oms_es.keeper.EVENTS", 1)
+    monkeypatch.setattr("oms_es.keeper.ThreadPoolExecutor.submit", _refuse, raising=True)
+    oms = desk(tmp_path / "day.db", Clock())
+    monkeypatch.setattr(oms.sequencer, "_in_thread", _here)
+
+    order = asyncio.run(submit(oms))
+
+    assert (order.order_id, oms.sequencer._busy) == ("o-1", False)
+
+
+def _refuse(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+async def _here(work: Callable[[], object]) -> None:
+    work()
+
+
+def test_what_another_thread_takes_in_is_told_as_well(tmp_path: Path) -> None:
+    one, other = (desk(tmp_path / "day.db", Clock()) for _ in range(2))
+    told: list[str] = []
+
+    async def run() -> None:
+        one.add_order_callback(lambda order: told.append(order.state.value))
+        await submit(other)
+        await asyncio.to_thread(one.get_order, "o-1")  # it has no loop to tell anybody in
+        await until(lambda: len(told) == 2)
+
+    asyncio.run(run())
+
+    assert told == ["idle", "pending"]
+
+
+def test_an_export_over_a_link_or_a_pipe_goes_where_it_leads(tmp_path: Path) -> None:
+    file, link, pipe = (tmp_path / name for name in ("orders.csv", "link.csv", "pipe"))
+    file.write_text("old", encoding="utf-8")
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text(encoding="utf-8")), daemon=True)
+
+    write([], "orders", "csv", link)
+    reader.start()
+    write([], "orders", "csv", pipe)
+    reader.join(20)
+
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    assert read == [file.read_text(encoding="utf-8")]
+    assert read != ["old"]

@@ -12,7 +12,8 @@ from oms_es.projections.world import World
 from oms_es.replay import replay
 from oms_es.verdicts import why_order
 from oms_es.vocabulary import CostMethod
-from tests.desk import BUY, DAY, SELL, Clock, desk, ruled, trade
+from oms_es.what_if import what_if
+from tests.desk import BUY, DAY, SELL, Clock, desk, facts_file, filled, ruled, submitted, take_in, trade
 
 FREE = ruled(risk={"max_position_size": None, "max_daily_loss": 50}, trading={"min_quote_size": None, "max_skew": None})
 
@@ -80,3 +81,19 @@ def test_what_was_imported_is_folded_by_the_first_rules_of_the_log(tmp_path: Pat
     assert again.sequencer.world.digest() == oms.sequencer.world.digest()
     assert again.sequencer.world.digest() == World(CostMethod.LIFO).replay(SqliteLog.existing(path).read()).digest()
     assert oms.sequencer.world.positions.method is CostMethod.LIFO
+
+
+def test_other_limits_leave_the_method_of_a_log_without_rules_as_it_is(tmp_path: Path) -> None:
+    oms = desk(tmp_path / "day.db", Clock(), ruled(accounting={"method": "lifo"}))
+    facts = [
+        *(submitted(1, "o-1", "10", "90"), filled(2, "o-1", "10", "90")),
+        *(submitted(3, "o-2", "10", "110"), filled(4, "o-2", "10", "110")),
+        *(submitted(5, "o-3", "10", "100", side="sell"), filled(6, "o-3", "10", "100")),
+    ]
+    asyncio.run(take_in(oms, facts_file(tmp_path / "day.jsonl", *facts)))
+
+    limits = {"risk.max_position_size": "100000"}  # reached by nobody
+    seen = what_if(oms.log.read(), limits, CostMethod.LIFO).rows()
+
+    assert seen["flips"] == []
+    assert [(row["realized_pnl"], row["realized_pnl_what_if"]) for row in seen["days"]] == [(-100, -100)]
