@@ -65,7 +65,7 @@ def _fact(seq: int, at: int, **body: Any) -> Fact:
 def make_log(path: Path, events: int, *, checkpoints: bool = True) -> SqliteLog:
     """Return a log of about so many events."""
 
-    clock = itertools.count(START, SECOND // 2)  # about as fast as the facts follow on each other
+    clock = itertools.count(START, SECOND // 4)  # read twice an order: about as fast as they follow on each other
 
     async def fill() -> None:
         log = SqliteLog(path, durability="normal")
