@@ -197,18 +197,18 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         LogError: it cannot be written; what stood there stays.
     """
-    path = path.resolve()  # a link stays one
-    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe has a reader; it is written, not replaced
-        yield path
-        return
-    fresh = path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
+    path = Path(os.path.realpath(path))  # a link stays one
+    is_pipe = path.exists() and not (path.is_file() or path.is_dir())  # or a device: it is written, not replaced
+    fresh = path if is_pipe else path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
     try:
         yield fresh
-        os.replace(fresh, path)
+        if not is_pipe:
+            os.replace(fresh, path)
     except OSError as error:
         raise LogError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
-        fresh.unlink(missing_ok=True)
+        if not is_pipe:
+            fresh.unlink(missing_ok=True)
 
 
 def check_apart(path: Path, log: Path) -> None:

@@ -225,20 +225,17 @@ class _Experiment:
             self._result.flips.append(flip)
 
     def _add(self, event: Event, at: Recorded, draft: Draft | None = None) -> None:
-        recorded = Recorded(
-            self._there.seq + 1,
-            event.originator_id,
-            0,
-            event,
-            getattr(event, "account", ""),
-            at.origin,
-            at.occurred_at if draft is None else draft.occurred_at,
-            at.effective_at if draft is None else draft.effective_at,
-            at.recorded_at,
-            at.trading_day,
-            at.command_id,
+        moved = at if draft is None else draft
+        there = Draft(
+            event=event,
+            origin=at.origin,
+            occurred_at=moved.occurred_at,
+            effective_at=moved.effective_at,
+            recorded_at=at.recorded_at,
+            trading_day=at.trading_day,
+            command_id=at.command_id,
         )
-        self._there.apply(recorded)
+        self._there.apply(there.recorded_as(self._there.seq + 1))
         self._there.settle()
 
     def finished(self) -> WhatIf:

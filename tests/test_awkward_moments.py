@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from oms_es import FillQuarantinedError
-from oms_es.errors import DayNotClosable, LogBusy
+from oms_es.errors import DayNotClosable, LogBusy, LogError
 from oms_es.exporting import write
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
@@ -256,6 +256,9 @@ def test_an_export_over_a_link_or_a_pipe_goes_where_it_leads(tmp_path: Path) -> 
     reader.start()
     write([], "orders", "csv", pipe)
     reader.join(20)
+
+    with pytest.raises(LogError, match="/dev/full: cannot be written: No space left on device"):
+        write([], "orders", "csv", Path("/dev/full"))
 
     assert link.is_symlink()
     assert pipe.is_fifo()
