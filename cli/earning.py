@@ -1,5 +1,6 @@
 """Questions about money: what each trading day brought, and how far it is from the daily-loss limit."""
 
+from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.reading import Basis, narrowed, summed
 from oms_es.reading_desk import cost_method
+from oms_es.vocabulary import EVERY_ACCOUNT
 
 Row = dict[str, Any]
 
@@ -136,18 +138,17 @@ def daily(
 
 def _policies(asked: Asked, basis: Basis, rows: list[Row]) -> Iterator[tuple[tuple[str, str], Policy]]:
     """Return the rules that stood at the end of each trading day of the rows, for their accounts."""
-    ends, policies, at = _ends(asked, basis), Policies(), 0
+    scopes = {EVERY_ACCOUNT, *(row["account"] for row in rows)}
+    told = [each for scope in scopes for each in asked.log.stream(f"policy/{scope}")]
+    changes = deque(sorted(told, key=lambda each: each.seq))
+    ends = asked.log.ends_of_days(basis.seq, Positions.topics() | Policies.topics())
+    policies = Policies()
     for day, seq in sorted(ends.items(), key=lambda each: each[1]):
-        policies.replay(asked.log.read(at, seq, Policies.topics()))
-        at = seq
+        while changes and changes[0].seq <= seq:
+            policies.apply(changes.popleft())
+        policies.settle()
         accounts = [row["account"] for row in rows if row["trading_day"] == day]
         yield from (((day, account), policies.policy(account)) for account in accounts)
-
-
-def _ends(asked: Asked, basis: Basis) -> dict[str, int]:
-    """Return the seq of the last event of each trading day that money or limits depend on."""
-    events = asked.log.read(until=basis.seq, topics=Positions.topics() | Policies.topics())
-    return {each.trading_day: each.seq for each in events}
 
 
 def _limited(row: Row, policy: Policy) -> Row:

@@ -136,7 +136,7 @@ def order(
     check_names(None, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
-        found = asked.questions.orders(basis)
+        found = asked.questions.orders_named(order_id, account, basis)
         this = find_order(found, order_id, account)
         events = [event_row(each) for each in asked.questions.order_events(this.account, this.order_id, basis)]
         row = order_row(this)

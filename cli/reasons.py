@@ -179,7 +179,7 @@ def order(
     check_names(None, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
-        this = find_order(asked.questions.orders(basis), order_id, account)
+        this = find_order(asked.questions.orders_named(order_id, account, basis), order_id, account)
         verdicts = [each for each in why_order(asked.log, this, asked.first_method()) if each.seq <= basis.seq]
         if as_json:
             head = {"basis": basis.rows(), "order_id": this.order_id, "account": this.account}

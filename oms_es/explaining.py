@@ -158,7 +158,7 @@ _DAY_FIGURES = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl")
 
 def diff_by_symbol(questions: Questions, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
     """Return what differs between two answers: positions by symbol, and trading days by symbol."""
-    was, now = questions.booked(one), questions.booked(other)
+    was, now = questions.with_days(one), questions.with_days(other)
     return {
         "positions": _differing(was.rows(), now.rows(), _BOOK, _FIGURES),
         "days": _differing(was.day_rows(), now.day_rows(), ("trading_day", *_BOOK), _DAY_FIGURES),

@@ -120,12 +120,15 @@ class Questions:
 
     def positions(self, basis: Basis) -> Positions:
         """Return what was held; a mark that was told ahead of its own moment does not count before it."""
-        found = self._positions(basis)
-        if basis.as_of is None and basis.known_at is not None:
-            for symbol, mark in list(found.marks.settled.items()):
-                if mark.at > basis.known_at:
-                    self._put_back(found, symbol, basis)
+        found = self._kept(basis)
+        for symbol in _ahead(found, basis):
+            self._put_back(found, symbol, basis)
         return found
+
+    def with_days(self, basis: Basis) -> Positions:
+        """Return what was held, with what each trading day brought."""
+        found = self._kept(basis, days=True)
+        return self.booked(basis) if _ahead(found, basis) else found  # what it has moved cannot be taken back
 
     def _put_back(self, positions: Positions, symbol: str, basis: Basis) -> None:
         """Put the last mark up to the moment in the place of one told ahead of it."""
@@ -133,13 +136,13 @@ class Questions:
         told = (each for each in self._log.stream(f"market/{symbol}") if each.seq <= basis.seq)
         positions.replay(each for each in told if isinstance(each.event, MarkRecorded) and not _is_ahead(each, basis))
 
-    def _positions(self, basis: Basis) -> Positions:
+    def _kept(self, basis: Basis, *, days: bool = False) -> Positions:
         if not isinstance(self._log, SqliteLog):
             return self.booked(basis)
         with closing(Checkpoints(self._log)) as checkpoints:
             if basis.as_of is not None:
-                return checkpoints.as_of(basis.as_of, basis.seq, basis.method)
-            return checkpoints.known(basis.seq, basis.method)
+                return checkpoints.as_of(basis.as_of, basis.seq, basis.method, days=days)
+            return checkpoints.known(basis.seq, basis.method, days=days)
 
     def booked(self, basis: Basis) -> Positions:
         """Return what was held, folded from zero: with every fill and what each trading day brought."""
@@ -171,14 +174,18 @@ class Questions:
 
     def days(self, basis: Basis) -> list[dict[str, Any]]:
         """Return what each trading day brought: a row for a day, an account and a symbol."""
-        return self.booked(basis).day_rows()
+        return self.with_days(basis).day_rows()
 
     def orders(self, basis: Basis) -> Orders:
         """Return the orders as they stood."""
-        events = self._log.read(until=basis.seq, topics=Orders.topics())
-        if basis.as_of is not None:
-            return orders_as_of(events, basis.as_of)
-        return Orders().replay(events)
+        return _orders(self._log.read(until=basis.seq, topics=Orders.topics()), basis)
+
+    def orders_named(self, order_id: str, account: str | None, basis: Basis) -> Orders:
+        """Return those orders that an id names; all orders where it may be the venue's."""
+        events = [each for name in self._log.order_streams(order_id) for each in self._log.stream(name)]
+        known = sorted((each for each in events if each.seq <= basis.seq), key=lambda each: each.seq)
+        found = _orders(known, basis)
+        return self.orders(basis) if found.find(order_id, account) is None else found
 
     def fills(self, basis: Basis) -> Iterator[dict[str, Any]]:
         """
@@ -210,6 +217,18 @@ def first_method(log: Log, otherwise: CostMethod) -> CostMethod:
         if isinstance(each.event, PolicyChanged) and "accounting.method" in each.event.values:
             return Policies().replay([each]).policy(EVERY_ACCOUNT).method
     return otherwise
+
+
+def _orders(events: Iterable[Recorded], basis: Basis) -> Orders:
+    return Orders().replay(events) if basis.as_of is None else orders_as_of(events, basis.as_of)
+
+
+def _ahead(positions: Positions, basis: Basis) -> list[str]:
+    """Return the symbols whose mark was told ahead of its own moment, and that moment had not come."""
+    if basis.as_of is not None or basis.known_at is None:
+        return []
+    known_at = basis.known_at
+    return [symbol for symbol, mark in positions.marks.items() if mark.at > known_at]
 
 
 def _is_ahead(each: Recorded, basis: Basis) -> bool:

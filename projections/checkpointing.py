@@ -9,30 +9,35 @@ from oms_es.errors import LogError
 from oms_es.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.checkpoints import (
-    BEGINNING,
     TABLES,
-    UNUSABLE,
-    VERSION,
     WAITING,
-    Place,
     belongs,
     booked_until,
     cache_path,
-    check,
     corrected,
-    digest,
-    marked,
     meta,
-    packed,
     place_of,
     restated_fill,
+)
+from oms_es.projections.packing import (
+    BEGINNING,
+    DAYS,
+    TIP,
+    UNUSABLE,
+    VERSION,
+    Place,
+    check,
+    digest,
+    marked,
+    packed,
     unpacked,
 )
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-_VALID = " AND valid_until IS NULL"
 EVERY = 125  # facts between two checkpoints
+# Facts between two checkpoints that have the days too: so many for a row, at least and at most so many checkpoints.
+DAYS_PER_ROW, DAYS_LEAST, DAYS_MOST = 20, 8, 160
 OVERTAKEN = 8  # one in so many of the states that a late event has overtaken is kept
 Progress = Callable[[int, int], None]  # events read, events in all
 
@@ -106,6 +111,8 @@ class _Builder:
             self._note(version=VERSION, log_id=meta_log.log_id)
         self._seq = int(meta(cache, "ingested") or 0)
         self._known = {method: self._last_known(method) for method in CostMethod}
+        self._since_known = int(meta(cache, "since_known") or 0)  # facts since the days were kept last
+        self._since_as_of = self._tip_since = int(meta(cache, "since_as_of") or 0)
         self._place, self._needs, self._as_of = self._last_as_of()
         self._last = (int(meta(cache, "last_at") or BEGINNING[0]), int(meta(cache, "last_seq") or BEGINNING[1]))
         self._quarantined = int(meta(cache, "quarantine") or 0)
@@ -121,16 +128,17 @@ class _Builder:
             self._take(recorded)
             waiting += 1
             if waiting % self._every == 0:
-                self._keep()
+                self._keep(self._every)
                 if progress is not None:
                     progress(recorded.seq - begun, last.seq - begun)
         self._seq = last.seq
-        if self._dirty is not None:
-            self._rebuild_as_of(self._dirty)
         if waiting:
-            self._keep()
+            self._keep(waiting % self._every)
+            if self._dirty is not None:
+                self._rebuild_as_of(self._dirty)
+            self._keep_tips()
         self._note(ingested=last.seq, chain=last.chain.hex(), last_at=self._last[0], last_seq=self._last[1])
-        self._note(quarantine=self._quarantined)
+        self._note(quarantine=self._quarantined, since_known=self._since_known, since_as_of=self._since_as_of)
         return last.seq - begun
 
     def _take(self, recorded: Recorded) -> None:
@@ -183,7 +191,7 @@ class _Builder:
 
     def _reach_back(self, effective_at: int, seq: int) -> None:
         self._cache.execute(
-            "UPDATE as_of SET valid_until = ?1, mark = marked(method, effective_at, seq, needs_seq, ?1) "
+            "UPDATE as_of SET valid_until = ?1, mark = marked(series, effective_at, seq, needs_seq, ?1) "
             "WHERE effective_at >= ?2 AND valid_until IS NULL",
             (seq, effective_at),
         )
@@ -192,7 +200,7 @@ class _Builder:
         self._cache.execute("DELETE FROM as_of WHERE valid_until = ? AND rowid % ? > 0", (seq, OVERTAKEN))
 
     def _rebuild_as_of(self, reached: int) -> None:
-        """Fold again in as-of order, from the last checkpoint that no late event reached behind."""
+        """Fold again in as-of order, from the last checkpoint with days that no late event reached behind."""
         self._place, self._needs, self._as_of = self._last_as_of(before=reached)
         self._dirty = None
         query = "SELECT effective_at, seq FROM facts WHERE (effective_at, seq) > (?, ?) ORDER BY effective_at, seq"
@@ -202,7 +210,7 @@ class _Builder:
             facts = {each.seq: each for each in self._log.pick(seqs)}
             for seq in seqs:
                 self._add_corrected(facts[seq])
-            self._keep_as_of()
+            self._keep_as_of(len(seqs), after=reached)  # what stands before is there still
 
     def _add_corrected(self, fact: Recorded) -> None:
         restated: list[Recorded] = []
@@ -217,49 +225,90 @@ class _Builder:
 
     # --- keeping ---
 
-    def _keep(self) -> None:
+    def _keep(self, facts: int) -> None:
+        if not facts:
+            return
+        self._since_known += facts
         for method, positions in self._known.items():
             positions.settle()
-            state = packed(positions)
-            values = (method.value, self._seq, state, digest(method, (0, self._seq), state))
-            self._cache.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", values)
+            self._put_known(method.value, packed(positions))
+        if self._since_known >= self._spacing(self._known):
+            self._since_known = 0
+            for method, positions in self._known.items():
+                self._put_known(method.value + DAYS, packed(positions, days=True))
         if self._dirty is None:
-            self._keep_as_of()
+            self._keep_as_of(facts)
 
-    def _keep_as_of(self) -> None:
+    def _keep_as_of(self, facts: int, after: int = BEGINNING[0]) -> None:
+        self._since_as_of += facts
         for method, positions in self._as_of.items():
             positions.settle()
-            state = packed(positions)
-            window = (method.value, *self._place, self._needs, None)
-            values = (*window, state, digest(method, self._place, state), marked(*window))
-            self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            if self._place[0] >= after:
+                self._put_as_of(method.value, packed(positions))
+        if self._since_as_of >= self._spacing(self._as_of):
+            self._since_as_of = 0
+            for method, positions in self._as_of.items():
+                self._put_as_of(method.value + DAYS, packed(positions, days=True))
+
+    def _keep_tips(self) -> None:
+        """Keep what the next checkpoints go on from, in the place of what these have gone on from."""
+        for table in ("known", "as_of"):
+            self._cache.execute(f"DELETE FROM {table} WHERE series LIKE '%' || ?", (TIP,))  # noqa: S608
+        for method in CostMethod:
+            self._put_known(method.value + TIP, packed(self._known[method], days=True))
+            self._put_as_of(method.value + TIP, packed(self._as_of[method], days=True))
+
+    def _spacing(self, states: dict[CostMethod, Positions]) -> int:
+        """Return after how many facts the days are kept again: what is kept stays in proportion to the log."""
+        rows = max(len(positions.days) for positions in states.values())
+        return max(DAYS_LEAST * self._every, min(DAYS_PER_ROW * rows, DAYS_MOST * self._every))
+
+    def _put_known(self, series: str, state: bytes) -> None:
+        values = (series, self._seq, state, digest(series, (0, self._seq), state))
+        self._cache.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", values)
+
+    def _put_as_of(self, series: str, state: bytes) -> None:
+        window = (series, *self._place, self._needs, None)
+        values = (*window, state, digest(series, self._place, state), marked(*window))
+        self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    # --- going on ---
 
     def _last_known(self, method: CostMethod) -> Positions:
-        query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
-        found = self._cache.execute(query, (method.value, self._seq)).fetchone()
+        series = method.value + TIP
+        found = self._cache.execute("SELECT seq, state, digest FROM known WHERE series = ?", (series,)).fetchone()
         if found is None:
             return Positions(method).replay(self._log.read(until=self._seq, topics=Positions.topics()))
         seq, state, kept = found
-        check(kept == digest(method, (0, seq), state))
+        check(kept == digest(series, (0, seq), state))
         positions = unpacked(state, method, booked_until(self._log, self._cache, seq))
         return positions.replay(self._log.read(seq, self._seq, Positions.topics()))
 
-    def _last_as_of(self, before: int | None = None) -> tuple[Place, int, dict[CostMethod, Positions]]:
-        query = (
-            f"SELECT effective_at, seq, needs_seq FROM as_of WHERE effective_at < ? {_VALID} "  # noqa: S608
-            "ORDER BY effective_at DESC, seq DESC LIMIT 1"
-        )
-        found = self._cache.execute(query, (2**63 - 1 if before is None else before,)).fetchone()
+    def _last_as_of(self, before: int = 2**63 - 1) -> tuple[Place, int, dict[CostMethod, Positions]]:
+        """Return the last state with days whose place is before a moment, and note how long ago days were kept."""
+        found: tuple[int, int, int, str] | None = None
+        for ending in (TIP, DAYS):
+            query = (
+                "SELECT effective_at, seq, needs_seq FROM as_of WHERE series = ? AND effective_at < ? "
+                "AND valid_until IS NULL ORDER BY effective_at DESC, seq DESC LIMIT 1"
+            )
+            row = self._cache.execute(query, (CostMethod.FIFO.value + ending, before)).fetchone()
+            if row is not None and (found is None or row[:2] > found[:2]):
+                found = (*row, ending)
         if found is None:
+            self._since_as_of = 0
             return BEGINNING, 0, {method: Positions(method) for method in CostMethod}
-        effective_at, seq, needs = found
-        states = {}
-        for method in CostMethod:
-            query = "SELECT state, digest FROM as_of WHERE (method, effective_at, seq) = (?, ?, ?)" + _VALID  # noqa: S608
-            state, kept = self._cache.execute(query, (method.value, effective_at, seq)).fetchone()
-            check(kept == digest(method, (effective_at, seq), state))
-            states[method] = unpacked(state, method)
-        return (effective_at, seq), needs, states
+        effective_at, seq, needs, ending = found
+        self._since_as_of = self._tip_since if ending == TIP else 0
+        place = (effective_at, seq)
+        return place, needs, {method: self._as_of_at(place, method, ending) for method in CostMethod}
+
+    def _as_of_at(self, place: Place, method: CostMethod, ending: str) -> Positions:
+        series = method.value + ending
+        query = "SELECT state, digest FROM as_of WHERE (series, effective_at, seq) = (?, ?, ?) AND valid_until IS NULL"
+        state, kept = self._cache.execute(query, (series, *place)).fetchone()
+        check(kept == digest(series, place, state))
+        return unpacked(state, method)
 
     def _note(self, **values: object) -> None:
         self._cache.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))

@@ -1,10 +1,12 @@
 """
 Checkpoints: positions as they stood at many places of the log, so that any moment is near one. A cache beside the log.
 
-Two kinds, for the two clocks:
+Two clocks:
 
 - known: the state after the event `seq`, in log order.
 - as-of: the state of all fills and marks up to (`effective_at`, seq), in the order in which they were true.
+
+What each trading day brought grows with the days, so it is kept less often, in series of its own (see `packing`).
 
 An as-of state holds for a reader who knows the log up to U when everything in it was known by then (`needs_seq` <= U)
 and nothing up to U came late into it: `valid_until` is the seq of the first late event, bust or correction that
@@ -15,27 +17,32 @@ its restatements, so that none can be missing. Where something does not agree, o
 the log alone. Deleting the file costs time only.
 """
 
-import hashlib
 import sqlite3
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-from msgspec import Struct
-
 from oms_es.envelope import Recorded
-from oms_es.errors import DamagedLog
 from oms_es.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import positions_as_of, put_right
-from oms_es.projections.holdings import Book, Booked, Held, Instrument, Mark, fold
+from oms_es.projections.holdings import Book, Booked
+from oms_es.projections.packing import (
+    BEGINNING,
+    UNUSABLE,
+    VERSION,
+    Earlier,
+    Place,
+    check,
+    digest,
+    marked,
+    read_series,
+    unpacked,
+)
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"6.{Positions.version}"
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts(effective_at INTEGER, seq INTEGER, before_at INTEGER, before_seq INTEGER, restated INTEGER,
@@ -43,28 +50,13 @@ CREATE TABLE facts(effective_at INTEGER, seq INTEGER, before_at INTEGER, before_
 CREATE TABLE fills(symbol TEXT, account TEXT, seq INTEGER, PRIMARY KEY (symbol, account, seq)) WITHOUT ROWID;
 CREATE TABLE restatements(fill INTEGER, seq INTEGER, mark INTEGER, PRIMARY KEY (fill, seq)) WITHOUT ROWID;
 CREATE TABLE quarantine(seq INTEGER PRIMARY KEY, mark INTEGER);
-CREATE TABLE known(method TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KEY (method, seq));
-CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
+CREATE TABLE known(series TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KEY (series, seq));
+CREATE TABLE as_of(series TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
                    state BLOB, digest BLOB, mark INTEGER);
-CREATE INDEX as_of_place ON as_of(method, effective_at, seq);
-CREATE INDEX as_of_valid ON as_of(method, effective_at, seq) WHERE valid_until IS NULL;
+CREATE INDEX as_of_place ON as_of(series, effective_at, seq);
+CREATE INDEX as_of_valid ON as_of(series, effective_at, seq) WHERE valid_until IS NULL;
 """
 WAITING = frozenset({FillQuarantined.__name__, QuarantineResolved.__name__})
-Place = tuple[int, int]  # effective_at, seq
-Earlier = Callable[[Book], list[Booked]]
-BEGINNING: Place = (-1, 0)
-# What a cache that was damaged, or does not fit the log, can raise on its way to an answer.
-UNUSABLE = (
-    sqlite3.Error, msgspec.MsgspecError, DamagedLog, ValueError, LookupError, TypeError, ArithmeticError, AssertionError
-)  # fmt: skip
-
-
-class State(Struct, frozen=True):
-    """What a checkpoint keeps of positions."""
-
-    held: list[Held]
-    marks: dict[str, Mark]
-    instruments: dict[str, Instrument]
 
 
 class Found(NamedTuple):
@@ -72,44 +64,6 @@ class Found(NamedTuple):
 
     place: Place
     positions: Positions
-
-
-_encode = msgspec.msgpack.Encoder(order="sorted").encode
-_decode = msgspec.msgpack.Decoder(State).decode
-
-
-def packed(positions: Positions) -> bytes:
-    """Return the settled state of positions as bytes."""
-    held = [each for _, each in positions.sorted()]
-    return _encode(State(held, positions.marks.settled, positions.instruments.settled))
-
-
-def unpacked(state: bytes, method: CostMethod, earlier: Earlier | None = None) -> Positions:
-    """Return positions that go on from a state; what each day brought is not part of it."""
-    kept = _decode(state)
-    books = {held.book: held for held in kept.held}
-
-    def all_of(book: Book) -> list[Booked]:
-        found, held = earlier(book) if earlier is not None else [], books.get(book)
-        if held is not None:  # what the fills come to is known: none can be missing
-            check(fold(found, method) == (held.lots, held.gross, held.fees))
-        return found
-
-    positions = Positions(method, None if earlier is None else all_of)
-    for held in kept.held:
-        positions.held[held.book] = held
-        positions.register(held.book)
-    for symbol, mark in kept.marks.items():
-        positions.marks[symbol] = mark
-    for symbol, instrument in kept.instruments.items():
-        positions.instruments[symbol] = instrument
-    positions.settle()
-    return positions
-
-
-def digest(method: CostMethod, place: Place, state: bytes) -> bytes:
-    """Return what a checkpoint's state is checked against."""
-    return hashlib.sha256(f"{VERSION}|{method.value}|{place}|".encode() + state).digest()
 
 
 def cache_path(log: SqliteLog) -> Path:
@@ -149,41 +103,43 @@ class Checkpoints:
 
     # --- known ---
 
-    def known(self, until: int, method: CostMethod) -> Positions:
-        """Return positions after the event `until`, in log order."""
+    def known(self, until: int, method: CostMethod, *, days: bool = False) -> Positions:
+        """Return positions after the event `until`, in log order; with `days` also what each trading day brought."""
         try:
-            return self._known(until, method)
+            start = self._nearest_known(until, method, days=days)
+            return start.positions.replay(self._log.read(start.place[1], until, Positions.topics()))
         except UNUSABLE:
             self.close()
             return Positions(method).replay(self._log.read(until=until, topics=Positions.topics()))
 
-    def _known(self, until: int, method: CostMethod) -> Positions:
-        start = self._nearest_known(until, method)
-        return start.positions.replay(self._log.read(start.place[1], until, Positions.topics()))
-
-    def _nearest_known(self, until: int, method: CostMethod) -> Found:
-        query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"
-        for seq, state, kept in self._each(query, (method.value, until)):
-            check(seq <= until)
-            if kept == digest(method, (0, seq), state):
-                assert self._cache is not None, "the state comes from there"
-                return Found((0, seq), unpacked(state, method, booked_until(self._log, self._cache, seq)))
+    def _nearest_known(self, until: int, method: CostMethod, *, days: bool) -> Found:
+        query = "SELECT seq, state, digest FROM known WHERE series = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"
+        for series in read_series(method, days=days):
+            for seq, state, kept in self._each(query, (series, until)):
+                check(seq <= until)
+                if kept == digest(series, (0, seq), state):
+                    assert self._cache is not None, "the state comes from there"
+                    return Found((0, seq), unpacked(state, method, booked_until(self._log, self._cache, seq)))
         return Found((0, 0), Positions(method))
 
     # --- as-of ---
 
-    def as_of(self, moment: int, until: int, method: CostMethod) -> Positions:
-        """Return the positions that were true at `moment` (ns UTC), as far as was known after the event `until`."""
+    def as_of(self, moment: int, until: int, method: CostMethod, *, days: bool = False) -> Positions:
+        """
+        Return the positions that were true at `moment` (ns UTC), as far as was known after the event `until`.
+
+        With `days` also what each trading day brought.
+        """
         try:
-            return self._as_of(moment, until, method)
+            return self._as_of(moment, until, method, days=days)
         except UNUSABLE:
             self.close()
             return positions_as_of(self._log.read(until=until, topics=Positions.topics()), moment, method)
 
-    def _as_of(self, moment: int, until: int, method: CostMethod) -> Positions:
+    def _as_of(self, moment: int, until: int, method: CostMethod, *, days: bool) -> Positions:
         recent = list(self._log.read(self._ingested, until, Positions.topics())) if until > self._ingested else []
         late = min((self.reaches_back_to(each) for each in recent), default=2**63 - 1)
-        start = self._nearest_as_of(min(moment, late - 1), until, method)
+        start = self._nearest_as_of(min(moment, late - 1), until, method, days=days)
         known = self._places(start.place, moment, min(until, self._ingested))
         facts = self._log.pick(list(known))
         check(len(facts) == len(known))
@@ -210,20 +166,21 @@ class Checkpoints:
             return restated_fill(self._log, recorded).effective_at
         return recorded.effective_at
 
-    def _nearest_as_of(self, moment: int, until: int, method: CostMethod) -> Found:
+    def _nearest_as_of(self, moment: int, until: int, method: CostMethod, *, days: bool) -> Found:
         # What a late event has overtaken holds only for a reader who does not know of it: not at the end of the log.
         window = "valid_until IS NULL" if until >= self._ingested else "(valid_until IS NULL OR valid_until > ?4)"
         query = (
             "SELECT effective_at, seq, state, digest, needs_seq, valid_until, mark FROM as_of "  # noqa: S608
-            f"WHERE method = ?1 AND effective_at <= ?2 AND needs_seq <= ?3 AND {window} "
+            f"WHERE series = ?1 AND effective_at <= ?2 AND needs_seq <= ?3 AND {window} "
             "ORDER BY effective_at DESC, seq DESC LIMIT 4"
         )
-        values = (method.value, moment, until) if until >= self._ingested else (method.value, moment, until, until)
-        for effective_at, seq, state, kept, needs, valid, mark in self._each(query, values):
-            check(mark == marked(method.value, effective_at, seq, needs, valid))
-            check(effective_at <= moment and needs <= until and (valid is None or valid > until))
-            if kept == digest(method, (effective_at, seq), state):
-                return Found((effective_at, seq), unpacked(state, method))
+        for series in read_series(method, days=days):
+            values = (series, moment, until) if until >= self._ingested else (series, moment, until, until)
+            for effective_at, seq, state, kept, needs, valid, mark in self._each(query, values):
+                check(mark == marked(series, effective_at, seq, needs, valid))
+                check(effective_at <= moment and needs <= until and (valid is None or valid > until))
+                if kept == digest(series, (effective_at, seq), state):
+                    return Found((effective_at, seq), unpacked(state, method))
         return Found(BEGINNING, Positions(method))
 
     def _places(self, after: Place, moment: int, until: int) -> dict[int, int]:
@@ -282,17 +239,6 @@ class Checkpoints:
     def _each(self, query: str, values: tuple[object, ...]) -> Iterable[tuple]:  # type: ignore[type-arg]
         """Return rows as they are read: most often the first state is the one."""
         return [] if self._cache is None else self._cache.execute(query, values)
-
-
-def check(right: bool) -> None:
-    """Refuse a cache that is not what was kept."""
-    if not right:
-        raise sqlite3.DatabaseError("a checkpoint is not what was kept")
-
-
-def marked(*values: object) -> int:
-    """Return what a row of the cache is checked against."""
-    return zlib.crc32("|".join(map(str, values)).encode())
 
 
 def booked_until(log: SqliteLog, cache: sqlite3.Connection, seq: int) -> Earlier:

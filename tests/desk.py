@@ -141,6 +141,9 @@ class Watched:
     ) -> Iterator[Recorded]:
         return self.inner.read(after, until, topics)
 
+    def order_streams(self, order_id: str) -> list[str]:
+        return self.inner.order_streams(order_id)
+
     def recorded_by(self, moment: int) -> int:
         return self.inner.recorded_by(moment)
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from oms_es import OrderManagementSystem, Settings, errors
 from oms_es.instants import SECOND
 from oms_es.log import writing
 from oms_es.log.sqlite import SqliteLog
+from oms_es.projections import checkpointing
 from oms_es.projections.checkpointing import advance, forget
 from oms_es.projections.checkpoints import cache_path
 from oms_es.reading import Basis, Questions, When
@@ -20,11 +21,14 @@ from oms_es.vocabulary import CostMethod
 
 START = 1_700_000_000 * SECOND
 SYMBOLS = ("ALFA", "BETA")
+LEAST, MOST = 2, 20
+Series = dict[str, int]  # how many states there are
 FREE = Settings.from_mapping(
     {
         "risk": {"max_position_size": None, "max_daily_loss": None, "max_open_orders": None},
         "trading": {"min_quote_size": None, "max_skew": None},
         "fills": {"price_band": None},
+        "system": {"position_snapshot_interval": 10**9},  # checkpoints come when the test makes them
     }
 )
 
@@ -32,8 +36,9 @@ FREE = Settings.from_mapping(
 class Desk:
     """A desk whose fills come late, are busted and corrected, by a seeded dice."""
 
-    def __init__(self, path: Path, seed: int) -> None:
+    def __init__(self, path: Path, seed: int, pace: int = SECOND) -> None:
         self.dice = random.Random(seed)
+        self.pace = pace
         self.log = SqliteLog(path)
         self.now = START
         self.oms = OrderManagementSystem(FREE, log=self.log, clock=lambda: self.now)
@@ -42,7 +47,7 @@ class Desk:
 
     async def work(self, steps: int) -> None:
         for _ in range(steps):
-            self.now += self.dice.choice([0, 1, 1, 2]) * SECOND
+            self.now += self.dice.choice([0, 1, 1, 2]) * self.pace
             with suppress(errors.UnknownFill):  # busted before
                 await self._step(self.dice.random())
 
@@ -77,11 +82,12 @@ def moments(desk: Desk, count: int) -> Iterator[When]:
 
 
 def same(questions: Questions, basis: Basis) -> bool:
-    quick, slow = questions.positions(basis), questions.booked(basis)
-    lots = [{key: held.lots for key, held in each.sorted()} for each in (quick, slow)]
-    return quick.rows() == slow.rows() and lots[0] == lots[1]
+    quick, slow, days = questions.positions(basis), questions.booked(basis), questions.with_days(basis)
+    same_days = (days.day_rows(), sorted(days.brought.items())) == (slow.day_rows(), sorted(slow.brought.items()))
+    return same_days and all((each.rows(), each.lots()) == (slow.rows(), slow.lots()) for each in (quick, days))
 
 
+@pytest.mark.usefixtures("often")
 @pytest.mark.parametrize("seed", range(6))
 def test_an_answer_from_checkpoints_is_that_of_a_fold_from_zero(seed: int, tmp_path: Path) -> None:
     desk = Desk(tmp_path / "day.db", seed)
@@ -131,6 +137,54 @@ def _reads(log: SqliteLog) -> list[int]:
     return counts
 
 
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the days be kept after a few facts, as they are on a long log after many."""
+    monkeypatch.setattr(checkpointing, "DAYS_LEAST", LEAST)
+    monkeypatch.setattr(checkpointing, "DAYS_PER_ROW", 2)
+    monkeypatch.setattr(checkpointing, "DAYS_MOST", MOST)
+
+
+@pytest.mark.usefixtures("often")
+def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
+    asyncio.run(desk.work(200))
+    advance(desk.log, every=1)
+    questions, last = Questions(desk.log), desk.log.head().seq
+    asked = [When(), When(at_seq=last * 9 // 10), When(as_of=desk.now), When(as_of=desk.now - 30 * 3600 * SECOND)]
+    right = [questions.booked(questions.basis(when, CostMethod.LIFO)).day_rows() for when in asked]
+    read = _reads(desk.log)
+
+    for when, rows in zip(asked, right, strict=True):
+        del read[:]
+        assert questions.days(questions.basis(when, CostMethod.LIFO)) == rows
+        assert len(rows) > 10
+        assert read[0] < 2 * MOST  # the tail; a bust in it reads the fills of its book
+        questions.booked(questions.basis(when, CostMethod.LIFO))
+        assert read[-1] > 5 * MOST
+    desk.log.close()
+
+
+@pytest.mark.usefixtures("often")
+def test_the_days_are_kept_less_often_the_more_there_are_and_what_is_gone_on_from_once(tmp_path: Path) -> None:
+    desk, known, as_of = Desk(tmp_path / "day.db", seed=1, pace=3600 * SECOND), list[Series](), list[Series]()
+    for _ in range(4):
+        asyncio.run(desk.work(50))
+        advance(desk.log, every=1)
+        with closing(sqlite3.connect(cache_path(desk.log))) as cache:
+            for table, kept in (("known", known), ("as_of", as_of)):
+                count = f"SELECT series, count(*) FROM {table} WHERE series LIKE 'fifo%' GROUP BY series"
+                kept.append(dict(cache.execute(count)))
+
+    facts = known[-1]["fifo"]
+    assert [each["fifo+tip"] for each in known + as_of] == [1] * 8
+    assert facts / MOST - 1 <= known[-1]["fifo+days"] <= facts / LEAST / 2
+    assert known[-1]["fifo+days"] - known[-2]["fifo+days"] < known[0]["fifo+days"]
+    assert as_of[-1]["fifo+days"] < facts / LEAST
+    assert as_of[-1]["fifo"] < 2 * facts
+    desk.log.close()
+
+
 @pytest.mark.parametrize("harm", ["delete", "garbage", "truncate", "change a state", "another log's"])
 def test_checkpoints_that_are_gone_or_damaged_change_no_answer(harm: str, tmp_path: Path) -> None:
     desk = Desk(tmp_path / "day.db", seed=3)
@@ -160,7 +214,8 @@ def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path)
     whole = path.read_bytes()
     asked = list(moments(desk, 3))
     questions = Questions(desk.log)
-    right = [questions.booked(questions.basis(when, CostMethod.FIFO)).rows() for when in asked]
+    bases = [questions.basis(when, CostMethod.FIFO) for when in asked]
+    right = [(slow.rows(), slow.day_rows()) for slow in map(questions.booked, bases)]
 
     for _ in range(12):
         damaged = bytearray(whole)
@@ -171,7 +226,7 @@ def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path)
             for _ in range(40):
                 damaged[page + dice.randrange(4096)] ^= 1 << dice.randrange(8)
         path.write_bytes(damaged)
-        found = [questions.positions(questions.basis(when, CostMethod.FIFO)).rows() for when in asked]
+        found = [(questions.positions(basis).rows(), questions.days(basis)) for basis in bases]
         assert found == right
     desk.log.close()
 

@@ -352,6 +352,7 @@ def test_streams_with_odd_names_are_never_mixed_up(log: Log) -> None:
         assert [type(r.event).__name__ for r in log.stream(f"order/default/{name}")] == ["OrderSubmitted"]
         marks = log.stream(f"market/{name}")
         assert [(r.originator_version, getattr(r.event, "symbol", None)) for r in marks] == [(1, name), (2, name)]
+        assert log.order_streams(name) == [f"order/default/{name}"]
     assert [r.event.originator_id for r in log.read()] == [r.originator_id for r in log.read()]
 
 
@@ -361,6 +362,7 @@ def test_one_order_id_in_two_accounts_makes_two_streams(log: Log) -> None:
     assert [each.seq for each in log.stream("order/a/o-1")] == [1, 3]
     assert [each.seq for each in log.stream("order/b/o-1")] == [2]
     assert [each.account for each in log.read()] == ["a", "b", "a"]
+    assert (log.order_streams("o-1"), log.order_streams("o-2")) == (["order/a/o-1", "order/b/o-1"], [])
 
 
 # --- commands ---

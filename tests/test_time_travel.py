@@ -24,7 +24,7 @@ from oms_es.projections.checkpoints import cache_path
 from oms_es.projections.holdings import Held
 from oms_es.projections.positions import Positions
 from oms_es.reading import Questions, When, summed
-from oms_es.views import OMSOrder, Position
+from oms_es.views import OMSOrder, Position, order_view
 from oms_es.vocabulary import CostMethod
 from tests import brute_force
 from tests.brute_force import Key, Sums, Told
@@ -348,6 +348,9 @@ def test_orders_at_any_moment_are_what_their_events_say(steps: list[Step], picks
             found = day.oms.orders(**when)
             wanted = brute_force.orders(events, until(events, when), when.get("as_of", brute_force.FAR))
             assert {(each.account, each.order_id): stands(each) for each in found} == wanted
+            for each in found:
+                named = Questions(day.log).orders_named(each.order_id, each.account, found.basis)
+                assert order_view(named.orders.settled[each.account, each.order_id]) == each
 
 
 def stands(order: OMSOrder) -> brute_force.Stands:
@@ -626,13 +629,13 @@ def test_without_a_mark_there_is_no_number() -> None:
 
 
 @pytest.mark.parametrize("calendar", CALENDARS, ids=lambda calendar: " ".join(calendar[:3]))
-@given(steps=STEPS, picks=PICKS)
+@given(steps=STEPS, picks=PICKS, every=st.integers(1, 2), stops=st.sets(st.integers(0, 35), max_size=3))
 @settings(max_examples=settings().max_examples // 4)
 def test_each_trading_day_brought_what_the_long_way_says(
-    calendar: Calendar, steps: list[Step], picks: list[tuple[str, int, int]]
+    calendar: Calendar, steps: list[Step], picks: list[tuple[str, int, int]], every: int, stops: set[int]
 ) -> None:
     with desk(calendar) as day:
-        day.play(steps)
+        day.play(steps, lambda number: advance(day.log, every) if number in stops else None)
         events = day.told()
 
         for each in events:
@@ -666,7 +669,7 @@ def test_what_the_days_brought_adds_up_to_what_is_held(
 ) -> None:
     clock = "as_of" if view == "as of" else "known_at"
     with desk() as day:
-        day.play(steps)
+        day.play(steps, lambda number: advance(day.log, 1) if number == len(steps) // 2 else None)
 
         for when in (*moments(day.told(), [(clock, *pick[1:]) for pick in picks]), at(clock, day.now)):
             for held in day.oms.positions(**when):

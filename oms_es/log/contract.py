@@ -38,6 +38,9 @@ class Log(Protocol):
     def stream(self, originator_id: str) -> list[Recorded]:
         """Return the events of one stream, in order."""
 
+    def order_streams(self, order_id: str) -> list[str]:
+        """Return the names of the streams of orders with this id: one for each account that has such an order."""
+
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
 

@@ -61,6 +61,11 @@ class MemoryLog:
         """Return the events of one stream."""
         return [to_recorded(self._rows[seq - 1]) for seq in self._streams.get(originator_id, ())]
 
+    def order_streams(self, order_id: str) -> list[str]:
+        """Return the names of the streams of orders with this id."""
+        parts = (name.split("/", 2) for name in self._streams)
+        return sorted("/".join(each) for each in parts if each[0] == "order" and each[-1] == order_id)
+
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id."""
         first = self._commands.get(command_id)

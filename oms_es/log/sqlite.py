@@ -114,6 +114,16 @@ class SqliteLog:
             order="e.originator_version",
         )
 
+    def order_streams(self, order_id: str) -> list[str]:
+        """Return the names of the streams of orders with this id."""
+        reader = self._reader()
+        query = (
+            "SELECT n.name || s.name FROM streams s JOIN names n ON n.id = s.prefix "
+            "WHERE s.name = ? AND n.name GLOB 'order/*/' ORDER BY 1"
+        )
+        with told_apart(self.path):
+            return [] if reader is None else [name for (name,) in reader.execute(query, (order_id,))]
+
     def pick(self, seqs: Sequence[int]) -> list[Recorded]:
         """Return the events with these seqs, in order of seq."""
         found: list[Recorded] = []
@@ -161,6 +171,21 @@ class SqliteLog:
         with told_apart(self.path):
             (found,) = reader.execute(query, (trading_day,)).fetchone()
         return found or 0
+
+    def ends_of_days(self, until: int, topics: Collection[str]) -> dict[str, int]:
+        """Return the seq of the last event of these topics up to `until`, for each trading day that has one."""
+        reader = self._reader()
+        if reader is None:
+            return {}
+        names = self._load_names(reader)
+        wanted = [key for key, name in names.items() if name in topics]
+        query = (
+            "SELECT trading_day, max(seq) FROM events WHERE seq <= ? "  # noqa: S608
+            f"AND topic IN ({','.join('?' * len(wanted))}) GROUP BY trading_day"
+        )
+        with told_apart(self.path):
+            found = reader.execute(query, (until, *wanted)).fetchall()
+        return {names[day]: seq for day, seq in found}
 
     def latest(self, after: int) -> tuple[int, int]:
         """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
