@@ -20,6 +20,7 @@ def main() -> None:
             log = make_log(Path(folder) / f"{size}.db", size, checkpoints=False)
             bare = _bare(log)
             log.close()
+            states_path(log).unlink(missing_ok=True)
             zero = _first_command(log.path)  # leaves its state behind
             kept = _first_command(log.path) if states_path(log).exists() else None
             beside = "none is kept" if kept is None else f"{kept:7.2f} s from the state left off with"

@@ -13,7 +13,8 @@ from oms_es.vocabulary import CostMethod
 
 SIZES = (10_000, 100_000, 1_000_000)
 ASKED = 200
-KINDS = ("as-of", "known-at", "end")  # the end: as of the last change, where the most lots are open
+# Positions as of a random moment, known at one, and as of the last change, where the most lots are open; then P&L.
+KINDS = ("as-of", "known-at", "end", "pnl as-of", "pnl known-at")
 _CHANGES = {FillAdded.__name__, MarkRecorded.__name__}
 
 
@@ -34,13 +35,13 @@ def main() -> None:
         medians = {}
         for size in SIZES:
             medians[size], slow = percentiles(times[kind, size])
-            print(f"{kind:9} {size:>9,} events: p50 {medians[size]:6.2f} ms, p99 {slow:6.2f} ms")
-        print(f"{kind:9} p50 grows by {medians[SIZES[2]] / medians[SIZES[1]]:.2f} from {SIZES[1]:,} to {SIZES[2]:,}")
+            print(f"{kind:12} {size:>9,} events: p50 {medians[size]:6.2f} ms, p99 {slow:6.2f} ms")
+        print(f"{kind:12} p50 grows by {medians[SIZES[2]] / medians[SIZES[1]]:.2f} from {SIZES[1]:,} to {SIZES[2]:,}")
 
 
 def _span(log: SqliteLog, kind: str) -> tuple[int, int]:
     """Return from when to when anything changed, by the clock that is asked; the last ns is left out."""
-    if kind != "known-at":
+    if not kind.endswith("known-at"):
         moments = [each.effective_at for each in log.read(topics=_CHANGES)]
     else:
         moments = [each.recorded_at for each in log.pick([1, log.head().seq])]
@@ -48,9 +49,13 @@ def _span(log: SqliteLog, kind: str) -> tuple[int, int]:
 
 
 def _ask(log: SqliteLog, kind: str, moment: int, dice: random.Random) -> float:
-    when = When(known_at=moment) if kind == "known-at" else When(as_of=moment)
+    when = When(known_at=moment) if kind.endswith("known-at") else When(as_of=moment)
     method = dice.choice(list(CostMethod))
     begun = time.perf_counter()
     questions = Questions(log)
-    questions.positions(questions.basis(when, method)).rows()
+    basis = questions.basis(when, method)
+    if kind.startswith("pnl"):
+        questions.days(basis)
+    else:
+        questions.positions(basis).rows()
     return time.perf_counter() - begun

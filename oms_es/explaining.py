@@ -16,13 +16,12 @@ from oms_es.envelope import Recorded
 from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.instants import iso
 from oms_es.order import Order
-from oms_es.projections.as_of import as_corrected
+from oms_es.projections.as_of import as_corrected, positions_as_of
 from oms_es.projections.holdings import Book, Held
 from oms_es.projections.positions import Positions
 from oms_es.reading import Basis, Questions
 
 MOVES = (FillAdded, FillBusted, FillCorrected)
-_TOPICS = frozenset(kind.__name__ for kind in MOVES)
 
 
 class Why(Struct, frozen=True, kw_only=True):
@@ -36,13 +35,13 @@ class Why(Struct, frozen=True, kw_only=True):
 
 def why_positions(questions: Questions, basis: Basis, symbol: str, account: str | None) -> list[Why]:
     """Return why the positions in a symbol are what they are, by account."""
-    positions = questions.booked(basis)
-    fills = {each.seq: each for each in questions.events(basis, _TOPICS) if isinstance(each.event, FillAdded)}
-    return [
-        _why(positions, key, held, fills)
-        for key, held in positions.sorted()
-        if key[1] == symbol and account in (None, key[0])
-    ]
+    moves = questions.moves(symbol, basis)
+    if basis.as_of is None:
+        positions = Positions(basis.method).replay(moves)
+    else:
+        positions = positions_as_of(moves, basis.as_of, basis.method)
+    fills = {each.seq: each for each in moves if isinstance(each.event, FillAdded)}
+    return [_why(positions, key, held, fills) for key, held in positions.sorted() if account in (None, key[0])]
 
 
 def _why(positions: Positions, key: Book, held: Held, fills: dict[int, Recorded]) -> Why:
@@ -103,19 +102,19 @@ def history(questions: Questions, basis: Basis, symbol: str, account: str | None
     known, busts and corrections as changes of their own.
     """
     positions = Positions(basis.method)
-    for each in _moves(questions, basis):
+    for each in _moves(questions, symbol, basis):
         event = each.event
         assert isinstance(event, MOVES), "only moves were asked for"
         held = {each.book: each for each in positions.held_in(event.account, event.symbol)}
         positions.apply(each)
         after = positions.touched
         assert after is not None, "a move moves what is held"
-        if symbol == event.symbol and account in (None, event.account):
+        if account in (None, event.account):
             yield _change(each, event, held.get(after.book), after)
 
 
-def _moves(questions: Questions, basis: Basis) -> list[Recorded]:
-    events = questions.events(basis, _TOPICS)
+def _moves(questions: Questions, symbol: str, basis: Basis) -> list[Recorded]:
+    events = questions.moves(symbol, basis)
     if basis.as_of is None:
         return events
     moment = basis.as_of

@@ -22,7 +22,7 @@ from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order
 from oms_es.projections.as_of import orders_as_of, positions_as_of
-from oms_es.projections.checkpoints import WAITING, Checkpoints
+from oms_es.projections.checkpoints import MOVES, WAITING, Checkpoints, moves_in
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
@@ -154,6 +154,13 @@ class Questions:
     def events(self, basis: Basis, topics: frozenset[str]) -> list[Recorded]:
         """Return the events of these topics that were known, in log order."""
         return list(self._log.read(until=basis.seq, topics=topics))
+
+    def moves(self, symbol: str, basis: Basis) -> list[Recorded]:
+        """Return the fills, busts and corrections of a symbol that were known, in log order."""
+        if not isinstance(self._log, SqliteLog):
+            return list(moves_in(symbol, self.events(basis, MOVES)))
+        with closing(Checkpoints(self._log)) as checkpoints:
+            return checkpoints.moves(symbol, basis.seq)
 
     def waiting(self, basis: Basis) -> int:
         """Return how many fills waited in quarantine at the moment of the answer."""

@@ -56,7 +56,14 @@ CREATE TABLE as_of(series TEXT, effective_at INTEGER, seq INTEGER, needs_seq INT
 CREATE INDEX as_of_place ON as_of(series, effective_at, seq);
 CREATE INDEX as_of_valid ON as_of(series, effective_at, seq) WHERE valid_until IS NULL;
 """
+MOVES = frozenset({FillAdded.__name__, FillBusted.__name__, FillCorrected.__name__})
 WAITING = frozenset({FillQuarantined.__name__, QuarantineResolved.__name__})
+
+
+def moves_in(symbol: str, events: Iterable[Recorded]) -> Iterator[Recorded]:
+    """Return those of the events that move what is held of a symbol."""
+    kinds = FillAdded | FillBusted | FillCorrected
+    return (each for each in events if isinstance(each.event, kinds) and each.event.symbol == symbol)
 
 
 class Found(NamedTuple):
@@ -145,6 +152,24 @@ class Checkpoints:
         check(len(facts) == len(known))
         facts += [e for e in recent if start.place < (e.effective_at, e.seq) and e.effective_at <= moment]
         return start.positions.replay(sorted(self._corrected(facts, known, recent, until), key=place_of))
+
+    # --- the moves of a symbol ---
+
+    def moves(self, symbol: str, until: int) -> list[Recorded]:
+        """Return the fills, busts and corrections of a symbol up to the event `until`, in log order."""
+        try:
+            return self._moves(symbol, until)
+        except UNUSABLE:
+            self.close()
+            return list(moves_in(symbol, self._log.read(until=until, topics=MOVES)))
+
+    def _moves(self, symbol: str, until: int) -> list[Recorded]:
+        kept = [] if self._cache is None else self._log.pick(_moves_of(self._cache, symbol, until))
+        told = kept + list(moves_in(symbol, self._log.read(min(self._ingested, until), until, MOVES)))
+        if kept:  # what the moves come to is known: none can be missing
+            one, other = Positions().replay(told), self.known(until, CostMethod.FIFO)
+            check(one.sorted() == [(book, held) for book, held in other.sorted() if held.symbol == symbol])
+        return told
 
     # --- quarantine ---
 
@@ -246,14 +271,18 @@ def booked_until(log: SqliteLog, cache: sqlite3.Connection, seq: int) -> Earlier
 
     def earlier(book: Book) -> list[Booked]:
         account, symbol, _ = book
-        query = (
-            "WITH own AS (SELECT seq FROM fills WHERE symbol = ? AND account = ? AND seq <= ?) "
-            "SELECT seq FROM own UNION SELECT r.seq FROM restatements r JOIN own ON r.fill = own.seq WHERE r.seq <= ?"
-        )
-        seqs = [found for (found,) in cache.execute(query, (symbol, account, seq, seq))]
-        return Positions().replay(log.pick(seqs)).trail(book)
+        return Positions().replay(log.pick(_moves_of(cache, symbol, seq, account))).trail(book)
 
     return earlier
+
+
+def _moves_of(cache: sqlite3.Connection, symbol: str, until: int, account: str | None = None) -> list[int]:
+    """Return the seqs of the fills, busts and corrections of a symbol, in one account or in all."""
+    query = (
+        "WITH own AS (SELECT seq FROM fills WHERE symbol = ?1 AND account = coalesce(?2, account) AND seq <= ?3) "
+        "SELECT seq FROM own UNION SELECT r.seq FROM restatements r JOIN own ON r.fill = own.seq WHERE r.seq <= ?3"
+    )
+    return [seq for (seq,) in cache.execute(query, (symbol, account, until))]
 
 
 def corrected(fact: Recorded, restatements: Iterable[Recorded]) -> Recorded | None:

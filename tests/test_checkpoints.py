@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem, Settings, errors
+from oms_es.envelope import Recorded
 from oms_es.instants import SECOND
 from oms_es.log import writing
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections import checkpointing
 from oms_es.projections.checkpointing import advance, forget
-from oms_es.projections.checkpoints import cache_path
+from oms_es.projections.checkpoints import MOVES, cache_path, moves_in
 from oms_es.reading import Basis, Questions, When
 from oms_es.vocabulary import CostMethod
 
@@ -84,7 +85,16 @@ def moments(desk: Desk, count: int) -> Iterator[When]:
 def same(questions: Questions, basis: Basis) -> bool:
     quick, slow, days = questions.positions(basis), questions.booked(basis), questions.with_days(basis)
     same_days = (days.day_rows(), sorted(days.brought.items())) == (slow.day_rows(), sorted(slow.brought.items()))
-    return same_days and all((each.rows(), each.lots()) == (slow.rows(), slow.lots()) for each in (quick, days))
+    same_moves = all(questions.moves(each, basis) == all_moves(questions, each, basis) for each in SYMBOLS)
+    return (
+        same_days
+        and same_moves
+        and all((each.rows(), each.lots()) == (slow.rows(), slow.lots()) for each in (quick, days))
+    )
+
+
+def all_moves(questions: Questions, symbol: str, basis: Basis) -> list[Recorded]:
+    return list(moves_in(symbol, questions.events(basis, MOVES)))
 
 
 @pytest.mark.usefixtures("often")
@@ -165,6 +175,24 @@ def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path) -> N
     desk.log.close()
 
 
+def test_the_moves_of_a_symbol_are_read_alone_and_never_short_of_one(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day.db", seed=1)
+    asyncio.run(desk.work(150))
+    advance(desk.log, every=9)
+    questions = Questions(desk.log)
+    basis = questions.basis(When(at_seq=desk.log.head().seq - 5))
+    right, read = all_moves(questions, "BETA", basis), _reads(desk.log)
+
+    assert questions.moves("BETA", basis) == right
+    assert max(read) <= len(right)
+
+    with closing(sqlite3.connect(cache_path(desk.log))) as cache:
+        cache.execute("DELETE FROM fills WHERE seq = (SELECT seq FROM fills WHERE symbol = 'BETA' LIMIT 1)")
+        cache.commit()
+    assert questions.moves("BETA", basis) == right
+    desk.log.close()
+
+
 @pytest.mark.usefixtures("often")
 def test_the_days_are_kept_less_often_the_more_there_are_and_what_is_gone_on_from_once(tmp_path: Path) -> None:
     desk, known, as_of = Desk(tmp_path / "day.db", seed=1, pace=3600 * SECOND), list[Series](), list[Series]()
@@ -215,7 +243,11 @@ def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path)
     asked = list(moments(desk, 3))
     questions = Questions(desk.log)
     bases = [questions.basis(when, CostMethod.FIFO) for when in asked]
-    right = [(slow.rows(), slow.day_rows()) for slow in map(questions.booked, bases)]
+    slow = [questions.booked(basis) for basis in bases]
+    right = [
+        (each.rows(), each.day_rows(), all_moves(questions, "BETA", basis))
+        for each, basis in zip(slow, bases, strict=True)
+    ]
 
     for _ in range(12):
         damaged = bytearray(whole)
@@ -226,7 +258,10 @@ def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path)
             for _ in range(40):
                 damaged[page + dice.randrange(4096)] ^= 1 << dice.randrange(8)
         path.write_bytes(damaged)
-        found = [(questions.positions(basis).rows(), questions.days(basis)) for basis in bases]
+        found = [
+            (questions.positions(basis).rows(), questions.days(basis), questions.moves("BETA", basis))
+            for basis in bases
+        ]
         assert found == right
     desk.log.close()
 
