@@ -32,7 +32,7 @@ def answer(
 ) -> None:
     """Show rows with what they rest on, and point to the quarantine; `things` says what they are, if not `what`."""
     if as_json:
-        count = asked.questions.waiting(basis)
+        count = len(asked.questions.waiting(basis))
         show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, what, rows)
     else:
         show_table(columns, rows)
@@ -57,7 +57,7 @@ def by_method(
     bases = [asked.questions.basis(moment, each) for each in CostMethod]
     found = {basis.method.value: ask(basis) for basis in bases}
     if as_json:
-        head = {**bases[0].rows(), "method": ALL, "quarantined": asked.questions.waiting(bases[0])}
+        head = {**bases[0].rows(), "method": ALL, "quarantined": len(asked.questions.waiting(bases[0]))}
         show_lists_json({"basis": head}, found, under="methods")
     else:
         named = [[{**row, "method": method} for row in rows] for method, rows in found.items()]

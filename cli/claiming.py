@@ -76,7 +76,7 @@ def bisect(
             _show(turn)
         _say(turn)
         if found.asked is not None:
-            say_waiting(found.asked.questions.waiting(found.asked.questions.basis(When())))
+            say_waiting(len(found.asked.questions.waiting(found.asked.questions.basis(When()))))
     say(f"looked at from seq {first} to {last}, {used.value.upper()}, in {_seconds(begun)}")
     if turn is not None:
         raise typer.Exit(REFUSED)

@@ -188,7 +188,7 @@ def quarantine(
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
         now = end_of(asked, basis)
-        rows = [waiting_row(each, now) for each in asked.questions.orders(basis).all_waiting()]
+        rows = [waiting_row(each, now) for each in asked.questions.waiting(basis)]
         if as_json:
             show_rows_json({"basis": basis.rows()}, "quarantine", rows)
         else:

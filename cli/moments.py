@@ -48,7 +48,7 @@ def say_basis(asked: Asked, basis: Basis, what: str, *, method: bool = False, wa
         end = f"seq {basis.log_seq}, {_iso(_moment_of(asked, basis.log_seq))}" if basis.log_seq else "it is empty"
         say(f"that moment lies past the end of the log ({end}); this is how things stand there")
     if waiting:
-        say_waiting(asked.questions.waiting(basis))
+        say_waiting(len(asked.questions.waiting(basis)))
 
 
 def _told(basis: Basis) -> str:

@@ -85,8 +85,15 @@ def orders(
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
         found = asked.questions.orders(basis).sorted()
-        kept = [each for each in found if wanted in (None, each.state) and (each.is_open or not only_open)]
-        rows = narrowed(map(order_row, kept), symbol, account)
+        kept = [
+            each
+            for each in found
+            if wanted in (None, each.state)
+            and (each.is_open or not only_open)
+            and symbol in (None, each.symbol)
+            and account in (None, each.account)
+        ]
+        rows = [order_row(each) for each in kept]
         answer(asked, basis, "orders", rows, ORDERS, as_json=as_json)
 
 
@@ -111,7 +118,7 @@ def fills(
     check_names(symbol, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
-        rows = narrowed(asked.questions.fills(basis), symbol, account)
+        rows = narrowed(asked.questions.fills(basis, symbol), None, account)
         answer(asked, basis, "fills", rows, FILLS, as_json=as_json)
 
 

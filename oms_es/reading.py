@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from oms_es.decimals import ZERO, canonical, plus, times
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput, UnknownOrder
-from oms_es.events import FillAdded, FillQuarantined, MarkRecorded, PolicyChanged, QuarantineResolved
+from oms_es.events import FillAdded, FillCorrected, FillQuarantined, MarkRecorded, PolicyChanged, QuarantineResolved
 from oms_es.identifiers import shown
 from oms_es.instants import iso
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
-from oms_es.order import Order
+from oms_es.order import Order, Waiting
 from oms_es.projections.as_of import orders_as_of, positions_as_of
 from oms_es.projections.checkpoints import MOVES, WAITING, Checkpoints, moves_in
 from oms_es.projections.orders import Orders, row
@@ -28,6 +28,7 @@ from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
+_FOLLOW = 8  # events, at most, of a decision about a fill in quarantine
 _LATEST = 5000  # events whose effective times are looked at for the end of the log: late ones stand among them
 
 
@@ -162,22 +163,35 @@ class Questions:
         with closing(Checkpoints(self._log)) as checkpoints:
             return checkpoints.moves(symbol, basis.seq)
 
-    def waiting(self, basis: Basis) -> int:
-        """Return how many fills waited in quarantine at the moment of the answer."""
+    def waiting(self, basis: Basis) -> list[Waiting]:
+        """Return the fills that waited in quarantine at the moment of the answer, oldest first."""
         if isinstance(self._log, SqliteLog):
             if not self._log.holds_name(FillQuarantined.__name__):
-                return 0  # no fill ever was: nothing to look through a long log for
+                return []  # no fill ever was: nothing to look through a long log for
             with closing(Checkpoints(self._log)) as checkpoints:
                 told = checkpoints.quarantine(basis.seq)
         else:
             told = self.events(basis, WAITING)
-        found: set[str] = set()
+        found: dict[str, Waiting] = {}
         for each in told:
-            if isinstance(each.event, QuarantineResolved):
-                found.discard(each.event.quarantine_id)
-            elif isinstance(each.event, FillQuarantined) and (basis.as_of is None or each.effective_at <= basis.as_of):
-                found.add(each.event.quarantine_id)
-        return len(found)
+            is_true = basis.as_of is None or each.effective_at <= basis.as_of
+            if isinstance(each.event, FillQuarantined) and is_true:
+                found[each.event.quarantine_id] = Waiting(
+                    fill=each.event, occurred_at=each.occurred_at, recorded_at=each.recorded_at, seq=each.seq
+                )
+            elif isinstance(each.event, QuarantineResolved) and (is_true or self._is_booked(each, basis)):
+                found.pop(each.event.quarantine_id, None)
+        return list(found.values())
+
+    def _is_booked(self, resolved: Recorded, basis: Basis) -> bool:
+        """Return whether a fill, decided about after the moment, was accepted and stands at its own time before it."""
+        assert isinstance(resolved.event, QuarantineResolved), "of these only"
+        assert basis.as_of is not None, "now, all of them are decided"
+        for each in self._log.read(resolved.seq, resolved.seq + _FOLLOW):
+            own = isinstance(each.event, FillAdded | FillCorrected) and each.event.quarantine_id
+            if own == resolved.event.quarantine_id:
+                return each.effective_at <= basis.as_of
+        return False
 
     def days(self, basis: Basis) -> list[dict[str, Any]]:
         """Return what each trading day brought: a row for a day, an account and a symbol."""
@@ -189,24 +203,31 @@ class Questions:
 
     def orders_named(self, order_id: str, account: str | None, basis: Basis) -> Orders:
         """Return those orders that an id names; all orders where it may be the venue's."""
-        events = [each for name in self._log.order_streams(order_id) for each in self._log.stream(name)]
-        known = sorted((each for each in events if each.seq <= basis.seq), key=lambda each: each.seq)
-        found = _orders(known, basis)
+        found = _orders(self._known_in(self._log.order_streams(order_id), basis), basis)
         return self.orders(basis) if found.find(order_id, account) is None else found
 
-    def fills(self, basis: Basis) -> Iterator[dict[str, Any]]:
+    def fills(self, basis: Basis, symbol: str | None = None) -> Iterator[dict[str, Any]]:
         """
-        Return every fill as a row; as of a moment those that were executed by then, as they stand corrected.
+        Return every fill (of a symbol) as a row; as of a moment those executed by then, as they stand corrected.
 
         Otherwise in the order in which they became known, busted ones too.
         """
+        moves = None if symbol is None else self.moves(symbol, basis)
+        if moves is None:
+            orders = self.orders(replace(basis, as_of=None))
+        else:
+            orders = Orders().replay(self._known_in({each.originator_id for each in moves}, basis))
         if basis.as_of is None:
-            return fill_rows(self.orders(basis))
-        moment, rows = basis.as_of, {row["seq"]: row for row in fill_rows(self.orders(replace(basis, as_of=None)))}
-        events = self._log.read(until=basis.seq, topics=(FillAdded.__name__,))
-        when = {each.seq: each.effective_at for each in events}
+            return fill_rows(orders)
+        moment, rows = basis.as_of, {row["seq"]: row for row in fill_rows(orders)}
+        when = {each.seq: each.effective_at for each in (self.events(basis, MOVES) if moves is None else moves)}
         standing = (row for seq, row in rows.items() if when[seq] <= moment and not row["busted"])
         return iter(sorted(standing, key=lambda row: (when[row["seq"]], row["seq"])))
+
+    def _known_in(self, streams: Iterable[str], basis: Basis) -> list[Recorded]:
+        """Return the events of some streams that were known, in log order."""
+        events = (each for name in streams for each in self._log.stream(name))
+        return sorted((each for each in events if each.seq <= basis.seq), key=lambda each: each.seq)
 
     def order_events(self, account: str, order_id: str, basis: Basis) -> list[Recorded]:
         """Return the events of an order that the answer rests on."""

@@ -37,7 +37,7 @@ from oms_es.vocabulary import CostMethod
 
 EVERY = 125  # facts between two checkpoints
 # Facts between two checkpoints that have the days too: so many for a row, at least and at most so many checkpoints.
-DAYS_PER_ROW, DAYS_LEAST, DAYS_MOST = 20, 8, 160
+DAYS_PER_ROW, DAYS_LEAST, DAYS_MOST = 8, 4, 160
 OVERTAKEN = 8  # one in so many of the states that a late event has overtaken is kept
 Progress = Callable[[int, int], None]  # events read, events in all
 

@@ -23,7 +23,7 @@ from oms_es.projections.checkpointing import advance
 from oms_es.projections.checkpoints import cache_path
 from oms_es.projections.holdings import Held
 from oms_es.projections.positions import Positions
-from oms_es.reading import Questions, When, summed
+from oms_es.reading import Questions, When, narrowed, summed
 from oms_es.views import OMSOrder, Position, order_view
 from oms_es.vocabulary import CostMethod
 from tests import brute_force
@@ -337,11 +337,13 @@ def average(held: Position, sums: Mapping[Key, Sums]) -> Decimal:
     return D(round(Fraction(held.cost_basis) / size * 10**18) if size else 0).scaleb(-18)
 
 
-@given(steps=STEPS, picks=PICKS)
+@given(steps=STEPS, picks=PICKS, stop=st.integers(0, 35))
 @FEWER
-def test_orders_at_any_moment_are_what_their_events_say(steps: list[Step], picks: list[tuple[str, int, int]]) -> None:
+def test_orders_at_any_moment_are_what_their_events_say(
+    steps: list[Step], picks: list[tuple[str, int, int]], stop: int
+) -> None:
     with desk() as day:
-        day.play(steps)
+        day.play(steps, lambda number: advance(day.log, 2) if number == stop else None)
         events = day.told()
 
         for when in moments(events, picks):
@@ -351,6 +353,11 @@ def test_orders_at_any_moment_are_what_their_events_say(steps: list[Step], picks
             for each in found:
                 named = Questions(day.log).orders_named(each.order_id, each.account, found.basis)
                 assert order_view(named.orders.settled[each.account, each.order_id]) == each
+            questions, basis = Questions(day.log), found.basis
+            assert questions.waiting(basis) == questions.orders(basis).all_waiting()
+            for symbol in {each.symbol for each in found}:
+                rows = narrowed(questions.fills(basis), symbol, None)
+                assert list(questions.fills(basis, symbol)) == rows
 
 
 def stands(order: OMSOrder) -> brute_force.Stands:
@@ -889,6 +896,24 @@ def test_what_was_accepted_no_longer_waits_as_of_its_own_moment() -> None:
         assert orders.all_waiting() == []
         assert orders.exposed("default", ALFA).buys == 0
         assert {order.order_id: order.filled_quantity for order in orders.sorted()} == {"o-0": 15, "nobody": 5}
+
+
+def test_what_was_refused_waited_until_then_in_the_list_and_in_the_count() -> None:
+    with desk() as day:
+        asyncio.run(trade(day, "buy", 10, 100))
+        with pytest.raises(errors.FillQuarantinedError) as told:
+            asyncio.run(day.oms.add_fill("o-0", 5, 100, "over"))
+        between = day.now
+        day.now += 60 * SECOND
+        asyncio.run(day.oms.resolve_quarantined(told.value.quarantine_id, False))
+        questions = Questions(day.log)
+
+        for when in (When(as_of=between), When(known_at=between)):
+            (waits,) = questions.waiting(questions.basis(when))
+            assert waits.fill.quarantine_id == told.value.quarantine_id
+            assert [waits] == questions.orders(questions.basis(when)).all_waiting()
+        assert questions.waiting(questions.basis(When(as_of=day.now))) == []
+        assert questions.waiting(questions.basis(When())) == []
 
 
 # --- instruments and currencies ---
