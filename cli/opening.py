@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from oms_es import OrderManagementSystem
+from oms_es.cli.progress import walked
 from oms_es.cli.render import counted, say
 from oms_es.errors import LogMissing
 from oms_es.log.sqlite import SqliteLog
@@ -65,7 +66,7 @@ def asking(log: Path | None, config: Path | None) -> Iterator[Asked]:
         )
     opened = SqliteLog.existing(path)
     try:
-        yield Asked(opened, Questions(opened, settings.policy.method), settings)
+        yield Asked(opened, Questions(opened, settings.policy.method, walked), settings)
     finally:
         opened.close()
 

@@ -4,7 +4,7 @@ Questions to a log: what was held, what orders stood, at any moment, by either c
 A question reads; it never writes. Without a moment the answer is of the log's end.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from typing import Any
@@ -30,6 +30,9 @@ from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 _FOLLOW = 8  # events, at most, of a decision about a fill in quarantine
 _LATEST = 5000  # events whose effective times are looked at for the end of the log: late ones stand among them
+
+
+Watch = Callable[[Iterable[Recorded], int], Iterable[Recorded]]
 
 
 class When(Struct, frozen=True, kw_only=True):
@@ -69,11 +72,13 @@ class Questions:
     Args:
         log: where the events are.
         method: the cost method where none is asked for and the log's policy names none.
+        watch: passes events of the whole log on, and may tell how far that has come (the last seq is given).
     """
 
-    def __init__(self, log: Log, method: CostMethod = CostMethod.FIFO) -> None:
+    def __init__(self, log: Log, method: CostMethod = CostMethod.FIFO, watch: Watch = lambda events, _: events) -> None:
         self._log = log
         self._method = method
+        self._watch = watch
 
     def basis(self, when: When, method: CostMethod | None = None) -> Basis:
         """
@@ -147,7 +152,7 @@ class Questions:
 
     def booked(self, basis: Basis) -> Positions:
         """Return what was held, folded from zero: with every fill and what each trading day brought."""
-        events = self._log.read(until=basis.seq, topics=Positions.topics())
+        events = self._watch(self._log.read(until=basis.seq, topics=Positions.topics()), basis.seq)
         if basis.as_of is not None:
             return positions_as_of(events, basis.as_of, basis.method)
         return Positions(basis.method).replay(each for each in events if not _is_ahead(each, basis))
@@ -199,7 +204,7 @@ class Questions:
 
     def orders(self, basis: Basis) -> Orders:
         """Return the orders as they stood."""
-        return _orders(self._log.read(until=basis.seq, topics=Orders.topics()), basis)
+        return _orders(self._watch(self._log.read(until=basis.seq, topics=Orders.topics()), basis.seq), basis)
 
     def orders_named(self, order_id: str, account: str | None, basis: Basis) -> Orders:
         """Return those orders that an id names; all orders where it may be the venue's."""

@@ -6,11 +6,14 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oms_es.cli import progress
+from oms_es.log.sqlite import SqliteLog
 from tests.test_cli import Oms
 
 IMPORT_KEYS = ["facts", "events", "orders", "fills", "skipped", "quarantined", "first_seq", "last_seq"]
@@ -282,6 +285,22 @@ def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(oms: Oms) -> None:
     assert b"importing" in drawn
     assert b"facts/s" in drawn
     assert b"\x1b" not in rows + plain.stdout + plain.stderr
+
+
+def test_a_long_walk_through_the_log_moves_a_bar_on_a_terminal_only(oms: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("day.jsonl", *(submitted(seq, f"o-{seq}") for seq in range(1, 1001)))
+    oms(f"import facts day.jsonl --log {oms.log}")
+    log, told = SqliteLog.existing(oms.log), list[tuple[int, int]]()
+    last = log.head().seq
+    monkeypatch.setattr(progress, "counting", lambda: nullcontext(lambda *seen: told.append(seen)))
+
+    for terminal, short, seen in ((True, last - 1, 3), (True, last, 0), (False, 0, 0)):
+        told.clear()
+        monkeypatch.setattr(progress, "SHORT", short)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        assert len(list(progress.walked(log.read(), last))) == last
+        assert len(told) == seen
+    log.close()
 
 
 def read_all(terminal: int) -> bytes:
