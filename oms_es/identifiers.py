@@ -20,6 +20,15 @@ def identifier(value: object, name: str) -> str:
     return _checked(value, name, 1, MAX_NAME)
 
 
+def is_identifier(value: str) -> bool:
+    """Return whether `value` could be an id or a symbol."""
+    try:
+        identifier(value, "")
+    except InvalidInput:
+        return False
+    return True
+
+
 def reason(value: object, name: str = "reason") -> str:
     """Return `value`, a free text of at most 1,000 characters, none of them control characters."""
     return _checked(value, name, 0, MAX_REASON)

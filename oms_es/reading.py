@@ -16,13 +16,14 @@ from oms_es.decimals import ZERO, canonical, plus, times
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput, UnknownOrder
 from oms_es.events import FillAdded, FillCorrected, FillQuarantined, MarkRecorded, PolicyChanged, QuarantineResolved
-from oms_es.identifiers import shown
+from oms_es.identifiers import is_identifier, shown
 from oms_es.instants import iso
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order, Waiting
 from oms_es.projections.as_of import orders_as_of, positions_as_of
-from oms_es.projections.checkpoints import MOVES, WAITING, Checkpoints, moves_in
+from oms_es.projections.checkpoints import WAITING, Checkpoints
+from oms_es.projections.moves import MOVES, moves_in
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
@@ -208,6 +209,8 @@ class Questions:
 
     def orders_named(self, order_id: str, account: str | None, basis: Basis) -> Orders:
         """Return those orders that an id names; all orders where it may be the venue's."""
+        if not is_identifier(order_id):
+            return Orders()
         found = _orders(self._known_in(self._log.order_streams(order_id), basis), basis)
         return self.orders(basis) if found.find(order_id, account) is None else found
 

@@ -8,6 +8,8 @@ from oms_es.envelope import Recorded
 from oms_es.errors import LogError
 from oms_es.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.log.sqlite import SqliteLog
+from oms_es.projections import day_rows, moves
+from oms_es.projections.cache import BEGINNING, UNUSABLE, Place, check, marked
 from oms_es.projections.checkpoints import (
     TABLES,
     WAITING,
@@ -19,25 +21,13 @@ from oms_es.projections.checkpoints import (
     place_of,
     restated_fill,
 )
-from oms_es.projections.packing import (
-    BEGINNING,
-    DAYS,
-    TIP,
-    UNUSABLE,
-    VERSION,
-    Place,
-    check,
-    digest,
-    marked,
-    packed,
-    unpacked,
-)
+from oms_es.projections.day_rows import AS_OF, KNOWN, DayCells, DayRows
+from oms_es.projections.packing import VERSION, Earlier, digest, packed, unpacked
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
+_VALID = " AND valid_until IS NULL"
 EVERY = 125  # facts between two checkpoints
-# Facts between two checkpoints that have the days too: so many for a row, at least and at most so many checkpoints.
-DAYS_PER_ROW, DAYS_LEAST, DAYS_MOST = 8, 4, 160
 OVERTAKEN = 8  # one in so many of the states that a late event has overtaken is kept
 Progress = Callable[[int, int], None]  # events read, events in all
 
@@ -71,8 +61,8 @@ def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
             return 0  # another process is at it
         try:
             if not _is_empty(cache) and not belongs(cache, log):
-                for table in ("meta", "facts", "fills", "restatements", "quarantine", "known", "as_of"):
-                    cache.execute(f"DROP TABLE IF EXISTS {table}")
+                for (table,) in cache.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                    cache.execute(f'DROP TABLE IF EXISTS "{table}"')
             read = _Builder(log, cache, every).build(progress)
             cache.execute("COMMIT")
         except BaseException:
@@ -100,20 +90,46 @@ def _connect(log: SqliteLog) -> sqlite3.Connection:
     return cache
 
 
+class _Fold:
+    """Positions by one clock and one method that go on from a state, and the rows of their days."""
+
+    def __init__(
+        self,
+        cache: sqlite3.Connection,
+        clock: str,
+        method: CostMethod,
+        state: bytes | None = None,
+        earlier: Earlier | None = None,
+    ) -> None:
+        self.rows = DayRows(cache, clock, method)
+        self._days = DayCells(self.rows.fetch)
+        if state is None:
+            self.positions = Positions(method)
+            self.positions.days = self._days
+        else:
+            self.positions, self.rows.sums = unpacked(state, method, earlier, self._days)
+
+    def kept(self, place: Place) -> bytes:
+        """Keep the days that have changed, and return the state."""
+        self.positions.settle()
+        self.rows.keep(place, self._days.taken())
+        return packed(self.positions, self.rows.sums)
+
+
 class _Builder:
     def __init__(self, log: SqliteLog, cache: sqlite3.Connection, every: int) -> None:
         self._log, self._cache, self._every = log, cache, every
         if _is_empty(cache):
-            for statement in TABLES.strip().split(";\n"):
-                cache.execute(statement)
+            for tables in (TABLES, moves.TABLES, day_rows.TABLES):
+                for statement in tables.strip().split(";\n"):
+                    cache.execute(statement)
             meta_log = log.meta()
             assert meta_log is not None, "an empty log has no checkpoints"
             self._note(version=VERSION, log_id=meta_log.log_id)
         self._seq = int(meta(cache, "ingested") or 0)
         self._known = {method: self._last_known(method) for method in CostMethod}
-        self._since_known = int(meta(cache, "since_known") or 0)  # facts since the days were kept last
-        self._since_as_of = self._tip_since = int(meta(cache, "since_as_of") or 0)
         self._place, self._needs, self._as_of = self._last_as_of()
+        self._kept = self._place
         self._last = (int(meta(cache, "last_at") or BEGINNING[0]), int(meta(cache, "last_seq") or BEGINNING[1]))
         self._quarantined = int(meta(cache, "quarantine") or 0)
         self._dirty: int | None = None  # the earliest effective time that a late event has reached back to
@@ -128,27 +144,25 @@ class _Builder:
             self._take(recorded)
             waiting += 1
             if waiting % self._every == 0:
-                self._keep(self._every)
+                self._keep()
                 if progress is not None:
                     progress(recorded.seq - begun, last.seq - begun)
         self._seq = last.seq
+        if self._dirty is not None:
+            self._rebuild_as_of(self._dirty)
         if waiting:
-            self._keep(waiting % self._every)
-            if self._dirty is not None:
-                self._rebuild_as_of(self._dirty)
-            self._keep_tips()
+            self._keep()
         self._note(ingested=last.seq, chain=last.chain.hex(), last_at=self._last[0], last_seq=self._last[1])
-        self._note(quarantine=self._quarantined, since_known=self._since_known, since_as_of=self._since_as_of)
+        self._note(quarantine=self._quarantined)
         return last.seq - begun
 
     def _take(self, recorded: Recorded) -> None:
         self._seq = recorded.seq
-        for positions in self._known.values():
-            positions.apply(recorded)
+        for fold in self._known.values():
+            fold.positions.apply(recorded)
         if isinstance(recorded.event, FillBusted | FillCorrected):
             fill = restated_fill(self._log, recorded)
-            row = (fill.seq, recorded.seq)
-            self._cache.execute("INSERT INTO restatements VALUES (?, ?, ?)", (*row, marked(*row)))
+            moves.add_restatement(self._cache, fill, recorded.seq)
             self._cache.execute(
                 "UPDATE facts SET restated = restated + 1, "
                 "mark = marked(effective_at, seq, before_at, before_seq, restated + 1) "
@@ -160,8 +174,7 @@ class _Builder:
         event = recorded.event
         self._link(place_of(recorded))
         if isinstance(event, FillAdded):
-            values = (event.symbol, event.account, recorded.seq)
-            self._cache.execute("INSERT INTO fills VALUES (?, ?, ?)", values)
+            moves.add_fill(self._cache, event, recorded.seq)
         if self._dirty is None and place_of(recorded) > self._place:
             self._add(recorded, recorded.seq)
         else:
@@ -185,23 +198,26 @@ class _Builder:
         self._last = max(place, self._last)
 
     def _add(self, recorded: Recorded, needs: int) -> None:
-        for positions in self._as_of.values():
-            positions.apply(recorded)
+        for fold in self._as_of.values():
+            fold.positions.apply(recorded)
         self._place, self._needs = place_of(recorded), max(self._needs, needs)
 
     def _reach_back(self, effective_at: int, seq: int) -> None:
         self._cache.execute(
-            "UPDATE as_of SET valid_until = ?1, mark = marked(series, effective_at, seq, needs_seq, ?1) "
+            "UPDATE as_of SET valid_until = ?1, mark = marked(method, effective_at, seq, needs_seq, ?1) "
             "WHERE effective_at >= ?2 AND valid_until IS NULL",
             (seq, effective_at),
         )
         self._dirty = effective_at if self._dirty is None else min(self._dirty, effective_at)
+        for fold in self._as_of.values():
+            fold.rows.forget(effective_at)
         # What was overtaken helps only questions about old knowledge: a few of these states are enough for them.
         self._cache.execute("DELETE FROM as_of WHERE valid_until = ? AND rowid % ? > 0", (seq, OVERTAKEN))
 
     def _rebuild_as_of(self, reached: int) -> None:
-        """Fold again in as-of order, from the last checkpoint with days that no late event reached behind."""
+        """Fold again in as-of order, from the last checkpoint that no late event reached behind."""
         self._place, self._needs, self._as_of = self._last_as_of(before=reached)
+        self._kept = self._place
         self._dirty = None
         query = "SELECT effective_at, seq FROM facts WHERE (effective_at, seq) > (?, ?) ORDER BY effective_at, seq"
         places = self._cache.execute(query, self._place).fetchall()
@@ -210,7 +226,7 @@ class _Builder:
             facts = {each.seq: each for each in self._log.pick(seqs)}
             for seq in seqs:
                 self._add_corrected(facts[seq])
-            self._keep_as_of(len(seqs), after=reached)  # what stands before is there still
+            self._keep_as_of()
 
     def _add_corrected(self, fact: Recorded) -> None:
         restated: list[Recorded] = []
@@ -225,90 +241,55 @@ class _Builder:
 
     # --- keeping ---
 
-    def _keep(self, facts: int) -> None:
-        if not facts:
-            return
-        self._since_known += facts
-        for method, positions in self._known.items():
-            positions.settle()
-            self._put_known(method.value, packed(positions))
-        if self._since_known >= self._spacing(self._known):
-            self._since_known = 0
-            for method, positions in self._known.items():
-                self._put_known(method.value + DAYS, packed(positions, days=True))
+    def _keep(self) -> None:
+        place = (0, self._seq)
+        for method, fold in self._known.items():
+            state = fold.kept(place)
+            values = (method.value, self._seq, state, digest(method, place, state))
+            self._cache.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", values)
         if self._dirty is None:
-            self._keep_as_of(facts)
+            self._keep_as_of()
 
-    def _keep_as_of(self, facts: int, after: int = BEGINNING[0]) -> None:
-        self._since_as_of += facts
-        for method, positions in self._as_of.items():
-            positions.settle()
-            if self._place[0] >= after:
-                self._put_as_of(method.value, packed(positions))
-        if self._since_as_of >= self._spacing(self._as_of):
-            self._since_as_of = 0
-            for method, positions in self._as_of.items():
-                self._put_as_of(method.value + DAYS, packed(positions, days=True))
-
-    def _keep_tips(self) -> None:
-        """Keep what the next checkpoints go on from, in the place of what these have gone on from."""
-        for table in ("known", "as_of"):
-            self._cache.execute(f"DELETE FROM {table} WHERE series LIKE '%' || ?", (TIP,))  # noqa: S608
-        for method in CostMethod:
-            self._put_known(method.value + TIP, packed(self._known[method], days=True))
-            self._put_as_of(method.value + TIP, packed(self._as_of[method], days=True))
-
-    def _spacing(self, states: dict[CostMethod, Positions]) -> int:
-        """Return after how many facts the days are kept again: what is kept stays in proportion to the log."""
-        rows = max(len(positions.days) for positions in states.values())
-        return max(DAYS_LEAST * self._every, min(DAYS_PER_ROW * rows, DAYS_MOST * self._every))
-
-    def _put_known(self, series: str, state: bytes) -> None:
-        values = (series, self._seq, state, digest(series, (0, self._seq), state))
-        self._cache.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", values)
-
-    def _put_as_of(self, series: str, state: bytes) -> None:
-        window = (series, *self._place, self._needs, None)
-        values = (*window, state, digest(series, self._place, state), marked(*window))
-        self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    def _keep_as_of(self) -> None:
+        if self._place == self._kept:
+            return
+        self._kept = self._place
+        for method, fold in self._as_of.items():
+            state = fold.kept(self._place)
+            window = (method.value, *self._place, self._needs, None)
+            values = (*window, state, digest(method, self._place, state), marked(*window))
+            self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     # --- going on ---
 
-    def _last_known(self, method: CostMethod) -> Positions:
-        series = method.value + TIP
-        found = self._cache.execute("SELECT seq, state, digest FROM known WHERE series = ?", (series,)).fetchone()
+    def _last_known(self, method: CostMethod) -> _Fold:
+        query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
+        found = self._cache.execute(query, (method.value, self._seq)).fetchone()
         if found is None:
-            return Positions(method).replay(self._log.read(until=self._seq, topics=Positions.topics()))
-        seq, state, kept = found
-        check(kept == digest(series, (0, seq), state))
-        positions = unpacked(state, method, booked_until(self._log, self._cache, seq))
-        return positions.replay(self._log.read(seq, self._seq, Positions.topics()))
+            fold, seq = _Fold(self._cache, KNOWN, method), 0
+        else:
+            seq, state, kept = found
+            check(kept == digest(method, (0, seq), state))
+            fold = _Fold(self._cache, KNOWN, method, state, booked_until(self._log, self._cache, seq))
+        fold.positions.replay(self._log.read(seq, self._seq, Positions.topics()))
+        return fold
 
-    def _last_as_of(self, before: int = 2**63 - 1) -> tuple[Place, int, dict[CostMethod, Positions]]:
-        """Return the last state with days whose place is before a moment, and note how long ago days were kept."""
-        found: tuple[int, int, int, str] | None = None
-        for ending in (TIP, DAYS):
-            query = (
-                "SELECT effective_at, seq, needs_seq FROM as_of WHERE series = ? AND effective_at < ? "
-                "AND valid_until IS NULL ORDER BY effective_at DESC, seq DESC LIMIT 1"
-            )
-            row = self._cache.execute(query, (CostMethod.FIFO.value + ending, before)).fetchone()
-            if row is not None and (found is None or row[:2] > found[:2]):
-                found = (*row, ending)
+    def _last_as_of(self, before: int | None = None) -> tuple[Place, int, dict[CostMethod, _Fold]]:
+        query = (
+            f"SELECT effective_at, seq, needs_seq FROM as_of WHERE effective_at < ? {_VALID} "  # noqa: S608
+            "ORDER BY effective_at DESC, seq DESC LIMIT 1"
+        )
+        found = self._cache.execute(query, (2**63 - 1 if before is None else before,)).fetchone()
         if found is None:
-            self._since_as_of = 0
-            return BEGINNING, 0, {method: Positions(method) for method in CostMethod}
-        effective_at, seq, needs, ending = found
-        self._since_as_of = self._tip_since if ending == TIP else 0
-        place = (effective_at, seq)
-        return place, needs, {method: self._as_of_at(place, method, ending) for method in CostMethod}
-
-    def _as_of_at(self, place: Place, method: CostMethod, ending: str) -> Positions:
-        series = method.value + ending
-        query = "SELECT state, digest FROM as_of WHERE (series, effective_at, seq) = (?, ?, ?) AND valid_until IS NULL"
-        state, kept = self._cache.execute(query, (series, *place)).fetchone()
-        check(kept == digest(series, place, state))
-        return unpacked(state, method)
+            return BEGINNING, 0, {method: _Fold(self._cache, AS_OF, method) for method in CostMethod}
+        effective_at, seq, needs = found
+        states = {}
+        for method in CostMethod:
+            query = "SELECT state, digest FROM as_of WHERE (method, effective_at, seq) = (?, ?, ?)" + _VALID  # noqa: S608
+            state, kept = self._cache.execute(query, (method.value, effective_at, seq)).fetchone()
+            check(kept == digest(method, (effective_at, seq), state))
+            states[method] = _Fold(self._cache, AS_OF, method, state)
+        return (effective_at, seq), needs, states
 
     def _note(self, **values: object) -> None:
         self._cache.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))

@@ -6,7 +6,7 @@ Two clocks:
 - known: the state after the event `seq`, in log order.
 - as-of: the state of all fills and marks up to (`effective_at`, seq), in the order in which they were true.
 
-What each trading day brought grows with the days, so it is kept less often, in series of its own (see `packing`).
+What each trading day brought stands in rows of its own (`day_rows`), the moves of a symbol in an index (`moves`).
 
 An as-of state holds for a reader who knows the log up to U when everything in it was known by then (`needs_seq` <= U)
 and nothing up to U came late into it: `valid_until` is the seq of the first late event, bust or correction that
@@ -27,19 +27,11 @@ from oms_es.envelope import Recorded
 from oms_es.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import positions_as_of, put_right
+from oms_es.projections.cache import BEGINNING, UNUSABLE, Place, check, marked
+from oms_es.projections.day_rows import AS_OF, KNOWN, DayRows, begin_with
 from oms_es.projections.holdings import Book, Booked
-from oms_es.projections.packing import (
-    BEGINNING,
-    UNUSABLE,
-    VERSION,
-    Earlier,
-    Place,
-    check,
-    digest,
-    marked,
-    read_series,
-    unpacked,
-)
+from oms_es.projections.moves import MOVES, moves_in, moves_of, restatements_of
+from oms_es.projections.packing import VERSION, Earlier, digest, unpacked
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
@@ -47,23 +39,14 @@ TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE facts(effective_at INTEGER, seq INTEGER, before_at INTEGER, before_seq INTEGER, restated INTEGER,
                    mark INTEGER, PRIMARY KEY (effective_at, seq)) WITHOUT ROWID;
-CREATE TABLE fills(symbol TEXT, account TEXT, seq INTEGER, PRIMARY KEY (symbol, account, seq)) WITHOUT ROWID;
-CREATE TABLE restatements(fill INTEGER, seq INTEGER, mark INTEGER, PRIMARY KEY (fill, seq)) WITHOUT ROWID;
 CREATE TABLE quarantine(seq INTEGER PRIMARY KEY, mark INTEGER);
-CREATE TABLE known(series TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KEY (series, seq));
-CREATE TABLE as_of(series TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
+CREATE TABLE known(method TEXT, seq INTEGER, state BLOB, digest BLOB, PRIMARY KEY (method, seq));
+CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INTEGER, valid_until INTEGER,
                    state BLOB, digest BLOB, mark INTEGER);
-CREATE INDEX as_of_place ON as_of(series, effective_at, seq);
-CREATE INDEX as_of_valid ON as_of(series, effective_at, seq) WHERE valid_until IS NULL;
+CREATE INDEX as_of_place ON as_of(method, effective_at, seq);
+CREATE INDEX as_of_valid ON as_of(method, effective_at, seq) WHERE valid_until IS NULL;
 """
-MOVES = frozenset({FillAdded.__name__, FillBusted.__name__, FillCorrected.__name__})
 WAITING = frozenset({FillQuarantined.__name__, QuarantineResolved.__name__})
-
-
-def moves_in(symbol: str, events: Iterable[Recorded]) -> Iterator[Recorded]:
-    """Return those of the events that move what is held of a symbol."""
-    kinds = FillAdded | FillBusted | FillCorrected
-    return (each for each in events if isinstance(each.event, kinds) and each.event.symbol == symbol)
 
 
 class Found(NamedTuple):
@@ -120,14 +103,23 @@ class Checkpoints:
             return Positions(method).replay(self._log.read(until=until, topics=Positions.topics()))
 
     def _nearest_known(self, until: int, method: CostMethod, *, days: bool) -> Found:
-        query = "SELECT seq, state, digest FROM known WHERE series = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"
-        for series in read_series(method, days=days):
-            for seq, state, kept in self._each(query, (series, until)):
-                check(seq <= until)
-                if kept == digest(series, (0, seq), state):
-                    assert self._cache is not None, "the state comes from there"
-                    return Found((0, seq), unpacked(state, method, booked_until(self._log, self._cache, seq)))
+        query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"
+        for seq, state, kept in self._each(query, (method.value, until)):
+            check(seq <= until)
+            if kept == digest(method, (0, seq), state):
+                assert self._cache is not None, "the state comes from there"
+                earlier = booked_until(self._log, self._cache, seq)
+                return Found((0, seq), self._going_on(KNOWN, (0, seq), state, method, earlier, days=days))
         return Found((0, 0), Positions(method))
+
+    def _going_on(
+        self, clock: str, place: Place, state: bytes, method: CostMethod, earlier: Earlier | None, *, days: bool
+    ) -> Positions:
+        positions, sums = unpacked(state, method, earlier)
+        if days:
+            assert self._cache is not None, "the state comes from there"
+            begin_with(positions, DayRows(self._cache, clock, method, sums).up_to(place))
+        return positions
 
     # --- as-of ---
 
@@ -164,9 +156,10 @@ class Checkpoints:
             return list(moves_in(symbol, self._log.read(until=until, topics=MOVES)))
 
     def _moves(self, symbol: str, until: int) -> list[Recorded]:
-        kept = [] if self._cache is None else self._log.pick(_moves_of(self._cache, symbol, until))
-        told = kept + list(moves_in(symbol, self._log.read(min(self._ingested, until), until, MOVES)))
-        if kept:  # what the moves come to is known: none can be missing
+        taken, cache = min(self._ingested, until), self._cache
+        kept = [] if cache is None else self._log.pick(moves_of(cache, symbol, taken))
+        told = kept + list(moves_in(symbol, self._log.read(taken, until, MOVES)))
+        if cache is not None:  # what the moves come to is known: no book can be missing
             one, other = Positions().replay(told), self.known(until, CostMethod.FIFO)
             check(one.sorted() == [(book, held) for book, held in other.sorted() if held.symbol == symbol])
         return told
@@ -192,20 +185,22 @@ class Checkpoints:
         return recorded.effective_at
 
     def _nearest_as_of(self, moment: int, until: int, method: CostMethod, *, days: bool) -> Found:
-        # What a late event has overtaken holds only for a reader who does not know of it: not at the end of the log.
-        window = "valid_until IS NULL" if until >= self._ingested else "(valid_until IS NULL OR valid_until > ?4)"
+        # What a late event has overtaken holds only for a reader who does not know of it: not at the end of the log,
+        # and its days are gone.
+        every = days or until >= self._ingested
+        window = "valid_until IS NULL" if every else "(valid_until IS NULL OR valid_until > ?4)"
         query = (
             "SELECT effective_at, seq, state, digest, needs_seq, valid_until, mark FROM as_of "  # noqa: S608
-            f"WHERE series = ?1 AND effective_at <= ?2 AND needs_seq <= ?3 AND {window} "
+            f"WHERE method = ?1 AND effective_at <= ?2 AND needs_seq <= ?3 AND {window} "
             "ORDER BY effective_at DESC, seq DESC LIMIT 4"
         )
-        for series in read_series(method, days=days):
-            values = (series, moment, until) if until >= self._ingested else (series, moment, until, until)
-            for effective_at, seq, state, kept, needs, valid, mark in self._each(query, values):
-                check(mark == marked(series, effective_at, seq, needs, valid))
-                check(effective_at <= moment and needs <= until and (valid is None or valid > until))
-                if kept == digest(series, (effective_at, seq), state):
-                    return Found((effective_at, seq), unpacked(state, method))
+        values = (method.value, moment, until) if every else (method.value, moment, until, until)
+        for effective_at, seq, state, kept, needs, valid, mark in self._each(query, values):
+            check(mark == marked(method.value, effective_at, seq, needs, valid))
+            check(effective_at <= moment and needs <= until and (valid is None or valid > until))
+            place = (effective_at, seq)
+            if kept == digest(method, place, state):
+                return Found(place, self._going_on(AS_OF, place, state, method, None, days=days))
         return Found(BEGINNING, Positions(method))
 
     def _places(self, after: Place, moment: int, until: int) -> dict[int, int]:
@@ -234,8 +229,8 @@ class Checkpoints:
     ) -> Iterator[Recorded]:
         """Return the facts with each fill as it stood last by `until`; busted ones and the busts are left out."""
         restated: dict[int, list[Recorded]] = {}
-        for fill, seqs in self._restatements([seq for seq, count in known.items() if count]).items():
-            check(len(seqs) == known[fill])
+        counts = {seq: count for seq, count in known.items() if count}
+        for fill, seqs in {} if self._cache is None else restatements_of(self._cache, counts).items():
             restated[fill] = self._log.pick([seq for seq in seqs if seq <= until])
         for each in recent:
             if isinstance(each.event, FillBusted | FillCorrected):
@@ -246,17 +241,6 @@ class Checkpoints:
             found = corrected(fact, restated.get(fact.seq, ()))
             if found is not None:
                 yield found
-
-    def _restatements(self, fills: list[int]) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {fill: [] for fill in fills}
-        for start in range(0, len(fills), 500):
-            some = fills[start : start + 500]
-            marks = ",".join("?" * len(some))
-            query = f"SELECT fill, seq, mark FROM restatements WHERE fill IN ({marks}) ORDER BY seq"  # noqa: S608
-            for fill, seq, mark in self._rows(query, tuple(some)):
-                check(mark == marked(fill, seq))
-                found[fill].append(seq)
-        return found
 
     def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
         return list(self._each(query, values))
@@ -271,18 +255,9 @@ def booked_until(log: SqliteLog, cache: sqlite3.Connection, seq: int) -> Earlier
 
     def earlier(book: Book) -> list[Booked]:
         account, symbol, _ = book
-        return Positions().replay(log.pick(_moves_of(cache, symbol, seq, account))).trail(book)
+        return Positions().replay(log.pick(moves_of(cache, symbol, seq, account))).trail(book)
 
     return earlier
-
-
-def _moves_of(cache: sqlite3.Connection, symbol: str, until: int, account: str | None = None) -> list[int]:
-    """Return the seqs of the fills, busts and corrections of a symbol, in one account or in all."""
-    query = (
-        "WITH own AS (SELECT seq FROM fills WHERE symbol = ?1 AND account = coalesce(?2, account) AND seq <= ?3) "
-        "SELECT seq FROM own UNION SELECT r.seq FROM restatements r JOIN own ON r.fill = own.seq WHERE r.seq <= ?3"
-    )
-    return [seq for (seq,) in cache.execute(query, (symbol, account, until))]
 
 
 def corrected(fact: Recorded, restatements: Iterable[Recorded]) -> Recorded | None:

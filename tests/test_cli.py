@@ -545,6 +545,7 @@ def test_settings_that_are_none_are_named_with_their_key(oms: Oms, tmp_path: Pat
     [
         # refused, or not there
         ("order nope", 1, "no order 'nope'"),
+        ("order \udcff", 1, "no order '\\udcff'"),
         ("cancel nope", 1, "no order 'nope'"),
         ("cancel a-1", 1, "cannot go from filled to cancelled"),
         ("ack a-2", 1, "cannot go from working to working"),

@@ -113,6 +113,21 @@ def test_a_day_says_how_much_of_its_loss_limit_is_used(oms: Oms) -> None:
     assert oms("daily").stdout.splitlines()[1].split()[-3:] == ["60", "100", "60%"]
 
 
+def test_the_limit_of_a_day_is_the_last_that_was_set_on_it(oms: Oms) -> None:
+    losing(oms)("limits set max_daily_loss=80")
+
+    (row,) = oms.json("daily")["days"]
+    (before,) = oms.json(f"daily --at-seq {last_seq(oms) - 1}")["days"]
+
+    assert (row["max_daily_loss"], before["max_daily_loss"]) == ("80", "100")
+
+
+def last_seq(oms: Oms) -> int:
+    """Return the seq of the log's last event."""
+    seq: int = oms.json("positions")["basis"]["log_seq"]
+    return seq
+
+
 def test_the_loss_that_counts_is_the_one_of_the_policy(oms: Oms) -> None:
     oms("limits set max_daily_loss=100")
     oms("submit ADA buy limit 20 10 --order-id o-1")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from oms_es.codec import CODEC
 from oms_es.errors import (
     DamagedLog,
     HeadMoved,
@@ -490,6 +491,19 @@ def test_damage_is_a_typed_error_that_names_the_seq(path: Path, seq: int, change
 
     with pytest.raises(DamagedLog, match=rf"seq {seq}\b"):
         list(log.read())
+
+    log.close()
+
+
+@pytest.mark.parametrize(
+    "change", [case[2] for case in DAMAGED if case[0] in ("the day has no name", "a name is bytes")]
+)
+def test_the_ends_of_damaged_days_are_a_typed_error_too(path: Path, change: str) -> None:
+    tampered(path, *change.split("; "))
+    log = SqliteLog.existing(path)
+
+    with pytest.raises(DamagedLog, match=r"seq \d+: no trading day stands under key \d+"):
+        log.ends_of_days(log.head().seq, CODEC.topics)
 
     log.close()
 

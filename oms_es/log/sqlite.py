@@ -185,6 +185,9 @@ class SqliteLog:
         )
         with told_apart(self.path):
             found = reader.execute(query, (until, *wanted)).fetchall()
+        for day, seq in found:
+            if type(names.get(day)) is not str:
+                raise DamagedLog(f"{self.path}: seq {seq}: no trading day stands under key {day}")
         return {names[day]: seq for day, seq in found}
 
     def latest(self, after: int) -> tuple[int, int]:
