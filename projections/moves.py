@@ -1,7 +1,7 @@
 """
 Which events move what is held of a symbol: an index in the cache, so that a symbol can be read without the others.
 
-Every fill has a number in its book and counts its restatements, and a book counts its fills: none can be missing.
+A book counts its fills, and each fill its restatements: none can be missing.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.projections.cache import check, marked
 
 TABLES = """
-CREATE TABLE fills(symbol TEXT, account TEXT, seq INTEGER, number INTEGER, restated INTEGER, mark INTEGER,
+CREATE TABLE fills(symbol TEXT, account TEXT, seq INTEGER, restated INTEGER, mark INTEGER,
                    PRIMARY KEY (symbol, account, seq)) WITHOUT ROWID;
 CREATE TABLE books(symbol TEXT, account TEXT, fills INTEGER, mark INTEGER,
                    PRIMARY KEY (symbol, account)) WITHOUT ROWID;
@@ -31,8 +31,8 @@ def add_fill(cache: sqlite3.Connection, fill: FillAdded, seq: int) -> None:
     """Take in a fill."""
     query = "SELECT fills FROM books WHERE (symbol, account) = (?, ?)"
     (count,) = cache.execute(query, (fill.symbol, fill.account)).fetchone() or (0,)
-    row, book = (fill.symbol, fill.account, seq, count + 1, 0), (fill.symbol, fill.account, count + 1)
-    cache.execute("INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?)", (*row, marked(*row)))
+    row, book = (fill.symbol, fill.account, seq, 0), (fill.symbol, fill.account, count + 1)
+    cache.execute("INSERT INTO fills VALUES (?, ?, ?, ?, ?)", (*row, marked(*row)))
     cache.execute("INSERT OR REPLACE INTO books VALUES (?, ?, ?, ?)", (*book, marked(*book)))
 
 
@@ -41,7 +41,7 @@ def add_restatement(cache: sqlite3.Connection, fill: Recorded, seq: int) -> None
     assert isinstance(fill.event, FillAdded), "only fills are restated"
     cache.execute("INSERT INTO restatements VALUES (?, ?, ?)", (fill.seq, seq, marked(fill.seq, seq)))
     cache.execute(
-        "UPDATE fills SET restated = restated + 1, mark = marked(symbol, account, seq, number, restated + 1) "
+        "UPDATE fills SET restated = restated + 1, mark = marked(symbol, account, seq, restated + 1) "
         "WHERE (symbol, account, seq) = (?, ?, ?)",
         (fill.event.symbol, fill.event.account, fill.seq),
     )
@@ -50,12 +50,11 @@ def add_restatement(cache: sqlite3.Connection, fill: Recorded, seq: int) -> None
 def moves_of(cache: sqlite3.Connection, symbol: str, until: int, account: str | None = None) -> list[int]:
     """Return the seqs of the fills, busts and corrections of a symbol up to `until`, in one account or in all."""
     found, restated, counted = list[int](), dict[int, int](), dict[str, int]()
-    query = "SELECT account, seq, number, restated, mark FROM fills WHERE symbol = ? AND account = coalesce(?, account)"
+    query = "SELECT account, seq, restated, mark FROM fills WHERE symbol = ? AND account = coalesce(?, account)"
     for *values, mark in cache.execute(f"{query} ORDER BY account, seq", (symbol, account)):
         check(mark == marked(symbol, *values))
-        own, seq, number, count = values
+        own, seq, count = values
         counted[own] = counted.get(own, 0) + 1
-        check(number == counted[own])
         if seq <= until:
             found.append(seq)
         if seq <= until and count:

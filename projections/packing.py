@@ -12,7 +12,7 @@ from oms_es.projections.holdings import Book, Booked, Held, Instrument, Mark, fo
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"8.{Positions.version}"
+VERSION = f"9.{Positions.version}"
 Earlier = Callable[[Book], list[Booked]]
 
 
