@@ -15,6 +15,7 @@ from oms_es.events import FillAdded, FillBusted
 from oms_es.instants import SECOND
 from oms_es.log import writing
 from oms_es.log.sqlite import SqliteLog
+from oms_es.projections import checkpointing
 from oms_es.projections.checkpointing import advance, forget
 from oms_es.projections.checkpoints import cache_path
 from oms_es.projections.moves import MOVES, moves_in
@@ -153,7 +154,8 @@ def _reads(log: SqliteLog) -> list[int]:
     return counts
 
 
-def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path) -> None:
+def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointing, "OVERTAKEN", 1)  # every state that is overtaken stays; its days do not
     desk = Desk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
     asyncio.run(desk.work(200))
     advance(desk.log, every=5)

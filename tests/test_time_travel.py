@@ -916,6 +916,24 @@ def test_what_was_refused_waited_until_then_in_the_list_and_in_the_count() -> No
         assert questions.waiting(questions.basis(When())) == []
 
 
+def test_a_fill_waits_until_the_order_is_there_that_it_was_accepted_for() -> None:
+    with desk() as day:
+        with pytest.raises(errors.FillQuarantinedError) as told:
+            asyncio.run(day.oms.add_fill("o-0", 5, 100, "early"))
+        between = day.now
+        day.now += 60 * SECOND
+        asyncio.run(day.oms.submit_order(ALFA, "buy", "market", 10, None, "o-0"))
+        submitted = day.now
+        day.now += 60 * SECOND
+        asyncio.run(day.oms.resolve_quarantined(told.value.quarantine_id, True, symbol=ALFA, side="buy"))
+        questions = Questions(day.log)
+
+        for moment, count in ((between, 1), (submitted, 0), (day.now, 0)):
+            basis = questions.basis(When(as_of=moment))
+            assert questions.waiting(basis) == questions.orders(basis).all_waiting()
+            assert (len(questions.waiting(basis)), len(day.oms.positions(as_of=moment))) == (count, 1 - count)
+
+
 # --- instruments and currencies ---
 
 
