@@ -137,6 +137,7 @@ def _lines(row: Row) -> list[Row]:
 
 def _say_outcome(asked: Asked, bases: tuple[Basis, Basis], found: dict[str, list[Row]]) -> None:
     counts = [counted(len(rows), name.removesuffix("s")) for name, rows in found.items()]
-    say("nothing differs" if not any(found.values()) else f"{' and '.join(counts)} differ")
+    verb = "differs" if sum(map(len, found.values())) == 1 else "differ"
+    say(f"{' and '.join(counts)} {verb}" if any(found.values()) else "nothing differs")
     for name, basis in zip(("from:", "to:"), bases, strict=True):
         say_basis(asked, basis, name, method=True, waiting=name == "to:")

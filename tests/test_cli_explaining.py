@@ -113,6 +113,16 @@ def test_a_day_says_how_much_of_its_loss_limit_is_used(oms: Oms) -> None:
     assert oms("daily").stdout.splitlines()[1].split()[-3:] == ["60", "100", "60%"]
 
 
+def test_what_differs_is_counted_in_words(oms: Oms) -> None:
+    losing(oms)
+    last = last_seq(oms)
+    oms("submit ADA sell limit 20 7 --order-id late")
+
+    assert oms(f"diff seq:{last} now --by order").stderr.startswith("1 order differs\n")
+    assert oms("diff seq:0 now --by order").stderr.splitlines()[0].endswith("orders differ")
+    assert oms("diff now now --by order").stderr.startswith("nothing differs\n")
+
+
 def test_the_limit_of_a_day_is_the_last_that_was_set_on_it(oms: Oms) -> None:
     losing(oms)("limits set max_daily_loss=80")
 
