@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command | tuple[Command, dict[str, Command]]] = {
     "import": (imports.root, {"facts": imports.facts, "lobster": imports.lobster}),
     "submit": placing.submit,
     "ack": placing.ack,
+    "link": placing.link,
     "reject": placing.reject,
     "fail": placing.fail,
     "fill": executions.fill,

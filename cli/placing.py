@@ -108,7 +108,7 @@ def ack(
     as_json: Json = False,
 ) -> None:
     """
-    Record that the venue has acknowledged an order: it works.
+    Record that the venue has acknowledged an order: it works. Acknowledged again, it stays as it is.
 
     For example:
 
@@ -126,6 +126,36 @@ def ack(
             command_id=command_id,
             occurred_at=occurred_at,
             actor=actor,
+        ),
+    )
+
+
+def link(
+    order_id: OrderId,
+    external_id: Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The venue's id of the order.")],
+    account: Account = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    command_id: CommandId = None,
+    occurred_at: OccurredAt = None,
+    actor: Actor = "",
+    as_json: Json = False,
+) -> None:
+    """
+    Record a venue's id of an order, in whatever state it is.
+
+    Fills that were booked or quarantined under that id before become the order's own.
+
+    For example:
+
+        oms link o-1 V-8812
+    """
+    change_order(
+        log,
+        config,
+        as_json,
+        lambda oms: oms.link_order(
+            order_id, external_id, account=account, command_id=command_id, occurred_at=occurred_at, actor=actor
         ),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
 from oms_es.cli.words import told
@@ -72,6 +73,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list | frozenset):
         return [_plain(item) for item in value]
+    if isinstance(value, Struct):
+        return _plain(asdict(value))
     return value.value if isinstance(value, Enum) else value
 
 

@@ -1,12 +1,16 @@
 """Events in words: what a history shows beside their names."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from oms_es.decimals import text
 from oms_es.events import (
     AmendRefused,
+    CommandChangedNothing,
     DayClosed,
     Event,
+    ExternalIdAssigned,
     FillAdded,
     FillBusted,
     FillCorrected,
@@ -14,6 +18,7 @@ from oms_es.events import (
     InstrumentDefined,
     MarkRecorded,
     OrderAmended,
+    OrdersMerged,
     OrderSubmitted,
     PolicyChanged,
     QuarantineResolved,
@@ -24,45 +29,44 @@ from oms_es.vocabulary import TimeInForce
 
 
 def told(event: Event) -> str:
-    """Return what an event says."""
-    match event:
-        case OrderSubmitted():
-            return _submitted(event)
-        case StateChanged():
-            return _moved(event)
-        case FillAdded():
-            return _fill(event)
-        case OrderAmended():
-            return f"now {_at(event.quantity, event.price)}"
-        case AmendRefused():
-            return f"to {_at(event.asked_quantity, event.asked_price)} refused: {'; '.join(event.violations)}"
-        case FillBusted():
-            taken = _at(event.fill_quantity, event.fill_price)
-            return _with(f"trade {event.trade_id} taken back: {taken}", event.reason)
-        case FillCorrected():
-            return _corrected(event)
-        case FillQuarantined():
-            return f"{_trade(event)}: {event.why.value}; waits as {event.quarantine_id}"
-        case QuarantineResolved():
-            return _with(f"{event.quarantine_id} {'accepted' if event.accepted else 'rejected'}", event.reason)
-        case _:
-            return _told_of_no_order(event)
+    """Return an event in words."""
+    words = _WORDS.get(type(event))
+    return "" if words is None else words(event)
 
 
-def _told_of_no_order(event: Event) -> str:
-    match event:
-        case MarkRecorded():
-            return text(event.price)
-        case InstrumentDefined():
-            return f"times {text(event.multiplier)}, in {event.currency}"
-        case PolicyChanged():
-            return _with(", ".join(f"{key}={_value(value)}" for key, value in event.values.items()), event.reason)
-        case TradingLevelChanged():
-            return _with(event.level.value, event.reason)
-        case DayClosed():
-            return _with(f"{event.trading_day}, seq {event.first_seq} to {event.last_seq}", event.reason)
-        case _:
-            return ""
+def _amended(event: OrderAmended) -> str:
+    return f"now {_at(event.quantity, event.price)}"
+
+
+def _amend_refused(event: AmendRefused) -> str:
+    return f"to {_at(event.asked_quantity, event.asked_price)} refused: {'; '.join(event.violations)}"
+
+
+def _busted(event: FillBusted) -> str:
+    return _with(f"trade {event.trade_id} taken back: {_at(event.fill_quantity, event.fill_price)}", event.reason)
+
+
+def _quarantined(event: FillQuarantined) -> str:
+    return f"{_trade(event)}: {event.why.value}; waits as {event.quarantine_id}"
+
+
+def _resolved(event: QuarantineResolved) -> str:
+    return _with(f"{event.quarantine_id} {'accepted' if event.accepted else 'rejected'}", event.reason)
+
+
+def _assigned(event: ExternalIdAssigned) -> str:
+    found = f"the venue's id is {event.external_order_id}"
+    return _with(
+        found if event.reported is None else f"{found}, reported {event.reported.value}", event.error_message or ""
+    )
+
+
+def _policy(event: PolicyChanged) -> str:
+    return _with(", ".join(f"{key}={_value(value)}" for key, value in event.values.items()), event.reason)
+
+
+def _closed(event: DayClosed) -> str:
+    return _with(f"{event.trading_day}, seq {event.first_seq} to {event.last_seq}", event.reason)
 
 
 def _value(value: str | tuple[str, ...] | None) -> str:
@@ -83,6 +87,13 @@ def _moved(event: StateChanged) -> str:
     found = f"{event.old.value} -> {event.new.value}"
     found += "" if event.external_order_id is None else f", the venue's id is {event.external_order_id}"
     return _with(found, event.reason, event.error_message or "", *event.violations)
+
+
+def _merged(event: OrdersMerged) -> str:
+    if event.into is not None:
+        return f"is the same as order {event.into}"
+    count = len(event.fills)
+    return f"takes over {count} {'fill' if count == 1 else 'fills'} of {event.merged}"
 
 
 def _fill(event: FillAdded) -> str:
@@ -113,3 +124,24 @@ def _at(quantity: Decimal | None, price: Decimal | None) -> str:
 def _with(found: str, *reasons: str) -> str:
     why = "; ".join(reason for reason in reasons if reason)
     return f"{found}: {why}" if why else found
+
+
+_WORDS: dict[type[Event], Callable[[Any], str]] = {
+    OrderSubmitted: _submitted,
+    StateChanged: _moved,
+    ExternalIdAssigned: _assigned,
+    OrdersMerged: _merged,
+    FillAdded: _fill,
+    OrderAmended: _amended,
+    AmendRefused: _amend_refused,
+    FillBusted: _busted,
+    FillCorrected: _corrected,
+    FillQuarantined: _quarantined,
+    QuarantineResolved: _resolved,
+    MarkRecorded: lambda event: text(event.price),
+    InstrumentDefined: lambda event: f"times {text(event.multiplier)}, in {event.currency}",
+    PolicyChanged: _policy,
+    TradingLevelChanged: lambda event: _with(event.level.value, event.reason),
+    DayClosed: _closed,
+    CommandChangedNothing: lambda event: f"{event.command} changed nothing",
+}

@@ -164,6 +164,7 @@ class Callbacks:
         order = position = None
         if self._orders and is_order_event(event):
             order = world.orders.order((event.account, event.order_id))  # type: ignore[attr-defined]
+            order = None if order is None or order.merged_into else order  # it is shown as the order that it is now
         if self._positions and isinstance(event, FillAdded | FillBusted | FillCorrected):
             held = world.positions.touched
             position = None if held is None else position_view(world.positions, held)

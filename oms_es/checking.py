@@ -12,12 +12,21 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.commands import Request
+from oms_es.commands import Command, Request
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import OmsError
-from oms_es.events import AmendRefused, DayClosed, Event, PolicyChanged, StateChanged, TradingLevelChanged
-from oms_es.handling import handle, located
+from oms_es.events import (
+    AmendRefused,
+    DayClosed,
+    Event,
+    FillQuarantined,
+    PolicyChanged,
+    StateChanged,
+    TradingLevelChanged,
+)
+from oms_es.handling import handle
 from oms_es.instants import SECOND
+from oms_es.locating import located
 from oms_es.moment import Moment
 from oms_es.policy import RULES, Policy
 from oms_es.projections.projection import plain
@@ -30,10 +39,10 @@ from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 def is_given(event: Event) -> bool:
     """Return whether an event that begins a command was given from outside, and not decided."""
     if isinstance(event, PolicyChanged):
-        return bool(event.from_file) or event.reason in (FIRST, FILE_CHANGED, NEWER_RULES)
+        return bool(event.from_file) or event.reason in (FIRST, FILE_CHANGED) or event.reason.startswith(NEWER_RULES)
     if isinstance(event, TradingLevelChanged):
         return event.from_file
-    return isinstance(event, DayClosed) and event.rules < RULES
+    return isinstance(event, DayClosed) and event.rules < 2  # the first rules worked out other digests
 
 
 class Divergence(Struct, frozen=True, kw_only=True):
@@ -68,22 +77,28 @@ def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
         group: the events that were recorded.
 
     Returns:
-        None when the same comes out.
+        None when the same comes out. A log that does not tell the version of the rules agrees if any version agrees.
     """
-    first = group[0]
-    if is_given(first.event):
+    if is_given(group[0].event):
         return None
+    found = [_decided_by(world, group, version) for version in rules_of(world)]
+    return None if None in found else found[0]
+
+
+def rules_of(world: World) -> tuple[int, ...]:
+    """Return the version of the rules that decide on a log; all of them, newest first, where it does not tell."""
+    known = world.policies.rules.get(EVERY_ACCOUNT)
+    return tuple(range(RULES, 1, -1)) if known is None else (known,)
+
+
+def _decided_by(world: World, group: list[Recorded], rules: int) -> Divergence | None:
+    first = group[0]
     command = rebuild([each.event for each in group])
-    request = Request(
-        command=command,
-        command_id=first.command_id or None,
-        occurred_at=first.occurred_at,
-        origin=Origin.IMPORT if first.origin is Origin.IMPORT else Origin.COMMAND,
-    )
+    request = request_of(group, command)
     drafts: list[Draft] = []
     error = None
     try:
-        drafts = handle(world, request, located(world, request), moment_of(world, group))
+        drafts = handle(world, request, located(world, request, rules), moment_of(world, group, rules))
     except OmsError as refusal:
         error = f"{type(refusal).__name__}: {refusal}"
     has_rules = world.policies.is_set
@@ -99,8 +114,21 @@ def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
     )
 
 
-def moment_of(world: World, group: list[Recorded]) -> Moment:
-    """Return the moment of a decision as the log tells it."""
+def request_of(group: list[Recorded], command: Command) -> Request:
+    """Return the request of a recorded command; only the order of an unknown fill is still to be found."""
+    first, (*_, last) = group[0], group
+    unknown = isinstance(last.event, FillQuarantined) and not last.event.order_known
+    return Request(
+        command=command,
+        command_id=first.command_id or None,
+        occurred_at=first.occurred_at,
+        origin=Origin.IMPORT if first.origin is Origin.IMPORT else Origin.COMMAND,
+        is_located=not unknown,
+    )
+
+
+def moment_of(world: World, group: list[Recorded], rules: int = RULES) -> Moment:
+    """Return the moment of a decision as the log tells it; `rules` is the version that decides."""
     first = group[0]
     calendar = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else Policy()
     told = [text for each in group for text in _violations(each.event)]
@@ -112,6 +140,7 @@ def moment_of(world: World, group: list[Recorded]) -> Moment:
         now=first.recorded_at,
         behind=behind,
         overtime=overtime,
+        rules=rules,
         calendar=calendar,
         closed=world.days.all_closed(),
         ended=world.days.all_ended(),

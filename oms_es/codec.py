@@ -16,7 +16,7 @@ import msgspec.inspect
 from msgspec.structs import asdict
 
 from oms_es.decimals import text
-from oms_es.events import EVENTS, Event
+from oms_es.events import EVENTS, Event, OrdersMerged
 
 _DIGITS = 60  # sums of what we take in have far fewer, on either side of the point
 _LONG = 2 * _DIGITS  # bytes; a shorter body has no room for more digits
@@ -54,7 +54,7 @@ class Codec:
         """Return the body of the event: JSON without what its stream says, decimals as canonical text."""
         whole = self._encoder.encode(event)
         if b"E-" in whole:  # perhaps a decimal like 1E-8, which str() does not write plainly
-            whole = self._encoder.encode(_plain(asdict(event), event))
+            whole = self._encoder.encode(_plain(event))
         known = identity(event.originator_id)
         assert whole.startswith(known), f"{type(event).__name__} does not begin with what its stream says"
         rest = whole[len(known) :].removeprefix(b",")
@@ -86,11 +86,10 @@ class Codec:
         if event.originator_id != originator_id:
             raise CodecError(f"the body of {topic} speaks for {event.originator_id!a}, not for its own stream")
         for name in self._decimals[topic]:
-            number = getattr(event, name)
-            if number is not None and not (number.is_finite() and -_DIGITS < number.adjusted() < _DIGITS):
-                raise CodecError(f"the body of {topic} holds no number that we would have written: {name}")
-            if number is not None and len(state) > _LONG and len(number.as_tuple().digits) > 2 * _DIGITS:
-                raise CodecError(f"the body of {topic} holds a number of too many digits: {name}")
+            _check_number(getattr(event, name), name, topic, state)
+        for fill in event.fills if isinstance(event, OrdersMerged) else ():
+            for name in ("fill_quantity", "fill_price", "fee", "multiplier"):
+                _check_number(getattr(fill, name), name, topic, state)
         return event
 
     def _upcast(self, topic: str, state: bytes) -> bytes:
@@ -106,6 +105,15 @@ class Codec:
         return self._encoder.encode(body)
 
 
+def _check_number(number: Decimal | None, name: str, topic: str, state: bytes) -> None:
+    if number is None:
+        return
+    if not (number.is_finite() and -_DIGITS < number.adjusted() < _DIGITS):
+        raise CodecError(f"the body of {topic} holds no number that we would have written: {name}")
+    if len(state) > _LONG and len(number.as_tuple().digits) > 2 * _DIGITS:
+        raise CodecError(f"the body of {topic} holds a number of too many digits: {name}")
+
+
 def _decimal_fields(cls: type[Event]) -> tuple[str, ...]:
     found = msgspec.inspect.type_info(cls)
     assert isinstance(found, msgspec.inspect.StructType), "events are structs"
@@ -118,14 +126,22 @@ def _is_decimal(kind: msgspec.inspect.Type) -> bool:
     return any(isinstance(part, msgspec.inspect.DecimalType) for part in parts)
 
 
-def _plain(fields: dict[str, Any], event: Event) -> dict[str, Any]:
+def _plain(event: msgspec.Struct) -> dict[str, Any]:
     """Return the fields that are to be written, decimals as canonical text."""
     defaults = {field.name: field.default for field in msgspec.structs.fields(event)}
     return {
-        name: text(value) if isinstance(value, Decimal) else value
-        for name, value in fields.items()
+        name: _value(value)
+        for name, value in asdict(event).items()
         if defaults[name] is msgspec.NODEFAULT or value != defaults[name]
     }
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return text(value)
+    if isinstance(value, msgspec.Struct):
+        return _plain(value)
+    return [_value(each) for each in value] if isinstance(value, tuple) else value
 
 
 @lru_cache(maxsize=65536)

@@ -27,6 +27,7 @@ class Request(Struct, frozen=True, kw_only=True):
     occurred_at: int | None = None  # ns UTC; None: now
     origin: Origin = Origin.COMMAND
     any_account: bool = False  # no account was named: look in every one
+    is_located: bool = False  # the account and order id are those of the order: a command read back from the log
     drawn_id: bool = False  # the order id was drawn by us and is no part of what was asked
 
 
@@ -54,6 +55,12 @@ class ChangeState(OrderCommand, frozen=True, kw_only=True):
     new: OrderState
     external_order_id: str | None = None
     error_message: str | None = None
+
+
+class LinkOrder(OrderCommand, frozen=True, kw_only=True):
+    """Record a venue's id of the order."""
+
+    external_order_id: str
 
 
 class CancelOrder(OrderCommand, frozen=True, kw_only=True):

@@ -6,6 +6,8 @@ Everything a decision rests on comes in: the command, the order, and what is `Gi
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from oms_es.commands import (
     AddFill,
     AmendOrder,
@@ -13,18 +15,22 @@ from oms_es.commands import (
     CancelOrder,
     ChangeState,
     CorrectFill,
+    LinkOrder,
     OrderCommand,
     ReduceOrder,
     ResolveQuarantined,
     SubmitOrder,
 )
+from oms_es.corrections import bust, correct
 from oms_es.decimals import canonical, minus, text
 from oms_es.errors import CommandConflict, InvalidInput, InvalidTransition, UnknownOrder
-from oms_es.events import AmendRefused, Event, OrderAmended, OrderSubmitted
-from oms_es.fills import add_fill, bust, correct, fill_unknown, resolve
+from oms_es.events import AmendRefused, Event, ExternalIdAssigned, OrderAmended, OrderSubmitted
+from oms_es.fills import add_fill, fill_unknown
 from oms_es.given import Given, moved
 from oms_es.identifiers import shown
+from oms_es.linking import after, join, link
 from oms_es.order import Order, describe
+from oms_es.quarantine import resolve
 from oms_es.vocabulary import TRANSITIONS, OrderState, OrderType, Origin
 
 S = OrderState
@@ -57,15 +63,17 @@ def decide(command: OrderCommand, order: Order | None, given: Given) -> list[Eve
 def _decide_known(command: OrderCommand, order: Order, given: Given) -> list[Event]:
     match command:
         case ChangeState():
-            return _change_state(command, order)
+            return _change_state(command, order, given)
+        case LinkOrder():
+            return link(command, order, given)
         case CancelOrder():
-            return _cancel(command, order)
+            return _cancel(command, order, given)
         case AmendOrder():
             return _amend(command, order, given)
         case ReduceOrder():
             return _reduce(command, order)
         case BustFill():
-            return bust(command, order)
+            return bust(command, order, given)
         case CorrectFill():
             return correct(command, order, given)
         case _:
@@ -115,7 +123,34 @@ def _resubmit(command: SubmitOrder, order: Order) -> list[Event]:
 # --- states ---
 
 
-def _change_state(command: ChangeState, order: Order) -> list[Event]:
+def _change_state(command: ChangeState, order: Order, given: Given) -> list[Event]:
+    if given.rules < 3:
+        return _move(command, order)
+    name = command.external_order_id
+    if command.new is S.WORKING and order.state is S.PENDING:
+        events = _move(command, order)
+        return events if name is None else [*events, *join(command, after(order, events), given)]
+    linked = link(command, order, given)  # first: a fill that has waited for this id comes before the state
+    order = after(order, linked)
+    if command.new is order.state:
+        return linked
+    try:
+        moves = _move(command, order)
+    except InvalidTransition:
+        if not linked:
+            raise
+        return [_refused(linked[0], command, order), *linked[1:]]
+    return [*linked, *moves] if len(linked) > 1 else moves
+
+
+def _refused(assigned: Event, command: ChangeState, order: Order) -> Event:
+    """Return the venue's id with the state that it cannot bring along; an acknowledgement that is late is no error."""
+    assert isinstance(assigned, ExternalIdAssigned), "the id comes first"
+    is_late = command.new is S.WORKING and order.state in (S.FILLED, S.CANCELLED)
+    return assigned if is_late else replace(assigned, refused_in=order.state)
+
+
+def _move(command: ChangeState, order: Order) -> list[Event]:
     if command.new not in TRANSITIONS[order.state]:
         raise InvalidTransition(_impossible(order, command.new))
     if command.new is S.FILLED and order.filled_quantity < order.quantity:
@@ -132,18 +167,22 @@ def _change_state(command: ChangeState, order: Order) -> list[Event]:
     return [change]
 
 
-def _cancel(command: CancelOrder, order: Order) -> list[Event]:
+def _cancel(command: CancelOrder, order: Order, given: Given) -> list[Event]:
+    if given.rules >= 3 and order.state is S.CANCELLED:
+        return []
     if not order.state.is_open:
         raise InvalidTransition(_impossible(order, S.CANCELLED))
     return [moved(command, order.state, S.CANCELLED, reason=command.reason)]
 
 
 def _impossible(order: Order, new: OrderState) -> str:
-    possible = ", ".join(sorted(state.value for state in TRANSITIONS[order.state])) or "nothing, it is done"
-    return (
-        f"order {shown(order.order_id)} cannot go from {order.state.value} to {new.value} "
-        f"(from {order.state.value}: {possible})"
-    )
+    return impossible(order.order_id, order.state, new)
+
+
+def impossible(order_id: str, old: OrderState, new: OrderState) -> str:
+    """Return why an order cannot go from one state to another, and where it could go."""
+    possible = ", ".join(sorted(state.value for state in TRANSITIONS[old])) or "nothing, it is done"
+    return f"order {shown(order_id)} cannot go from {old.value} to {new.value} (from {old.value}: {possible})"
 
 
 # --- amend ---

@@ -37,6 +37,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
     clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
     actor: str = ""  # who asked
     late_for: str | None = None  # it was so on this trading day, which was closed before it was told
+    ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
 
     @property
     def originator_id(self) -> str:
@@ -67,6 +68,47 @@ class StateChanged(OrderEvent, frozen=True, kw_only=True):
     violations: tuple[str, ...] = ()  # every limit that refused it
     external_order_id: str | None = None  # FIX OrderID 37
     error_message: str | None = None  # FIX Text 58
+
+
+class ExternalIdAssigned(OrderEvent, frozen=True, kw_only=True):
+    """A venue's id of the order became known (FIX OrderID 37), apart from a change of state."""
+
+    external_order_id: str
+    reported: OrderState | None = None  # the state that the venue reported with it; None: only the id
+    refused_in: OrderState | None = None  # the state of the order, where it could not go to the reported one
+    error_message: str | None = None  # FIX Text 58, reported with it
+
+
+class MergedFill(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A fill that one order takes over from another, as `OrdersMerged` keeps it."""
+
+    seq: int  # of the `FillAdded` that booked it
+    booked_as: str  # the order id of that event
+    fill_quantity: Decimal
+    fill_price: Decimal
+    occurred_at: int  # ns UTC, at the venue
+    trade_id: str | None = None
+    fee: Decimal = ZERO
+    multiplier: Decimal = ONE
+    currency: str = "USD"
+    late: bool = False
+    forced: bool = False
+    busted: bool = False
+    corrected: bool = False
+
+
+class OrdersMerged(OrderEvent, frozen=True, kw_only=True):
+    """
+    An external order turned out to be an order of ours; recorded in both streams, the position is as before.
+
+    In the stream of our order, `merged` names the external order and `fills` are what it brings along; in the stream
+    of the external order, `into` names ours.
+    """
+
+    merged: str | None = None
+    into: str | None = None
+    fills: tuple[MergedFill, ...] = ()
+    external_order_ids: tuple[str, ...] = ()  # those of the external order
 
 
 class OrderAmended(OrderEvent, frozen=True, kw_only=True):
@@ -101,6 +143,7 @@ class FillAdded(OrderEvent, frozen=True, kw_only=True):
     late: bool = False  # it came after the order was CANCELLED or FAILED, or after its trading day was closed
     forced: bool = False  # it broke a rule and was taken all the same (settings, or a person)
     quarantine_id: str | None = None  # it waited in quarantine under this id
+    asked_fee: Decimal | None = None  # of the report that told whose fill it is, where it is another than the fee
 
 
 class FillBusted(OrderEvent, frozen=True, kw_only=True):
@@ -113,6 +156,7 @@ class FillBusted(OrderEvent, frozen=True, kw_only=True):
     fill_price: Decimal
     fee: Decimal = ZERO
     reason: str = ""
+    booked_as: str | None = None  # the order id that the fill was booked under, where the orders were merged since
 
 
 class FillCorrected(OrderEvent, frozen=True, kw_only=True):
@@ -134,6 +178,8 @@ class FillCorrected(OrderEvent, frozen=True, kw_only=True):
     asked_quantity: Decimal | None = None  # what was asked; None kept what it was
     asked_price: Decimal | None = None
     asked_fee: Decimal | None = None
+    booked_as: str | None = None  # as in `FillBusted`
+    completes: bool = False  # the trade was reported again, now with its fee
 
 
 class QuarantineEvent(Event, frozen=True, kw_only=True):
@@ -147,6 +193,7 @@ class QuarantineEvent(Event, frozen=True, kw_only=True):
     clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
     actor: str = ""  # who asked
     late_for: str | None = None  # it was so on this trading day, which was closed before it was told
+    ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
 
     @property
     def originator_id(self) -> str:
@@ -178,6 +225,7 @@ class QuarantineResolved(QuarantineEvent, frozen=True, kw_only=True):
     symbol: str | None = None
     side: OrderSide | None = None
     reason: str = ""
+    linked: bool = False  # not a person's decision: it became known which order the fill belongs to
 
 
 class MarketEvent(Event, frozen=True, kw_only=True):
@@ -188,6 +236,7 @@ class MarketEvent(Event, frozen=True, kw_only=True):
     clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
     actor: str = ""  # who asked
     late_for: str | None = None  # it was so on this trading day, which was closed before it was told
+    ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
 
     @property
     def originator_id(self) -> str:
@@ -257,9 +306,20 @@ class DayClosed(AccountEvent, frozen=True, kw_only=True):
     forced: bool = False  # closed although fills were waiting in quarantine
 
 
+class CommandChangedNothing(AccountEvent, frozen=True, kw_only=True):
+    """A command with a command id found done what it asked for; recorded so that its id stands for this content."""
+
+    stream = "command"
+    command: str  # the name of its class
+    asked: dict[str, str | bool | None]  # its fields, decimals as text
+    ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
+
+
 EVENTS: tuple[type[Event], ...] = (
     OrderSubmitted,
     StateChanged,
+    ExternalIdAssigned,
+    OrdersMerged,
     FillAdded,
     OrderAmended,
     AmendRefused,
@@ -272,4 +332,5 @@ EVENTS: tuple[type[Event], ...] = (
     PolicyChanged,
     TradingLevelChanged,
     DayClosed,
+    CommandChangedNothing,
 )

@@ -63,8 +63,8 @@ class FillDesk(Session):
             side=None if side is None else choice(OrderSide, side, "side"),
         )
         answer = await self._perform(command, command_id, occurred_at, any_account=account is None)
-        if answer.order is None:
-            raise_known_to_wait(self.sequencer.world, command)
+        if answer.order is None and isinstance(answer.command, AddFill):
+            raise_known_to_wait(self.sequencer.world, answer.command)
         return self._order(answer)
 
     async def bust_fill(

@@ -7,7 +7,8 @@ from msgspec import Struct
 from oms_es.commands import OrderCommand
 from oms_es.decimals import ONE
 from oms_es.events import StateChanged
-from oms_es.order import Content, Waiting
+from oms_es.order import Content, Order, Waiting
+from oms_es.policy import RULES
 from oms_es.vocabulary import OrderState, Origin
 
 
@@ -15,8 +16,10 @@ class Given(Struct, frozen=True, kw_only=True):
     """What a decision about one order rests on, besides the order."""
 
     origin: Origin = Origin.COMMAND
+    rules: int = RULES  # the version of the decision rules
     violations: tuple[str, ...] = ()  # the limits that the command would break
     price_band: Decimal | None = None  # fraction of the reference price; None: no check
+    price_band_floor: Decimal = ONE  # the band is at least this wide; quote units
     accept_exceptions: bool = False  # fills.on_exception: accept
     mark: Decimal | None = None  # the last mark of the symbol
     multiplier: Decimal = ONE  # of the instrument
@@ -24,6 +27,8 @@ class Given(Struct, frozen=True, kw_only=True):
     unknown_contents: frozenset[Content] = frozenset()  # of this order id's fills that came before any order
     unknown_waiting: tuple[Waiting, ...] = ()  # those of them that still wait
     unknown_count: int = 0  # how many fills of unknown orders the account ever had
+    is_ambiguous: bool = False  # the id names several orders, and none of them alone fits the fill
+    external_order: Order | None = None  # the external order that the venue's id in the command has opened before
 
 
 def moved(

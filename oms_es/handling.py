@@ -5,7 +5,6 @@ A request, decided on the state of the log: pure, so that a replay decides the s
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 from msgspec.structs import replace
@@ -14,26 +13,32 @@ from oms_es import risk
 from oms_es.commands import (
     AddFill,
     AmendOrder,
+    ChangeState,
     Command,
+    LinkOrder,
     OrderCommand,
     Request,
     ResolveQuarantined,
     SubmitOrder,
 )
-from oms_es.deciding import decide
+from oms_es.deciding import decide, impossible
 from oms_es.decimals import ONE, ZERO, minus, text
 from oms_es.envelope import Draft
 from oms_es.errors import (
-    AmbiguousOrder,
     FillQuarantinedError,
     InvalidInput,
+    InvalidTransition,
     OrderRejected,
     UnknownOrder,
 )
 from oms_es.events import (
     AmendRefused,
     Event,
+    ExternalIdAssigned,
+    FillAdded,
+    FillCorrected,
     FillQuarantined,
+    OrdersMerged,
     OrderSubmitted,
     QuarantineResolved,
     StateChanged,
@@ -41,39 +46,14 @@ from oms_es.events import (
 from oms_es.given import Given
 from oms_es.identifiers import shown
 from oms_es.instants import SECOND, iso
+from oms_es.locating import is_ambiguous, reported_before
 from oms_es.moment import Moment, drafts
-from oms_es.order import Content, Order, is_order_event
+from oms_es.order import Order, is_order_event
 from oms_es.projections.orders import Unknown
 from oms_es.projections.world import World
 from oms_es.risk import Proposal
-from oms_es.ruling import ruled
+from oms_es.ruling import remembered, ruled
 from oms_es.vocabulary import OrderState, Origin
-
-# --- where a command goes ---
-
-
-def located(world: World, request: Request) -> Command:
-    """
-    Return the command with the account and order id it means.
-
-    Raises:
-        AmbiguousOrder: the id names several orders.
-    """
-    command = request.command
-    if isinstance(command, SubmitOrder) or not isinstance(command, OrderCommand):
-        return command
-    if isinstance(command, ResolveQuarantined):
-        key = world.orders.waiting.get(command.quarantine_id)
-        if not key:
-            return command
-        known: tuple[str, ...] | None = None
-        with suppress(AmbiguousOrder):  # the venue's id names several by now: it stays with the id it was told under
-            known = world.orders.find(key[1], key[0])  # told under the venue's id, before we knew it
-        account, order_id = known or key
-        return replace(command, account=account, order_id=order_id)
-    found = world.orders.find(command.order_id, None if request.any_account else command.account)
-    return command if found is None else replace(command, account=found[0], order_id=found[1])
-
 
 # --- deciding ---
 
@@ -95,6 +75,8 @@ def _occurred_at(request: Request, moment: Moment) -> int:
     if request.occurred_at is None:
         return moment.now
     ahead = request.occurred_at - moment.now
+    if moment.rules >= 3:
+        return request.occurred_at  # ahead of our clock: recorded as reported, flagged, and effective from now on
     if request.origin is not Origin.IMPORT and ahead > moment.calendar.max_clock_step * SECOND:
         raise InvalidInput(
             f"occurred_at: {iso(request.occurred_at)} is ahead of our clock ({iso(moment.now)}) "
@@ -106,37 +88,37 @@ def _occurred_at(request: Request, moment: Moment) -> int:
 def _about_order(
     world: World, request: Request, command: OrderCommand, moment: Moment, occurred_at: int
 ) -> list[Draft]:
-    order = world.orders.order((command.account, command.order_id))
-    unknown = _told_before(world, request, command, order)
-    events = decide(command, order, _given(world, request, command, order, unknown, moment))
-    # An accepted fill stands where it was executed, and so does an order that it opens.
-    accepts = isinstance(command, ResolveQuarantined)
-    executed_at = _waiting_since(world, command) if accepts else occurred_at
-    submitted_at = executed_at if order is None else order.submitted_at
-    timed = []
-    for event in events:
-        when = occurred_at if isinstance(event, QuarantineResolved) else executed_at
-        timed.append((event, when, max(when, submitted_at) if is_order_event(event) else when))
+    ambiguous = is_ambiguous(world, request, command, moment.rules)
+    order = None if ambiguous else world.orders.order((command.account, command.order_id))
+    unknown = reported_before(world, request, command, order, moment.rules)
+    given = _given(world, request, command, order, unknown, moment)
+    events = decide(command, order, replace(given, is_ambiguous=True) if ambiguous else given)
+    if not events:
+        return remembered(command, request, moment)
+    timed = _timed(world, command, order, events, unknown, occurred_at)
     external = any(isinstance(event, OrderSubmitted) and event.external for event in events)
     return drafts(timed, request, moment, Origin.EXTERNAL if external or (order and order.is_external) else None)
 
 
-def _told_before(world: World, request: Request, command: OrderCommand, order: Order | None) -> Unknown:
-    """Return the fills told of this order while nobody knew it: under our id, or under one of the venue's."""
-    names = {command.order_id, getattr(request.command, "order_id", command.order_id)}
-    names.update(() if order is None else order.external_order_ids)
-    # Of another session's order, that may be ours under the venue's id: what was told of ours.
-    named = world.orders.external.get(command.order_id) or () if order is not None and order.is_external else ()
-    ours = [world.orders.order(key) for key in named if key[0] == command.account]
-    if isinstance(command, ResolveQuarantined):
-        names.update((world.orders.waiting.get(command.quarantine_id) or ())[1:])
-    found = [world.orders.unknown.get((command.account, name)) or Unknown() for name in sorted(names)]
-    contents = frozenset[Content]().union(*(each.contents for each in found))
-    for name in names - {command.order_id}:  # they may have opened an external order under the venue's id
-        other = world.orders.order((command.account, name))
-        contents |= other.contents if other is not None and other.is_external else frozenset()
-    contents = contents.union(*(each.contents for each in ours if each is not None))
-    return Unknown(contents, tuple(waiting for each in found for waiting in each.waiting))
+def _timed(
+    world: World, command: OrderCommand, order: Order | None, events: list[Event], unknown: Unknown, occurred_at: int
+) -> list[tuple[Event, int, int]]:
+    """Return events with when they were so, and from when on they count; a quarantined fill has its own time."""
+    accepts = isinstance(command, ResolveQuarantined)
+    executed_at = _waiting_since(world, command) if accepts else occurred_at
+    submitted_at = executed_at if order is None else order.submitted_at
+    since = {} if accepts else {each.fill.quarantine_id: each.occurred_at for each in unknown.waiting}
+    fills = [fill for event in events if isinstance(event, OrdersMerged) for fill in event.fills]
+    merged_at = max((fill.occurred_at for fill in fills), default=0)  # as of a moment, not before the last of them
+    timed = []
+    for number, event in enumerate(events):
+        when = occurred_at if isinstance(event, QuarantineResolved) else executed_at
+        if isinstance(event, FillAdded | FillCorrected):
+            when = since.get(event.quarantine_id or "", when)
+        elif number:
+            when = max(when, merged_at)
+        timed.append((event, when, max(when, submitted_at) if is_order_event(event) else when))
+    return timed
 
 
 def _waiting_since(world: World, command: OrderCommand) -> int:
@@ -160,7 +142,9 @@ def _given(
     return Given(
         origin=request.origin,
         violations=_violations(world, request, command, order, moment),
+        rules=moment.rules,
         price_band=policy.price_band,
+        price_band_floor=policy.price_band_floor,
         accept_exceptions=policy.on_exception == "accept",
         mark=None if mark is None else mark.price,
         multiplier=positions.multiplier(symbol) if symbol else ONE,
@@ -168,7 +152,16 @@ def _given(
         unknown_contents=unknown.contents,
         unknown_waiting=unknown.waiting,
         unknown_count=world.orders.unknown_count.get(command.account) or 0,
+        external_order=_external_order(world, command, order),
     )
+
+
+def _external_order(world: World, command: OrderCommand, order: Order | None) -> Order | None:
+    """Return the external order that fills under the venue's id in the command have opened, unless it was merged."""
+    if not isinstance(command, ChangeState | LinkOrder) or command.external_order_id is None:
+        return None
+    other = world.orders.order((command.account, command.external_order_id))
+    return None if other is None or other is order or not other.is_external or other.merged_into else other
 
 
 def _violations(
@@ -187,7 +180,7 @@ def judged(world: World, account: str, proposal: Proposal, moment: Moment) -> tu
     """Return the limits that an order would break at this moment."""
     behind = -(-moment.behind // SECOND)
     exposure = world.exposure(account, proposal.symbol, moment.day_of(moment.now), moment.now, behind)
-    return risk.violations(proposal, exposure, world.policies.policy(account))
+    return risk.violations(proposal, exposure, world.policies.policy(account), moment.rules)
 
 
 def proposed(command: OrderCommand, order: Order | None) -> Proposal | None:
@@ -241,6 +234,7 @@ def raise_refusal(command: Command, events: Sequence[Event], order: Order | None
     Raises:
         OrderRejected: a limit refused the order or its amendment.
         FillQuarantinedError: the fill waits.
+        InvalidTransition: the order could not go to a state, but the venue's id that came with it is recorded.
     """
     if isinstance(command, SubmitOrder) and not events and order is not None and order.violations:
         raise OrderRejected(order.violations, view)
@@ -251,6 +245,8 @@ def raise_refusal(command: Command, events: Sequence[Event], order: Order | None
             raise OrderRejected(event.violations, view)
         if isinstance(event, FillQuarantined):
             raise quarantined(event)
+        if isinstance(event, ExternalIdAssigned) and event.refused_in is not None and event.reported is not None:
+            raise InvalidTransition(impossible(event.order_id, event.refused_in, event.reported))
 
 
 def quarantined(fill: FillQuarantined) -> FillQuarantinedError:
@@ -266,9 +262,9 @@ def quarantined(fill: FillQuarantined) -> FillQuarantinedError:
 
 def raise_known_to_wait(world: World, fill: AddFill) -> NoReturn:
     """Raise for a repeated fill of an unknown order: it waits in quarantine, or was rejected from there."""
-    told = (fill.trade_id, fill.fill_quantity, fill.fill_price, fill.fee)
+    told = (fill.trade_id, fill.fill_quantity, fill.fill_price)
     for each in world.orders.waiting_of((fill.account, fill.order_id)):
-        if (each.fill.trade_id, each.fill.fill_quantity, each.fill.fill_price, each.fill.fee) == told:
+        if (each.fill.trade_id, each.fill.fill_quantity, each.fill.fill_price) == told:
             raise quarantined(each.fill)
     raise UnknownOrder(
         f"no order {shown(fill.order_id)} in account {fill.account}; this fill of it was rejected from quarantine"

@@ -30,8 +30,17 @@ def is_identifier(value: str) -> bool:
 
 
 def reason(value: object, name: str = "reason") -> str:
-    """Return `value`, a free text of at most 1,000 characters, none of them control characters."""
-    return _checked(value, name, 0, MAX_REASON)
+    """Return a free text as the log keeps it: control characters escaped, cut to 1,000 characters."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name}: expected text, got {type(value).__name__} {shown(value)}")
+    if _PLAIN.fullmatch(value) is None:
+        value = "".join(_escape(c) if unicodedata.category(c) in ("Cc", "Cs") else c for c in value[: MAX_REASON + 1])
+    return value if len(value) <= MAX_REASON else f"{value[: MAX_REASON - 1]}…"
+
+
+def actor(value: object) -> str:
+    """Return the name of who asks: at most 1,000 characters, no surrogates, no control characters."""
+    return _checked(value, "actor", 0, MAX_REASON)
 
 
 def account(value: object, name: str = "account") -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from oms_es.decimals import decimal, text
 from oms_es.errors import InvalidInput
-from oms_es.identifiers import account, identifier, reason, shown
+from oms_es.identifiers import account, actor, identifier, shown
 from oms_es.policy import Value, checked, path_of
 from oms_es.settings import limit_text
 from oms_es.vocabulary import DEFAULT_ACCOUNT, EVERY_ACCOUNT, OrderType
@@ -101,4 +101,4 @@ def named_scope(value: object) -> str:
 
 def named_actor(value: object) -> str:
     """Return who asks; may be empty."""
-    return reason(value, "actor")
+    return actor(value)

@@ -12,6 +12,8 @@ from oms_es.identifiers import shown
 SECOND: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX: Final = 2**63 - 1
+_PLAUSIBLE: Final = (631_152_000 * SECOND, 7_258_118_400 * SECOND)  # 1990 to 2200
+_UNITS: Final = (("seconds", SECOND), ("milliseconds", 1_000_000), ("microseconds", 1000), ("nanoseconds", 1))
 _ISO: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s?([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 )
@@ -27,7 +29,7 @@ def instant(value: object, name: str = "instant") -> int:
     if isinstance(value, bool) or not isinstance(value, int | str | datetime):
         raise InvalidInput(f"{name}: {shown(value)} is no moment; give ISO text like 2012-06-21T13:45:00Z")
     if isinstance(value, int):
-        return _in_range(value, name, value)
+        return nanoseconds(value, name)
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise InvalidInput(f"{name}: {value.isoformat()} has no zone; add one, as in 2012-06-21T13:45:00Z")
@@ -35,10 +37,36 @@ def instant(value: object, name: str = "instant") -> int:
     return _from_text(value, name)
 
 
+def nanoseconds(value: int, name: str = "instant") -> int:
+    """
+    Return `value`, a moment in int nanoseconds UTC.
+
+    Raises:
+        InvalidInput: it lies before 1990 or after 2200, as a moment in another unit does; says which unit would do.
+    """
+    if _PLAUSIBLE[0] <= value < _PLAUSIBLE[1]:
+        return value
+    hint = "give nanoseconds since 1970, UTC"
+    for unit, factor in _UNITS[:-1]:
+        if _PLAUSIBLE[0] <= value * factor < _PLAUSIBLE[1]:
+            hint = f"as {unit} it is {iso(value * factor)}: multiply it by {factor}"
+    raise InvalidInput(f"{name}: {shown(value)} is no plausible moment in nanoseconds (1990 to 2200); {hint}")
+
+
+def in_other_words(value: int) -> str:
+    """Return the ISO text of a number that counts seconds, milliseconds, … since 1970; "" where none is plausible."""
+    for unit, factor in _UNITS:
+        if _PLAUSIBLE[0] <= value * factor < _PLAUSIBLE[1]:
+            return f"; as {unit} since 1970 it would be {iso(value * factor)}"
+    return ""
+
+
 def _from_text(value: str, name: str) -> int:
     found = _ISO.fullmatch(value) if len(value) <= 40 else None
     if found is None:
-        raise InvalidInput(f"{name}: {shown(value)} is no moment; expected ISO text like 2012-06-21T13:45:00Z")
+        number = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else 0
+        hint = in_other_words(number)
+        raise InvalidInput(f"{name}: {shown(value)} is no moment; expected ISO text like 2012-06-21T13:45:00Z{hint}")
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     if zone is None:
         raise InvalidInput(f"{name}: {shown(value)} has no zone; add one, as in {value}Z")

@@ -11,8 +11,8 @@ from oms_es.envelope import Draft
 from oms_es.errors import DayIsClosed, InvalidInput
 from oms_es.events import AccountEvent, Event, FillAdded
 from oms_es.identifiers import shown
-from oms_es.instants import calendar, trading_day
-from oms_es.policy import Policy
+from oms_es.instants import calendar, nanoseconds, trading_day
+from oms_es.policy import RULES, Policy
 from oms_es.projections.days import Shut
 from oms_es.projections.world import World
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin
@@ -24,6 +24,7 @@ class Moment(Struct, frozen=True, kw_only=True):
     now: int  # our clock, never behind the log's head; ns UTC: `recorded_at`
     behind: int = 0  # how far our clock was behind the log's head, ns
     overtime: str | None = None  # RISK_TIMEOUT, where judging took too long; a replay takes it as given
+    rules: int = RULES  # the version of the decision rules; a replay takes that of the log
     calendar: Policy  # whose day settings tell the trading day
     closed: frozenset[str] = frozenset()  # trading days that have handed over to the next
     ended: tuple[Shut, ...] = ()  # what belonged to them, the one that ends last first
@@ -36,8 +37,9 @@ class Moment(Struct, frozen=True, kw_only=True):
         Raises:
             InvalidInput: the reading is no int of ns UTC.
         """
-        if type(clock) is not int or not 0 <= clock < 2**63:
+        if type(clock) is not int:
             raise InvalidInput(f"clock: {shown(clock)} ({type(clock).__name__}) is no time; a clock gives int ns UTC")
+        clock = nanoseconds(clock, "clock")
         rules = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else fallback
         now, behind = max(clock, world.recorded_at), max(0, world.recorded_at - clock)
         return cls(now=now, behind=behind, calendar=rules, closed=world.days.all_closed(), ended=world.days.all_ended())
@@ -81,12 +83,13 @@ def drafts(
     if imported and timed and moment.closed and (day := moment.own_day_of(timed[0][1])) in moment.closed:
         raise DayIsClosed(f"trading day {day} is closed; history for it is refused")
     for number, (event, occurred_at, effective_at) in enumerate(timed):
+        clamps = not imported and moment.rules >= 3  # nothing is in force before it is recorded
         found.append(
             Draft(
                 event=event if imported else _flagged(event, occurred_at, moment),
                 origin=request.origin if imported or origin is None else origin,
                 occurred_at=occurred_at,
-                effective_at=effective_at,
+                effective_at=min(effective_at, moment.now) if clamps else effective_at,
                 recorded_at=moment.now,
                 trading_day=moment.day_of(occurred_at if imported else moment.now),
                 command_id=(request.command_id or "") if number == 0 else None,
@@ -99,6 +102,8 @@ def _flagged(event: Event, occurred_at: int, moment: Moment) -> Event:
     """Return the event with what its moment adds to it; of history, only its own times matter."""
     if moment.behind > 0:
         event = replace(event, clamped=True)
+    if moment.rules >= 3 and occurred_at > moment.now and hasattr(event, "ahead"):
+        event = replace(event, ahead=True)
     if not isinstance(event, AccountEvent) and (day := moment.closed_day_of(occurred_at)) is not None:
         event = replace(event, late_for=day, **({"late": True} if isinstance(event, FillAdded) else {}))
     return event

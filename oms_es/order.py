@@ -7,7 +7,6 @@ The rules are those of FIX's order state changes (FIX 4.4 volume 4, appendix D) 
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,12 +15,15 @@ from oms_es.decimals import ONE, ZERO, canonical, divide, minus, plus, text, tim
 from oms_es.events import (
     AmendRefused,
     Event,
+    ExternalIdAssigned,
     FillAdded,
     FillBusted,
     FillCorrected,
     FillQuarantined,
+    MergedFill,
     OrderAmended,
     OrderEvent,
+    OrdersMerged,
     OrderSubmitted,
     QuarantineEvent,
     QuarantineResolved,
@@ -30,8 +32,21 @@ from oms_es.events import (
 from oms_es.vocabulary import OrderSide, OrderState, OrderType
 
 S = OrderState
-# What makes two reports of one trade the same: trade id, quantity, price, fee.
-Content: TypeAlias = tuple[str, Decimal, Decimal, Decimal]
+
+
+class Content(Struct, frozen=True, array_like=True, order=True):
+    """What two reports of one trade must agree in to be the same; symbol and side are "" where nothing was said."""
+
+    trade_id: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    symbol: str = ""  # states that an earlier release has written do not say it
+    side: str = ""
+
+    def is_of(self, symbol: str, side: str) -> bool:
+        """Return whether the report does not contradict this symbol and side."""
+        return ("" in (self.symbol, symbol) or self.symbol == symbol) and ("" in (self.side, side) or self.side == side)
 
 
 class Fill(Struct, frozen=True, kw_only=True):
@@ -49,6 +64,7 @@ class Fill(Struct, frozen=True, kw_only=True):
     forced: bool = False
     busted: bool = False
     corrected: bool = False
+    booked_as: str | None = None  # the order id of its event, where that order was merged into this one
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -84,6 +100,7 @@ class Order(Struct, frozen=True, kw_only=True):
     last_seq: int = 0  # of its last event
     recorded_at: int = 0  # of its last event
     known_at: int = 0  # when its submission was recorded
+    merged_into: str | None = None  # the order of ours that this external order turned out to be
 
     @property
     def account(self) -> str:
@@ -161,16 +178,79 @@ def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int
 
 
 def _state_changed(order: Order, event: StateChanged, *_: int) -> Order:
-    external = event.external_order_id
-    known = order.external_order_ids
+    names = () if event.external_order_id is None else (event.external_order_id,)
     return replace(
         order,
         state=event.new,
         reason=event.reason or order.reason,
         violations=event.violations or order.violations,
         error_message=order.error_message if event.error_message is None else event.error_message,
-        external_order_ids=known if external is None or external in known else (*known, external),
+        external_order_ids=_with_names(order, names),
     )
+
+
+def _with_names(order: Order, names: tuple[str, ...]) -> tuple[str, ...]:
+    known = order.external_order_ids
+    return (*known, *(name for name in names if name not in known)) if names else known
+
+
+def _id_assigned(order: Order, event: ExternalIdAssigned, *_: int) -> Order:
+    message = order.error_message if event.error_message is None else event.error_message
+    return replace(order, external_order_ids=_with_names(order, (event.external_order_id,)), error_message=message)
+
+
+def _merged(order: Order, event: OrdersMerged, *_: int) -> Order:
+    if event.into is not None:
+        return replace(order, merged_into=event.into)
+    order = replace(order, external_order_ids=_with_names(order, event.external_order_ids))
+    for each in event.fills:
+        fill = _fill_of(each)
+        counted = ZERO_FILL if each.busted else fill
+        order = _with_fills(order, (*order.fills, fill), counted, ZERO_FILL, _content_of(order, fill))
+    return order
+
+
+def _fill_of(merged: MergedFill) -> Fill:
+    return Fill(
+        quantity=merged.fill_quantity,
+        price=merged.fill_price,
+        fee=merged.fee,
+        trade_id=merged.trade_id,
+        occurred_at=merged.occurred_at,
+        seq=merged.seq,
+        multiplier=merged.multiplier,
+        currency=merged.currency,
+        late=merged.late,
+        forced=merged.forced,
+        busted=merged.busted,
+        corrected=merged.corrected,
+        booked_as=merged.booked_as,
+    )
+
+
+def merged_fill(fill: Fill, order_id: str) -> MergedFill:
+    """Return a fill of the order `order_id` as `OrdersMerged` keeps it."""
+    return MergedFill(
+        seq=fill.seq,
+        booked_as=fill.booked_as or order_id,
+        fill_quantity=fill.quantity,
+        fill_price=fill.price,
+        occurred_at=fill.occurred_at,
+        trade_id=fill.trade_id,
+        fee=fill.fee,
+        multiplier=fill.multiplier,
+        currency=fill.currency,
+        late=fill.late,
+        forced=fill.forced,
+        busted=fill.busted,
+        corrected=fill.corrected,
+    )
+
+
+def _content_of(order: Order, fill: Fill) -> frozenset[Content]:
+    if fill.trade_id is None:
+        return frozenset()
+    return frozenset({Content(fill.trade_id, fill.quantity, fill.price, fill.fee, order.symbol, order.side.value)})
 
 
 def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: int) -> Order:
@@ -260,6 +340,8 @@ def _no_longer_waiting(order: Order, quarantine_id: str | None) -> Order:
 
 _EVOLVE: dict[type[Event], Callable[..., Order]] = {
     StateChanged: _state_changed,
+    ExternalIdAssigned: _id_assigned,
+    OrdersMerged: _merged,
     FillAdded: _fill_added,
     OrderAmended: _amended,
     AmendRefused: _unchanged,
@@ -275,7 +357,9 @@ def content(event: FillAdded | FillCorrected | FillQuarantined) -> frozenset[Con
     """Return what a repetition of this trade would look like; nothing without a trade id."""
     if event.trade_id is None:
         return frozenset()
-    return frozenset({(event.trade_id, event.fill_quantity, event.fill_price, event.fee)})
+    side = "" if event.side is None else event.side.value
+    figures = (event.fill_quantity, event.fill_price, event.fee)
+    return frozenset({Content(event.trade_id, *figures, event.symbol or "", side)})
 
 
 def find_fill(order: Order, trade_id: str) -> Fill | None:

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from oms_es.commands import AmendOrder, CancelOrder, ChangeState, SubmitOrder
+from oms_es.commands import AmendOrder, CancelOrder, ChangeState, LinkOrder, SubmitOrder
 from oms_es.decimals import decimal
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import identifier
@@ -83,7 +83,10 @@ class OrderDesk(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Record what the venue says of an order; knows only the spec's transitions.
+        Record the state that the venue reports; knows only the spec's transitions.
+
+        A state that the order has already changes nothing. A new `external_order_id` is recorded in whatever state the
+        order is, as `link_order` does; an acknowledgement that brings one is no error on a filled or cancelled order.
 
         Raises:
             InvalidTransition: the order cannot go there; names what would have been possible.
@@ -99,6 +102,41 @@ class OrderDesk(Session):
         )
         return self._order(await self._perform(command, command_id, occurred_at, any_account=account is None))
 
+    async def link_order(
+        self,
+        order_id: str,
+        external_order_id: str,
+        *,
+        account: str | None = None,
+        command_id: str | None = None,
+        occurred_at: Any = None,
+        actor: str = "",
+    ) -> OMSOrder:
+        """
+        Record a venue's id of an order, in whatever state it is; an id that the order has already changes nothing.
+
+        Fills that were booked under that id before become the order's own, and fills that wait in quarantine under it
+        are booked, unless they break a rule.
+
+        Args:
+            order_id: ours, or a venue's id that is known already.
+            external_order_id: the venue's id (FIX OrderID 37); an order may have several.
+            account: whose order it is; every account is looked in when None.
+            command_id: as in `submit_order`.
+            occurred_at: when the venue reported it; None: now.
+            actor: who reports it.
+
+        Raises:
+            UnknownOrder, AmbiguousOrder: the id names none, or several.
+        """
+        command = LinkOrder(
+            account=named_account(account),
+            actor=named_actor(actor),
+            order_id=identifier(order_id, "order_id"),
+            external_order_id=identifier(external_order_id, "external_order_id"),
+        )
+        return self._order(await self._perform(command, command_id, occurred_at, any_account=account is None))
+
     async def cancel_order(
         self,
         order_id: str,
@@ -110,10 +148,10 @@ class OrderDesk(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Give up what is open of a PENDING or WORKING order.
+        Cancel what is open of a PENDING or WORKING order; a CANCELLED one stays as it is.
 
         Raises:
-            InvalidTransition: the order is done.
+            InvalidTransition: the order is done in another way.
         """
         command = CancelOrder(
             account=named_account(account),

@@ -17,7 +17,7 @@ from oms_es.identifiers import identifier, shown
 from oms_es.instants import clock_time
 from oms_es.vocabulary import CostMethod
 
-RULES = 2  # the version of our decision rules; a log says which one decided
+RULES = 3  # the version of our decision rules; a log says which one decided
 Value: TypeAlias = str | tuple[str, ...] | None
 
 
@@ -38,6 +38,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     method: CostMethod = CostMethod.FIFO
     basis: str = "realized"
     price_band: Decimal | None = None
+    price_band_floor: Decimal = Decimal(1)  # quote units
     on_exception: str = "quarantine"
     timezone: str = "UTC"
     roll: str = "00:00"
@@ -123,6 +124,7 @@ KEYS: dict[str, Key] = {
     "accounting.method": Key(method, "fifo"),
     "daily_loss.basis": Key(one_of("realized", "total"), "realized"),
     "fills.price_band": Key(positive, "0.5", optional=True),
+    "fills.price_band_floor": Key(positive, "1"),
     "fills.on_exception": Key(one_of("quarantine", "accept"), "quarantine"),
     "day.timezone": Key(zone, "UTC"),
     "day.roll": Key(roll_time, "00:00"),

@@ -15,7 +15,15 @@ from msgspec.structs import replace
 from oms_es.decimals import ZERO, canonical, plus, times
 from oms_es.envelope import Recorded
 from oms_es.errors import InvalidInput, UnknownOrder
-from oms_es.events import FillAdded, FillCorrected, FillQuarantined, MarkRecorded, PolicyChanged, QuarantineResolved
+from oms_es.events import (
+    FillAdded,
+    FillCorrected,
+    FillQuarantined,
+    MarkRecorded,
+    OrdersMerged,
+    PolicyChanged,
+    QuarantineResolved,
+)
 from oms_es.identifiers import is_identifier, shown
 from oms_es.instants import iso
 from oms_es.log.contract import Log
@@ -224,13 +232,25 @@ class Questions:
         if moves is None:
             orders = self.orders(replace(basis, as_of=None))
         else:
-            orders = Orders().replay(self._known_in({each.originator_id for each in moves}, basis))
+            orders = Orders().replay(self._known_in(self._with_merged({each.originator_id for each in moves}), basis))
         if basis.as_of is None:
             return fill_rows(orders)
         moment, rows = basis.as_of, {row["seq"]: row for row in fill_rows(orders)}
         when = {each.seq: each.effective_at for each in (self.events(basis, MOVES) if moves is None else moves)}
         standing = (row for seq, row in rows.items() if when[seq] <= moment and not row["busted"])
         return iter(sorted(standing, key=lambda row: (when[row["seq"]], row["seq"])))
+
+    def _with_merged(self, streams: set[str]) -> set[str]:
+        """Return the streams, and those of the orders that they were merged into."""
+        if not self._holds(OrdersMerged.__name__):
+            return streams
+        events = (each.event for name in streams for each in self._log.stream(name))
+        merged = (event for event in events if isinstance(event, OrdersMerged) and event.into is not None)
+        into = {f"order/{event.account}/{event.into}" for event in merged}
+        return streams | (self._with_merged(into) if into else into)
+
+    def _holds(self, topic: str) -> bool:
+        return not isinstance(self._log, SqliteLog) or self._log.holds_name(topic)
 
     def _known_in(self, streams: Iterable[str], basis: Basis) -> list[Recorded]:
         """Return the events of some streams that were known, in log order."""

@@ -1,5 +1,6 @@
 """A command, rebuilt from the events it gave: for telling a repetition from a conflict, and for deciding it again."""
 
+import msgspec
 from msgspec.structs import replace
 
 from oms_es.commands import (
@@ -12,6 +13,7 @@ from oms_es.commands import (
     Command,
     CorrectFill,
     DefineInstrument,
+    LinkOrder,
     RecordMark,
     ReduceOrder,
     ResolveQuarantined,
@@ -21,8 +23,10 @@ from oms_es.commands import (
 )
 from oms_es.events import (
     AmendRefused,
+    CommandChangedNothing,
     DayClosed,
     Event,
+    ExternalIdAssigned,
     FillAdded,
     FillBusted,
     FillCorrected,
@@ -41,6 +45,9 @@ from oms_es.vocabulary import OrderState
 
 def rebuild(events: list[Event]) -> Command:
     """Return the command that gave these events; times are no part of it."""
+    first = events[0]
+    if isinstance(first, StateChanged) and first.reported:  # what follows became the order's own by it
+        return _state_asked(first)
     for event in events:
         command = _asked(event)
         if command is not None:
@@ -65,13 +72,19 @@ def _asked(event: Event) -> Command | None:
                 reduce_only=event.reduce_only,
                 time_in_force=event.time_in_force,
             )
+        case CommandChangedNothing():
+            return _asked_in_vain(event)
+        case ExternalIdAssigned():
+            return _link_asked(event)
         case FillAdded() | FillQuarantined(correction=False):
             return _fill_asked(event)
+        case FillCorrected(completes=True):
+            return _fee_asked(event)
         case OrderAmended() | AmendRefused():
             return _amend_asked(event)
         case FillBusted() | FillCorrected() | FillQuarantined():
             return _correction_asked(event)
-        case QuarantineResolved():
+        case QuarantineResolved(linked=False):
             return ResolveQuarantined(
                 account=event.account,
                 actor=event.actor,
@@ -125,6 +138,21 @@ def _state_asked(event: StateChanged) -> Command:
 
 
 def _fill_asked(event: FillAdded | FillQuarantined) -> AddFill:
+    asked_fee = event.asked_fee if isinstance(event, FillAdded) else None
+    return AddFill(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        fill_quantity=event.fill_quantity,
+        fill_price=event.fill_price,
+        trade_id=event.trade_id,
+        fee=event.fee if asked_fee is None else asked_fee,
+        symbol=event.symbol,
+        side=event.side,
+    )
+
+
+def _fee_asked(event: FillCorrected) -> AddFill:
     return AddFill(
         account=event.account,
         actor=event.actor,
@@ -136,6 +164,43 @@ def _fill_asked(event: FillAdded | FillQuarantined) -> AddFill:
         symbol=event.symbol,
         side=event.side,
     )
+
+
+def _link_asked(event: ExternalIdAssigned) -> Command:
+    if event.reported is None:
+        return LinkOrder(
+            account=event.account,
+            actor=event.actor,
+            order_id=event.order_id,
+            external_order_id=event.external_order_id,
+        )
+    return ChangeState(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        new=event.reported,
+        external_order_id=event.external_order_id,
+        error_message=event.error_message,
+    )
+
+
+def changed_nothing(command: Command) -> CommandChangedNothing:
+    """Return the event of a command that found done what it asked for."""
+    asked = msgspec.to_builtins(command)
+    kept = {name: value for name, value in asked.items() if name not in ("account", "actor")}
+    return CommandChangedNothing(
+        account=command.account, actor=command.actor, command=type(command).__name__, asked=kept
+    )
+
+
+def _asked_in_vain(event: CommandChangedNothing) -> Command:
+    kind = _REMEMBERED[event.command]
+    return msgspec.convert({**event.asked, "account": event.account, "actor": event.actor}, kind)
+
+
+_REMEMBERED: dict[str, type[Command]] = {
+    kind.__name__: kind for kind in (BustFill, CancelOrder, ChangeState, CorrectFill, DefineInstrument, LinkOrder)
+}
 
 
 def _amend_asked(event: OrderAmended | AmendRefused) -> Command:

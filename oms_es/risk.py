@@ -11,6 +11,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from oms_es.decimals import ZERO, minus, negate, plus, text, times
+from oms_es.policy import RULES as VERSION
 from oms_es.policy import Policy
 from oms_es.vocabulary import OrderSide, OrderType, TradingLevel
 
@@ -50,9 +51,14 @@ class Exposure(Struct, frozen=True, kw_only=True):
 
     def reduced_by(self, order: Proposal) -> bool:
         """Return whether the order only takes off what is held, after the open orders already on that side."""
+        opposite = self.position < 0 if order.side is OrderSide.BUY else self.position > 0
+        return opposite and order.quantity <= self.left_after(order)
+
+    def left_after(self, order: Proposal) -> Decimal:
+        """Return what is held against the order's side, less the open orders on that side; below 0 nothing is left."""
         if order.side is OrderSide.BUY:
-            return self.position < 0 and order.quantity <= minus(negate(self.position), self.open_buys)
-        return self.position > 0 and order.quantity <= minus(self.position, self.open_sells)
+            return minus(negate(self.position), self.open_buys)
+        return minus(self.position, self.open_sells)
 
 
 Check = Callable[[Proposal, Exposure, Policy], str | None]
@@ -90,9 +96,24 @@ def position_skew(order: Proposal, exposure: Exposure, limits: Policy) -> str | 
 
 
 def order_quantity(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse orders below `trading.min_quote_size` or above `risk.max_order_quantity`."""
+    """Refuse orders below `trading.min_quote_size` or above `risk.max_order_quantity`; what reduces has no maximum."""
     if order.amends and not order.quantity:
         return None  # another price for what was let through before
+    least, most, reduces = limits.min_quote_size, limits.max_order_quantity, exposure.reduced_by(order)
+    closes = reduces and order.quantity == exposure.left_after(order)
+    if least is not None and order.total < least and not closes:
+        size = f"{text(order.total)} {order.symbol}"
+        return f"ORDER_QUANTITY: {size} is below the minimum of {text(least)} (trading.min_quote_size)"
+    if most is not None and order.total > most and not reduces:
+        size = f"{text(order.total)} {order.symbol}"
+        return f"ORDER_QUANTITY: {size} is above the maximum of {text(most)} (risk.max_order_quantity)"
+    return None
+
+
+def order_quantity_before_3(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
+    """Judge the quantity by the rules of versions 1 and 2, whose maximum holds for what reduces as well."""
+    if order.amends and not order.quantity:
+        return None
     least, most = limits.min_quote_size, limits.max_order_quantity
     closes = order.total == exposure.position.copy_abs() and exposure.reduced_by(order)
     if least is not None and order.total < least and not closes:
@@ -177,6 +198,9 @@ class Rule(Struct, frozen=True):
     keys: tuple[str, ...]  # paths in the settings
     reads: tuple[str, ...]  # fields of `Exposure`
     says: str
+    setting: str = ""  # what the message names: the first of `keys`, or what stands in for one
+    binds_reducing: bool = False  # whether it can refuse an order that reduces a position
+    before_3: Check | None = None  # the check of rules before version 3, where it is another one
 
 
 RULES: tuple[Rule, ...] = (
@@ -186,6 +210,7 @@ RULES: tuple[Rule, ...] = (
         ("risk.max_position_size",),
         ("position", "open_buys", "open_sells"),
         "the position, if every open order on that side and this one are filled, stays within the limit",
+        "risk.max_position_size",
     ),
     Rule(
         "DAILY_LOSS",
@@ -193,6 +218,7 @@ RULES: tuple[Rule, ...] = (
         ("risk.max_daily_loss", "daily_loss.basis"),
         ("daily_pnl",),
         "the trading day's loss has not reached the limit",
+        "risk.max_daily_loss",
     ),
     Rule(
         "POSITION_SKEW",
@@ -200,13 +226,17 @@ RULES: tuple[Rule, ...] = (
         ("trading.max_skew",),
         ("position", "open_buys", "open_sells"),
         "a position beyond the limit is not increased",
+        "trading.max_skew",
     ),
     Rule(
         "ORDER_QUANTITY",
         order_quantity,
         ("trading.min_quote_size", "risk.max_order_quantity"),
         ("position",),
-        "the quantity is at least the minimum, unless it closes the position exactly, and at most the maximum",
+        "the quantity is at least the minimum or closes the position exactly, and at most the maximum",
+        "trading.min_quote_size",
+        binds_reducing=True,
+        before_3=order_quantity_before_3,
     ),
     Rule(
         "ORDER_NOTIONAL",
@@ -214,6 +244,7 @@ RULES: tuple[Rule, ...] = (
         ("risk.max_order_notional",),
         ("mark", "multiplier"),
         "quantity times price (a market order: times the last mark) stays within the limit",
+        "risk.max_order_notional",
     ),
     Rule(
         "OPEN_ORDERS",
@@ -221,6 +252,7 @@ RULES: tuple[Rule, ...] = (
         ("risk.max_open_orders",),
         ("open_orders",),
         "the account has fewer orders open than the limit",
+        "risk.max_open_orders",
     ),
     Rule(
         "EMERGENCY_STOP",
@@ -228,6 +260,8 @@ RULES: tuple[Rule, ...] = (
         (),
         ("level", "position", "open_buys", "open_sells"),
         "trading is not halted; at reduce_only the order reduces a position",
+        "risk.emergency_stop",
+        binds_reducing=True,
     ),
     Rule(
         "PRICE_COLLAR",
@@ -235,6 +269,8 @@ RULES: tuple[Rule, ...] = (
         ("risk.price_collar",),
         ("mark",),
         "a limit price is not further from the last mark than this fraction of it",
+        "risk.price_collar",
+        binds_reducing=True,
     ),
     Rule(
         "ORDER_RATE",
@@ -242,14 +278,23 @@ RULES: tuple[Rule, ...] = (
         ("risk.max_orders_per_second",),
         ("recent_orders",),
         "submits and amends of the last second, refused ones included, are below the limit",
+        "risk.max_orders_per_second",
     ),
-    Rule("RESTRICTED_SYMBOL", restricted_symbol, ("risk.restricted",), (), "the symbol is not on the list"),
+    Rule(
+        "RESTRICTED_SYMBOL",
+        restricted_symbol,
+        ("risk.restricted",),
+        (),
+        "the symbol is not on the list",
+        "risk.restricted",
+    ),
     Rule(
         "REDUCE_ONLY",
         reduce_only,
         (),
         ("position", "open_buys", "open_sells"),
         "an order submitted as reduce_only reduces a position",
+        "reduce_only",
     ),
     Rule(
         "CLOCK",
@@ -257,11 +302,31 @@ RULES: tuple[Rule, ...] = (
         ("day.max_clock_step",),
         ("clock_behind",),
         "our clock is not further behind the log than the limit",
+        "day.max_clock_step",
     ),
 )
 
 
-def violations(order: Proposal, exposure: Exposure, limits: Policy) -> tuple[str, ...]:
-    """Return everything that is wrong with the order, in the order of `RULES`; () when it may go."""
-    found = (rule.check(order, exposure, limits) for rule in RULES)
+def violations(order: Proposal, exposure: Exposure, limits: Policy, version: int = VERSION) -> tuple[str, ...]:
+    """
+    Return everything that is wrong with the order, in the order of `RULES`; () when it may go.
+
+    Args:
+        order: what is judged.
+        exposure: what the account holds and may come to hold.
+        limits: the policy of the account.
+        version: of the decision rules; before 3, some limits refused orders that reduce, and no text named a setting.
+    """
+    found = (violation(rule, order, exposure, limits, version) for rule in RULES)
     return tuple(each for each in found if each is not None)
+
+
+def violation(rule: Rule, order: Proposal, exposure: Exposure, limits: Policy, version: int = VERSION) -> str | None:
+    """Return what one rule finds wrong with the order; None when it passes."""
+    if version < 3:
+        return (rule.before_3 or rule.check)(order, exposure, limits)
+    broken = rule.check(order, exposure, limits)
+    if broken is None or (not rule.binds_reducing and exposure.reduced_by(order)):
+        return None
+    named = not rule.setting or any(f"({key})" in broken for key in rule.keys)
+    return broken if named else f"{broken} ({rule.setting})"

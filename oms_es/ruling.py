@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from oms_es.commands import CloseDay, Command, DefineInstrument, RecordMark, Request, SetLevel, SetLimits
+from oms_es.commands import (
+    AddFill,
+    CloseDay,
+    Command,
+    DefineInstrument,
+    RecordMark,
+    Request,
+    SetLevel,
+    SetLimits,
+    SubmitOrder,
+)
 from oms_es.decimals import text
 from oms_es.envelope import Draft
 from oms_es.errors import DayNotClosable, InstrumentInUse
@@ -12,10 +22,11 @@ from oms_es.moment import Moment, drafts
 from oms_es.order import Waiting
 from oms_es.policy import RULES, Value, differing
 from oms_es.projections.world import World
-from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
+from oms_es.recall import changed_nothing
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
 
 FIRST = "the settings of the first command"
-NEWER_RULES = f"this release decides by rules of version {RULES}"
+NEWER_RULES = "this release decides by rules of version "  # and which
 FILE_CHANGED = "the settings file has changed"
 
 
@@ -56,7 +67,7 @@ def _define(world: World, command: DefineInstrument, request: Request, moment: M
     symbol, positions = command.symbol, world.positions
     was = (positions.multiplier(symbol), positions.currency(symbol))
     if was == (command.multiplier, command.currency):
-        return []
+        return remembered(command, request, moment)
     holders = positions.holders.get(symbol) or ()
     open_in = [account for account in holders if any(held.quantity for held in positions.held_in(account, symbol))]
     if open_in:
@@ -112,6 +123,23 @@ def _day_of(world: World, waiting: Waiting, moment: Moment) -> str:
     return world.orders.waiting_day.get(waiting.fill.quarantine_id) or moment.own_day_of(waiting.recorded_at)
 
 
+def remembered(command: Command, request: Request, moment: Moment) -> list[Draft]:
+    """Return the event of a command that changes nothing, where its command id must stand for its content."""
+    own_id = isinstance(command, SubmitOrder | AddFill)  # known by order id and trade id
+    if not request.command_id or own_id or request.origin is not Origin.COMMAND or moment.rules < 3:
+        return []
+    occurred_at = moment.now if request.occurred_at is None else request.occurred_at
+    return drafts([(changed_nothing(command), occurred_at, occurred_at)], request, moment)
+
+
+def newer_rules(world: World, moment: Moment) -> list[Draft]:
+    """Return the word that newer rules decide from here on; [] on a log that does not tell its rules, or has these."""
+    if (world.policies.rules.get(EVERY_ACCOUNT) or RULES) >= RULES:
+        return []
+    event = PolicyChanged(account=EVERY_ACCOUNT, values={}, rules=RULES, reason=f"{NEWER_RULES}{RULES}")
+    return drafts([(event, moment.now, moment.now)], Request(command=Command(account=EVERY_ACCOUNT)), moment)
+
+
 def initial_policy(world: World, values: dict[str, Value], named: Sequence[str], moment: Moment) -> list[Draft]:
     """
     Return the rules that the first command of a session brings along.
@@ -126,7 +154,7 @@ def initial_policy(world: World, values: dict[str, Value], named: Sequence[str],
     if not changed and not newer:
         return []
     from_file = tuple(key for key in named if key in changed)
-    reason = FIRST if fresh else FILE_CHANGED if changed else NEWER_RULES
+    reason = FIRST if fresh else FILE_CHANGED if changed else f"{NEWER_RULES}{RULES}"
     events: list[Event] = [
         PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
     ]

@@ -23,19 +23,21 @@ from oms_es.commands import Command, OrderCommand, Request, ResolveQuarantined
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
 from oms_es.events import Event
-from oms_es.handling import handle, is_judged, located
+from oms_es.handling import handle, is_judged
 from oms_es.identifiers import shown
 from oms_es.live import Live
+from oms_es.locating import located
 from oms_es.log.contract import Log
 from oms_es.metrics import Metrics
 from oms_es.moment import Moment
 from oms_es.order import Order
+from oms_es.policy import RULES
 from oms_es.projections.world import World
 from oms_es.recall import rebuild, same_content
-from oms_es.ruling import initial_policy
+from oms_es.ruling import initial_policy, newer_rules
 from oms_es.saying import say
 from oms_es.settings import Settings
-from oms_es.vocabulary import Origin
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 
 MOST_AT_ONCE = 1000  # commands in one transaction
 FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
@@ -250,7 +252,7 @@ class Sequencer:
             world, self._busy = self.world, True
         try:
             with self._alone:
-                drafts, notices = self._decide(world, batch, self._rules(world) if asked else [])
+                drafts, notices = self._decide(world, batch, self._rules(world) if asked else self._newer_rules(world))
             if drafts:
                 await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
         except BaseException as error:
@@ -322,6 +324,12 @@ class Sequencer:
         moment = Moment.of(self._clock(), world, self._fallback)
         return initial_policy(world, self._settings.values, self._settings.named, moment)
 
+    def _newer_rules(self, world: World) -> list[Draft]:
+        """Return the word that newer rules decide, which imports bring along as well."""
+        if (world.policies.rules.get(EVERY_ACCOUNT) or RULES) >= RULES:
+            return []
+        return newer_rules(world, Moment.of(self._clock(), world, self._fallback))
+
     @contextmanager
     def under_coming_rules(self, world: World) -> Iterator[None]:
         """Show the rules that the next command would bring along, for as long as this lasts; nobody waits meanwhile."""
@@ -351,6 +359,7 @@ class Sequencer:
         if spent <= allowed or not is_judged(request, command):
             return added
         overtime = f"RISK_TIMEOUT: judging took {spent // 1_000_000} ms, the limit is {allowed // 1_000_000} ms"
+        overtime += " (system.risk_check_timeout)"
         return handle(world, request, command, replace(moment, overtime=overtime))
 
     def _stage(self, world: World, draft: Draft) -> Notice:

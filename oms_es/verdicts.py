@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from oms_es import risk
-from oms_es.checking import moment_of
+from oms_es.checking import moment_of, rules_of
 from oms_es.commands import OrderCommand
 from oms_es.envelope import Recorded
 from oms_es.events import AmendRefused, OrderAmended, OrderSubmitted, StateChanged
@@ -80,9 +80,11 @@ def _verdict(world: World, events: list[Recorded]) -> Verdict | None:
     behind = moment_of(world, events).behind // SECOND
     exposure = world.exposure(command.account, proposal.symbol, first.trading_day, first.recorded_at, behind)
     policy = world.policies.policy(command.account)
-    found = risk.violations(proposal, exposure, policy)
     kept = tuple(each for each in recorded if each.partition(":")[0] in _GIVEN)
-    recomputed = tuple(each for each in found if each.partition(":")[0] not in _GIVEN)
+    versions = rules_of(world)
+    found = [(*_computed(proposal, exposure, policy, version), *kept) for version in versions]
+    agreeing = [(version, each) for version, each in zip(versions, found, strict=True) if each == recorded]
+    version, recomputed = agreeing[0] if agreeing else (versions[0], found[0])
     return Verdict(
         seq=first.seq,
         recorded_at=first.recorded_at,
@@ -90,10 +92,19 @@ def _verdict(world: World, events: list[Recorded]) -> Verdict | None:
         asked=_asked(proposal),
         limits_seq=max(world.policies.changed_at.get(scope) or 0 for scope in (EVERY_ACCOUNT, command.account)),
         exposure=exposure,
-        checks=[_check_row(rule, proposal, exposure, policy, _values(world, command.account)) for rule in risk.RULES],
+        checks=[
+            _check_row(rule, proposal, exposure, policy, _values(world, command.account), version)
+            for rule in risk.RULES
+        ],
         recorded=recorded,
-        recomputed=(*recomputed, *kept),
+        recomputed=recomputed,
     )
+
+
+def _computed(proposal: Proposal, exposure: Exposure, policy: Policy, version: int) -> tuple[str, ...]:
+    """Return the violations that follow from the log; those of the moment are taken as they were recorded."""
+    found = risk.violations(proposal, exposure, policy, version)
+    return tuple(each for each in found if each.partition(":")[0] not in _GIVEN)
 
 
 def _recorded(events: list[Recorded]) -> tuple[str, ...]:
@@ -109,9 +120,9 @@ def _values(world: World, account: str) -> dict[str, Value]:
 
 
 def _check_row(
-    rule: risk.Rule, proposal: Proposal, exposure: Exposure, policy: Policy, values: dict[str, Value]
+    rule: risk.Rule, proposal: Proposal, exposure: Exposure, policy: Policy, values: dict[str, Value], version: int
 ) -> dict[str, Any]:
-    broken = rule.check(proposal, exposure, policy)
+    broken = risk.violation(rule, proposal, exposure, policy, version)
     return {
         "code": rule.code,
         "holds": broken is None,

@@ -104,6 +104,7 @@ class QuarantineReason(str, Enum):
     ORDER_DONE = "order_done"  # the order is FILLED or REJECTED
     PRICE_BAND = "price_band"  # too far from the limit price or the mark
     UNKNOWN_ORDER = "unknown_order"  # no such order, and no symbol and side to open one
+    AMBIGUOUS_ORDER = "ambiguous_order"  # the venue's id names several orders, and none of them alone fits
 
 
 DEFAULT_ACCOUNT = "default"

@@ -13,19 +13,20 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oms_es.checking import by_command, moment_of
-from oms_es.commands import AmendOrder, Command, OrderCommand, Request, SubmitOrder
+from oms_es.checking import by_command, moment_of, request_of, rules_of
+from oms_es.commands import AmendOrder, Command, OrderCommand, SubmitOrder
 from oms_es.decimals import ZERO, canonical, minus
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import InvalidInput, OmsError
 from oms_es.events import AmendRefused, Event, FillAdded, PolicyChanged, StateChanged
 from oms_es.events import TradingLevelChanged as LevelChanged
-from oms_es.handling import handle, located
+from oms_es.handling import handle
+from oms_es.locating import located
 from oms_es.policy import Value
 from oms_es.projections.world import World
 from oms_es.reaching import Reach, Reaches
 from oms_es.recall import rebuild
-from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, Origin, TradingLevel
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, TradingLevel
 
 NOTE = "a thought experiment: the market would have answered differently"
 STOP = "risk.emergency_stop"
@@ -186,11 +187,11 @@ class _Experiment:
             self._result.lost_commands += 1
             self._lose(group, [])
             return
-        origin = Origin.IMPORT if first.origin is Origin.IMPORT else Origin.COMMAND
-        request = Request(command=command, occurred_at=first.occurred_at, origin=origin)
-        moment = moment_of(self._there, group)
+        request = request_of(group, command)
+        (rules, *_) = rules_of(self._life)
         try:
-            drafts = handle(self._there, request, located(self._there, request), moment)
+            command = located(self._there, request, rules)
+            drafts = handle(self._there, request, command, moment_of(self._there, group, rules))
         except OmsError:
             self._result.impossible += 1
             self._lose(group, [])

@@ -63,7 +63,8 @@ def put_right(fill: Recorded | None, correction: FillCorrected) -> Recorded:
 
 
 def _trade(event: FillAdded | FillBusted | FillCorrected) -> tuple[str, str, str | None]:
-    return event.account, event.order_id, event.trade_id
+    booked_as = None if isinstance(event, FillAdded) else event.booked_as
+    return event.account, booked_as or event.order_id, event.trade_id
 
 
 def _when(recorded: Recorded) -> tuple[int, int]:

@@ -274,12 +274,18 @@ def restated_fill(log: SqliteLog, restatement: Recorded) -> Recorded:
     """Return the fill that a bust or a correction is about."""
     event, standing = restatement.event, list[Recorded]()
     assert isinstance(event, FillBusted | FillCorrected), "only busts and corrections restate"
-    for each in log.stream(restatement.originator_id):
+    booked_as = event.booked_as or event.order_id  # the order that it was merged into has later busts
+    streams = dict.fromkeys((f"order/{event.account}/{booked_as}", restatement.originator_id))
+    found = sorted((each for name in streams for each in log.stream(name)), key=lambda each: each.seq)
+    for each in found:
         if each.seq >= restatement.seq:
             break
-        if isinstance(each.event, FillAdded) and each.event.trade_id == event.trade_id:
+        fill = each.event
+        if isinstance(fill, FillAdded) and (fill.order_id, fill.trade_id) == (booked_as, event.trade_id):
             standing.append(each)
-        elif isinstance(each.event, FillBusted) and each.event.trade_id == event.trade_id:
+        elif isinstance(fill, FillBusted) and (fill.booked_as or fill.order_id, fill.trade_id) == (
+            booked_as, event.trade_id
+        ):  # fmt: skip
             standing.pop()
     return standing[-1]
 

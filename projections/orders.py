@@ -1,7 +1,7 @@
 """Orders as their events have left them, what is open of them, and the fills that wait in quarantine."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +13,14 @@ from oms_es.envelope import Recorded
 from oms_es.errors import AmbiguousOrder
 from oms_es.events import (
     AmendRefused,
+    ExternalIdAssigned,
     FillAdded,
     FillBusted,
     FillCorrected,
     FillQuarantined,
     OrderAmended,
     OrderEvent,
+    OrdersMerged,
     OrderSubmitted,
     QuarantineResolved,
     StateChanged,
@@ -64,6 +66,7 @@ class Orders(Projection):
         self.waiting: Cells[str, Key | tuple[()]] = Cells()  # quarantine id → order; () once it is resolved
         self.unknown: Cells[Key, Unknown] = Cells()
         self.unknown_count: Cells[str, int] = Cells()
+        self.merged: Cells[Key, Key] = Cells()  # an external order → the order of ours that it turned out to be
         self.waiting_day: Cells[str, str] = Cells()  # quarantine id → trading day that the fill was booked on
         self.reload: Callable[[Key], Order | None] | None = None  # brings back an order that has left memory
         self.retired = 0
@@ -77,10 +80,29 @@ class Orders(Projection):
     @on(StateChanged)
     def _moved(self, event: StateChanged, at: Recorded) -> None:
         if event.external_order_id is not None:
-            key, known = (event.account, event.order_id), self.external.get(event.external_order_id) or ()
-            if key not in known:
-                self.external[event.external_order_id] = (*known, key)
+            self._name(event.external_order_id, (event.account, event.order_id))
         self._evolve(event, at)
+
+    @on(ExternalIdAssigned)
+    def _id_assigned(self, event: ExternalIdAssigned, at: Recorded) -> None:
+        self._name(event.external_order_id, (event.account, event.order_id))
+        self._evolve(event, at)
+
+    @on(OrdersMerged)
+    def _merge(self, event: OrdersMerged, at: Recorded) -> None:
+        key = (event.account, event.order_id)
+        if event.into is not None:
+            self.merged[key] = (event.account, event.into)
+            for name in () if (order := self.order(key)) is None else order.external_order_ids:
+                self.external[name] = tuple(each for each in self.external.get(name) or () if each != key)
+        for name in event.external_order_ids:
+            self._name(name, key)
+        self._evolve(event, at)
+
+    def _name(self, external_order_id: str, key: Key) -> None:
+        known = self.external.get(external_order_id) or ()
+        if key not in known:
+            self.external[external_order_id] = (*known, key)
 
     @on(FillAdded, OrderAmended, AmendRefused, FillBusted, FillCorrected)
     def _evolve(self, event: OrderEvent | FillQuarantined | QuarantineResolved, at: Recorded) -> None:
@@ -173,12 +195,35 @@ class Orders(Projection):
         Raises:
             AmbiguousOrder: several orders, in several accounts or under one venue id.
         """
-        own = [(each, order_id) for each in self.accounts.get(order_id) or () if account in (None, each)]
-        keys = own or [key for key in self.external.get(order_id) or () if account in (None, key[0])]
+        keys = self._own(order_id, account) or self._external(order_id, account)
         if len(keys) > 1:
-            where = ", ".join(sorted(f"{key[1]} in {key[0]}" for key in keys))
-            raise AmbiguousOrder(f"{shown(order_id)} names several orders ({where}); give account= or the order id")
+            raise self.ambiguous(order_id, keys)
         return keys[0] if keys else None
+
+    def named(self, order_id: str, account: str | None) -> list[Key]:
+        """Return the orders that the id of a fill can mean; those of the venue's id, external ones included."""
+        own, others = self._own(order_id, account), self._external(order_id, account)
+        if not own or not others:
+            return own or others
+        found = [self.order(key) for key in own]
+        if any(each is not None and not each.is_external for each in found):
+            return own
+        return list(dict.fromkeys((*own, *others)))
+
+    @staticmethod
+    def ambiguous(order_id: str, keys: Sequence[Key]) -> AmbiguousOrder:
+        """Return the error of an id that names several orders."""
+        where = ", ".join(sorted(f"{key[1]} in {key[0]}" for key in keys))
+        return AmbiguousOrder(f"{shown(order_id)} names several orders ({where}); give account= or the order id")
+
+    def _own(self, order_id: str, account: str | None) -> list[Key]:
+        accounts = self.accounts.get(order_id) or ()
+        return [
+            (each, order_id) for each in accounts if account in (None, each) and not self.merged.get((each, order_id))
+        ]
+
+    def _external(self, order_id: str, account: str | None) -> list[Key]:
+        return [key for key in self.external.get(order_id) or () if account in (None, key[0])]
 
     def waiting_of(self, key: Key) -> tuple[Waiting, ...]:
         """Return the fills of an order (or of an unknown order id) that wait."""
@@ -198,7 +243,7 @@ class Orders(Projection):
 
     def sorted(self) -> list[Order]:
         """Return every order, by account and order id."""
-        return [order for _, order in sorted(self.orders.settled.items())]
+        return [order for key, order in sorted(self.orders.settled.items()) if key not in self.merged.settled]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every order as a plain row."""
@@ -213,7 +258,8 @@ class Orders(Projection):
     def digest(self) -> str:
         """Return the digest of the rows; of an order that has not changed since, its row is not made again."""
         kept, parts = self._rendered, []
-        for key, order in sorted(self.orders.settled.items()):
+        for order in self.sorted():
+            key = (order.account, order.order_id)
             found = kept.get(key)
             if found is None or found[0] is not order:
                 found = kept[key] = (order, canonical_json(row(order)))

@@ -41,7 +41,7 @@ class Policies(Projection):
     @property
     def is_set(self) -> bool:
         """Return whether the log holds any policy; without one nothing is limited."""
-        return self.values.get(EVERY_ACCOUNT) is not None
+        return bool(self.values.get(EVERY_ACCOUNT))
 
     def policy(self, account: str) -> Policy:
         """Return the rules for an account: its own over those for every account."""

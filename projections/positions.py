@@ -101,14 +101,15 @@ class Positions(Projection):
     def _restate(self, event: FillBusted | FillCorrected, new: Lot | None, fee: Decimal, at: Recorded) -> None:
         """Fold the lots again as if the fill had been right from the start; the difference belongs to this day."""
         key = self._book_of(event)
-        trail = restated(self.trail(key), (event.order_id, event.trade_id), new, fee)
+        trail = restated(self.trail(key), (event.booked_as or event.order_id, event.trade_id), new, fee)
         self._booked.replace(key, trail)
         held, level = self._held(key), self.unrealized(key)
         self._put(held, refolded(held, trail, self.method, at.effective_at), level, at.trading_day)
 
     def _book_of(self, event: FillBusted | FillCorrected) -> Book:
         """Return the book in which the trade stands; of several, the one in which it was booked last."""
-        books, trade = self.books.get((event.account, event.symbol)) or (), (event.order_id, event.trade_id)
+        books = self.books.get((event.account, event.symbol)) or ()
+        trade = (event.booked_as or event.order_id, event.trade_id)
         if len(books) == 1:
             return books[0]
         found = [(trail[place].lot.source, book) for book in books

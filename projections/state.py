@@ -27,6 +27,7 @@ _CELLS: dict[str, Any] = {
     "orders.waiting": list[tuple[str, tuple[str, ...]]],
     "orders.unknown": list[tuple[Key, Unknown]],
     "orders.unknown_count": list[tuple[str, int]],
+    "orders.merged": list[tuple[Key, Key]],
     "orders.waiting_day": list[tuple[str, str]],
     "positions.held": list[tuple[Book, Held]],
     "positions.books": list[tuple[Key, tuple[Book, ...]]],
@@ -47,7 +48,7 @@ _CELLS: dict[str, Any] = {
     "days.closed": list[tuple[str, int]],
     "days.ended": list[tuple[str, tuple[int, int]]],
 }
-VERSION = 2
+VERSION = 3
 _FIRST = ("positions.held", "positions._booked", "positions.days")
 _PARTS = ("orders", "positions", "policies", "rates", "days")
 
@@ -78,6 +79,8 @@ def restored(state: bytes) -> World:
         raise msgspec.ValidationError(f"it has version {version}; this version reads up to {VERSION}: upgrade oms_es")
     if version == 1:
         content = _from_first(content)
+    if version < 3:  # no order was merged yet
+        content = {**content, "orders.merged": msgspec.Raw(b"[]")}
     world = World(msgspec.json.decode(content["method"], type=CostMethod))
     for name, cell in _cells(world).items():
         for key, value in msgspec.json.decode(content[name], type=_CELLS[name]):

@@ -256,8 +256,12 @@ class _Tables:
 
     def _write(self, chunk: list[Recorded], changed: _Changed) -> None:
         orders = [order for key in changed.orders if (order := self._orders.orders.get(key))]
+        merged = [order for order in orders if order.merged_into]
+        orders = [order for order in orders if not order.merged_into]
         self._upsert("orders", "key", (_order_row(order) for order in orders))
         self._upsert("fills", "seq", (fill for order in orders for fill in _fill_rows(order)))
+        for order in merged:  # its fills are those of the other order by now
+            self._tables["orders"].delete_where("key = ?", [f"{order.account}/{order.order_id}"])  # type: ignore[union-attr]
         self._upsert("positions", "key", self._position_rows(changed))
         self._upsert("daily_pnl", "key", self._day_rows(changed))
         self._upsert("quarantine", "quarantine_id", map(_waiting_row, _of(chunk, FillQuarantined)))

@@ -49,8 +49,9 @@ from oms_es.events import (
     StateChanged,
 )
 from oms_es.given import Given
-from oms_es.handling import handle, located
+from oms_es.handling import handle
 from oms_es.instants import SECOND, instant
+from oms_es.locating import located
 from oms_es.moment import Moment
 from oms_es.order import Order, evolve
 from oms_es.policy import Policy, Value, checked, path_of

@@ -77,10 +77,10 @@ async def play(day: str, log: Log | Path) -> None:
     await oms.sequencer.idle()
 
 
-def restore(day: str, path: Path) -> SqliteLog:
-    """Put the day's log, as an early release dumped it, into a file."""
+def restore(day: str, path: Path, release: str = "") -> SqliteLog:
+    """Put the day's log, as the first release (or the one of "rules_2") dumped it, into a file."""
     connection = sqlite3.connect(path)
-    connection.executescript((DAYS / day / "log.sql").read_text(encoding="utf-8"))
+    connection.executescript((DAYS / day / release / "log.sql").read_text(encoding="utf-8"))
     connection.close()
     return SqliteLog.existing(path)
 

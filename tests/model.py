@@ -46,10 +46,31 @@ class Fill:
     price: Fraction
     fee: Fraction
     trade: str | None
+    booked_as: str = field(default="", compare=False)  # the order it was booked under, if that was merged
 
     @property
     def content(self) -> tuple[Any, ...]:
         return (self.trade, self.quantity, self.price, self.fee)
+
+    def report(self, symbol: str | None, side: str | None) -> "Report":
+        """Return what was said of the trade."""
+        return Report(self.trade, self.quantity, self.price, self.fee, symbol, side)
+
+
+class Report(NamedTuple):
+    """What was said of a trade; None where nothing was said."""
+
+    trade: str | None
+    quantity: Fraction
+    price: Fraction
+    fee: Fraction
+    symbol: str | None
+    side: str | None
+
+    def is_of(self, symbol: str | None, side: str | None) -> bool:
+        return (None in (self.symbol, symbol) or self.symbol == symbol) and (
+            None in (self.side, side) or self.side == side
+        )
 
 
 @dataclass
@@ -65,6 +86,8 @@ class Order:
     external: bool = False
     state: str = "pending"
     fills: list[Fill] = field(default_factory=list)  # standing ones
+    busted: list[Fill] = field(default_factory=list)  # taken back
+    merged_into: Key | None = None  # an external order that turned out to be one of ours
     names: set[str] = field(default_factory=set)  # the venue's
     codes: frozenset[str] = frozenset()
     total: Fraction = Fraction(0)  # as amended
@@ -105,6 +128,7 @@ class Waiting:
     side: str | None
     correction: bool = False
     asked: tuple[str | None, ...] = ()  # of a correction
+    why: str = ""
 
 
 @dataclass
@@ -172,8 +196,8 @@ class Model:
         self.now = now  # the clock
         self.head = 0  # recorded_at of the last event
         self.orders: dict[Key, Order] = {}
-        self.told: dict[Key, set[tuple[Any, ...]]] = defaultdict(set)  # contents, by order
-        self.told_unknown: dict[Key, set[tuple[Any, ...]]] = defaultdict(set)  # by the id they were told under
+        self.told: dict[Key, set[Report]] = defaultdict(set)  # by order
+        self.told_unknown: dict[Key, set[Report]] = defaultdict(set)  # by the id they were reported under
         self.waiting: list[Waiting | None] = []
         self.trails: dict[Key, list[Booked]] = {}
         self.days: dict[Key, Fraction] = defaultdict(Fraction)  # day and account: net of fees
@@ -203,7 +227,7 @@ class Model:
         return self.limits["*"].get("on_exception") == "accept"
 
     def find(self, order_id: str, account: str | None) -> Order | None:
-        mine = [o for o in self.orders.values() if account in (None, o.account)]
+        mine = [o for o in self.orders.values() if account in (None, o.account) and o.merged_into is None]
         found = [o for o in mine if o.order_id == order_id] or [o for o in mine if order_id in o.names]
         if len(found) > 1:
             raise Refused("AmbiguousOrder")
@@ -267,20 +291,26 @@ class Model:
         check("DAILY_LOSS", "max_daily_loss", lambda most: not reduces and (adds or not amends) and loss >= most)
         grows = adds and not reduces and worst > abs(position)
         check("POSITION_SKEW", "max_skew", lambda most: grows and abs(position) > most)
-        closes = reduces and total == abs(position)
+        closes = reduces and added == abs(position) - self.open_side(account, symbol, order.side)
         check("ORDER_QUANTITY", "min_quote_size", lambda least: (adds or not amends) and total < least and not closes)
-        check("ORDER_QUANTITY", "max_order_quantity", lambda most: (adds or not amends) and total > most)
+        grown = adds or not amends
+        check("ORDER_QUANTITY", "max_order_quantity", lambda most: grown and not reduces and total > most)
         worth = mark if order.kind == "market" else price
-        check("ORDER_NOTIONAL", "max_order_notional", lambda most: worth is None or total * abs(worth) > most)
-        check("OPEN_ORDERS", "max_open_orders", lambda most: not amends and self.open_count(account) >= most)
+        check(
+            "ORDER_NOTIONAL",
+            "max_order_notional",
+            lambda most: not reduces and (worth is None or total * abs(worth) > most),
+        )
+        opens = not amends and not reduces
+        check("OPEN_ORDERS", "max_open_orders", lambda most: opens and self.open_count(account) >= most)
         check(
             "PRICE_COLLAR",
             "price_collar",
             lambda part: price is not None and mark is not None and abs(price - mark) > part * abs(mark),
         )
         lately = sum(moment > self.moment - NS for moment in self.came[account])
-        check("ORDER_RATE", "max_orders_per_second", lambda most: lately >= most)
-        check("CLOCK", "max_clock_step", lambda most: self.head - self.now > most * NS)
+        check("ORDER_RATE", "max_orders_per_second", lambda most: not reduces and lately >= most)
+        check("CLOCK", "max_clock_step", lambda most: not reduces and self.head - self.now > most * NS)
         levels = {self.levels.get("*"), self.levels.get(account)}
         if "halted" in levels or ("reduce_only" in levels and not reduces):
             found.add("EMERGENCY_STOP")
@@ -338,17 +368,71 @@ class Model:
     def update_order_state(
         self, *, order_id: str, new_state: str, external_order_id: str | None = None, account: str | None = None
     ) -> Outcome:
-        order = self.named(order_id, account)
+        order, name = self.named(order_id, account), external_order_id
+        if new_state == "working" and order.state == "pending":
+            order.state = "working"
+            if name is not None:
+                order.names.add(name)
+                self._join(order, name)
+            return Outcome()
+        wrote = name is not None and self._link(order, name)
+        if new_state == order.state:
+            return Outcome(wrote=wrote)
         if new_state not in NEXT[order.state] or (new_state == "filled" and order.filled < order.quantity):
-            raise Refused("InvalidTransition")
+            late = wrote and new_state == "working" and order.state in ("filled", "cancelled")
+            return Outcome("ok" if late else "InvalidTransition", wrote=wrote)
         order.state = new_state
-        if external_order_id is not None:
-            order.names.add(external_order_id)
         return Outcome()
+
+    @command
+    def link_order(self, *, order_id: str, external_order_id: str, account: str | None = None) -> Outcome:
+        return Outcome(wrote=self._link(self.named(order_id, account), external_order_id))
+
+    def _link(self, order: Order, name: str) -> bool:
+        if name in order.names:
+            return False
+        order.names.add(name)
+        self._join(order, name)
+        return True
+
+    def _join(self, order: Order, name: str) -> None:
+        """What was reported under the venue's id before becomes the order's own."""
+        waiting = self._reported_before(order, {name})[1]
+        self._merge(order, self.orders.get((order.account, name)))
+        for each in waiting:
+            self._book_waiting(each, order, Fraction(0))
+
+    def _merge(self, order: Order, other: Order | None) -> None:
+        if other is None or other is order or not other.external or other.merged_into is not None:
+            return
+        if (other.symbol, other.side) != (order.symbol, order.side):
+            return
+        doubled = [
+            f for f in other.fills if f.trade is not None and any(f.content == own.content for own in order.fills)
+        ]
+        own = order.filled + sum((f.quantity for f in other.fills if f not in doubled), Fraction(0))
+        if not order.external and own > order.quantity:
+            return
+        for fill in doubled:
+            self._restate(other, fill, None)
+        if order.state == "pending" and other.fills:
+            order.state = "working"
+        other.merged_into = order.key
+        for fill in (*other.fills, *other.busted):
+            fill.booked_as = fill.booked_as or other.order_id
+            if fill.trade is not None:
+                self.told[order.key].add(fill.report(order.symbol, order.side))
+        order.fills += other.fills
+        order.busted += other.busted
+        order.names |= other.names
+        other.fills, other.busted = [], []
+        self._complete(order)
 
     @command
     def cancel_order(self, *, order_id: str, account: str | None = None) -> Outcome:
         order = self.named(order_id, account)
+        if order.state == "cancelled":
+            return NOTHING
         if order.state not in ("pending", "working"):
             raise Refused("InvalidTransition")
         order.state = "cancelled"
@@ -392,69 +476,173 @@ class Model:
         account: str | None = None,
     ) -> Outcome:
         fill = Fill(Fraction(fill_quantity), Fraction(fill_price), Fraction(fee), trade_id)
-        order = self.find(order_id, account)
+        found = self._candidates(order_id, account)
+        order = self._meant(found, fill, symbol, side) if len(found) > 1 else found[0] if found else None
         if order is None:
-            return self._fill_unknown((account or "default", order_id), fill, symbol, side)
-        told = self._told_of(order, order_id)
-        if fill.trade is not None and fill.content in told:
+            scopes = {each.account for each in found}
+            if len(scopes) > 1:
+                raise Refused("AmbiguousOrder")
+            key = (scopes.pop() if scopes else account or "default", order_id)
+            return self._fill_unknown(key, fill, symbol, side, ambiguous=len(found) > 1)
+        before, waiting = self._reported_before(order, {order_id})
+        own = {each for each in self.told[order.key] if each.trade == fill.trade}
+        known = own | {each for each in before if each.trade == fill.trade} if fill.trade is not None else set()
+        report = fill.report(symbol or order.symbol, side or order.side)
+        match = [each for each in waiting if self._waits_for_order(each, report)]
+        if match and not own:
+            return Outcome(wrote=self._book_waiting(match[0], order, fill.fee))
+        if any(self._repeats(report, each) for each in known):
             return NOTHING
-        why = self._exception(order, fill, told, symbol, side)
+        booked = [each for each in order.fills if each.trade == fill.trade][-1:] if fill.trade is not None else []
+        bare = [each for each in booked if not each.fee and report[1:3] == (each.quantity, each.price)]
+        if bare and report.is_of(order.symbol, order.side):
+            self.told[order.key].add(report)
+            self._restate(order, bare[0], replace(bare[0], fee=fill.fee))
+            return Outcome()
+        why = "conflict" if known else self._exception(order, fill, symbol, side)
         if why == "conflict" or (why and not self.accepts_exceptions()):
-            self.told[order.key].add(fill.content)
+            if fill.trade is not None:
+                self.told[order.key].add(report)
             waits = Waiting(order.account, order.order_id, True, fill, symbol or order.symbol, side or order.side)
             return self._wait(waits, why)
         self._execute(order, fill)
         return Outcome()
 
-    def _told_of(self, order: Order, asked: str) -> set[tuple[Any, ...]]:
-        names = {asked, order.order_id, *order.names}
-        told = self.told[order.key].union(*(self.told_unknown[(order.account, name)] for name in names))
-        for name in names - {order.order_id}:  # an external order that the venue's id has opened
-            other = self.orders.get((order.account, name))
-            told |= self.told[other.key] if other is not None and other.external else set()
-        if order.external:  # ours, if the venue's id of one of ours is this order's
-            ours = (o for o in self.orders.values() if o.account == order.account and order.order_id in o.names)
-            told = told.union(*(self.told[o.key] for o in ours))
-        return told
+    def _candidates(self, order_id: str, account: str | None) -> list[Order]:
+        """Return the orders that the id of a fill can mean."""
+        mine = [o for o in self.orders.values() if account in (None, o.account) and o.merged_into is None]
+        own = [o for o in mine if o.order_id == order_id]
+        if any(not each.external for each in own):
+            return own
+        return own + [o for o in mine if order_id in o.names and o not in own]
 
-    def _exception(
-        self, order: Order, fill: Fill, told: set[tuple[Any, ...]], symbol: str | None, side: str | None
-    ) -> str:
+    def _meant(self, found: list[Order], fill: Fill, symbol: str | None, side: str | None) -> Order | None:
+        report = fill.report(symbol, side)
+        knows = [
+            order
+            for order in found
+            for each in [any(r[:3] == report[:3] and r.is_of(symbol, side) for r in self._standing_reports(order))]
+            if each and fill.trade is not None
+        ]
+        fits = [order for order in found if order.open and report.is_of(order.symbol, order.side)]
+        return knows[0] if len(knows) == 1 else fits[0] if len(fits) == 1 else None
+
+    def _standing_reports(self, order: Order) -> set[Report]:
+        """Return what was reported of trades that are booked or wait."""
+        trades = {fill.trade for fill in order.fills}
+        trades |= {w.fill.trade for w in self.waiting if w and w.known and (w.account, w.told) == order.key}
+        return {each for each in self.told[order.key] if each.trade in trades}
+
+    def _reported_before(self, order: Order, asked: set[str]) -> tuple[set[Report], list[Waiting]]:
+        """Return what was reported under other ids of the order, and what of it waits."""
+        names = {order.order_id, *order.names, *asked}
+        told = set[Report]().union(*(self.told_unknown[(order.account, name)] for name in names))
+        waiting = [w for name in sorted(names) for w in self.waiting if w and not w.known
+                   and (w.account, w.told) == (order.account, name)]  # fmt: skip
+        others = [self.orders.get((order.account, name)) for name in sorted(names - {order.order_id})]
+        namesakes = [other for other in others if other is not None and other.external]
+        if order.external:  # ours, if the venue's id of one of ours is this order's
+            namesakes += [o for o in self.orders.values() if o.account == order.account and order.order_id in o.names]
+        for other in namesakes:
+            merged = other.merged_into == order.key
+            told = told | (self.told[other.key] if merged else self._standing_reports(other))
+            if merged:
+                waiting += [w for w in self.waiting if w and w.known and (w.account, w.told) == other.key]
+        return {each for each in told if each.is_of(order.symbol, order.side)}, waiting
+
+    @staticmethod
+    def _repeats(report: Report, known: Report) -> bool:
+        same = report[:3] == known[:3] and known.is_of(report.symbol, report.side)
+        return same and report.fee in (known.fee, 0)
+
+    @staticmethod
+    def _waits_for_order(waiting: Waiting, report: Report) -> bool:
+        fill = waiting.fill
+        same = fill.trade is not None and fill.content[:3] == report[:3]
+        fee = fill.fee == report.fee or 0 in (fill.fee, report.fee)
+        waits = waiting.why in ("unknown_order", "ambiguous_order")
+        return same and fee and waits and fill.report(waiting.symbol, waiting.side).is_of(report.symbol, report.side)
+
+    def _book_waiting(self, waiting: Waiting, order: Order, fee: Fraction) -> bool:
+        """Book a fill whose order became known, unless it breaks a rule; return whether something was recorded."""
+        if waiting.why not in ("unknown_order", "ambiguous_order", "price_band"):
+            return False
+        if not waiting.fill.report(waiting.symbol, waiting.side).is_of(order.symbol, order.side):
+            return False
+        fill = replace(waiting.fill, fee=waiting.fill.fee or fee)
+        report = fill.report(order.symbol, order.side)
+        known = {each for each in self.told[order.key] if fill.trade is not None and each.trade == fill.trade}
+        if known and not any(self._repeats(report, each) for each in known):
+            return False
+        if not known:
+            if self._exception(order, fill, None, None) and not self.accepts_exceptions():
+                return False
+            self._execute(order, fill)
+        self.waiting[self.waiting.index(waiting)] = None
+        return True
+
+    def _exception(self, order: Order, fill: Fill, symbol: str | None, side: str | None) -> str:
         if symbol not in (None, order.symbol) or side not in (None, order.side):
-            return "conflict"
-        if fill.trade is not None and fill.trade in {content[0] for content in told}:
             return "conflict"
         if order.state in ("rejected", "filled"):
             return "order_done"
         if not order.external and order.filled + fill.quantity > order.quantity:
             return "overfill"
-        reference = self.marks.get(order.symbol) if order.price is None else order.price
-        return "price_band" if self._is_wild(fill, reference, order.account) else ""
+        return "price_band" if self._is_wild(fill, order.price, order.symbol, order.side, order.account) else ""
 
-    def _is_wild(self, fill: Fill, reference: Fraction | None, account: str) -> bool:
-        band = self.limit("price_band", account)
-        return band is not None and reference is not None and abs(fill.price - reference) > band * abs(reference)
+    def _is_wild(self, fill: Fill, limit: Fraction | None, symbol: str, side: str, account: str) -> bool:
+        band, mark = self.limit("price_band", account), self.marks.get(symbol)
+        reference = mark if limit is None else limit
+        if band is None or reference is None:
+            return False
+        worse = (fill.price - reference) * (1 if side == "buy" else -1)
+        if limit is not None and worse <= 0:
+            return False
+        size = max(abs(reference), abs(mark or Fraction(0)))
+        return bool(abs(worse) > max(band * size, Fraction(size <= 1)))
 
-    def _fill_unknown(self, key: Key, fill: Fill, symbol: str | None, side: str | None) -> Outcome:
-        told = self.told_unknown[key]
-        if fill.trade is not None and fill.content in told:
-            waits = any(w and (w.account, w.told) == key for w in self.waiting)
+    def _fill_unknown(self, key: Key, fill: Fill, symbol: str | None, side: str | None, *, ambiguous: bool) -> Outcome:
+        told, report = self.told_unknown[key], fill.report(symbol, side)
+        known = {each for each in told if fill.trade is not None and each.trade == fill.trade}
+        mine = [w for w in self.waiting if w and not w.known and (w.account, w.told) == key]
+        match = [w for w in mine if self._waits_for_order(w, report)]
+        if match and not ambiguous and self._open_for_waiting(match[0], fill.fee, symbol, side):
+            return Outcome()
+        if match or any(self._repeats(report, each) for each in known):
+            if key in self.orders:
+                return NOTHING
+            waits = any(w.fill.content[:3] == report[:3] for w in mine)
             raise Refused("FillQuarantinedError" if waits else "UnknownOrder")
-        wild = symbol is not None and self._is_wild(fill, self.marks.get(symbol), key[0])
-        why = ""
-        if symbol is None or side is None:
-            why = "unknown_order"
-        elif fill.trade is not None and fill.trade in {content[0] for content in told}:
-            why = "conflict"
-        elif wild and not self.accepts_exceptions():
-            why = "price_band"
+        why = "ambiguous_order" if ambiguous else self._exception_unknown(key[0], fill, known, symbol, side)
         if why:
-            told.add(fill.content)
+            if fill.trade is not None:
+                told.add(report)
             return self._wait(Waiting(*key, False, fill, symbol, side), why)
         assert symbol is not None
         assert side is not None
         self._open_external(key, fill, symbol, side)
         return Outcome()
+
+    def _exception_unknown(
+        self, account: str, fill: Fill, known: set[Report], symbol: str | None, side: str | None
+    ) -> str:
+        if symbol is None or side is None:
+            return "unknown_order"
+        if known:
+            return "conflict"
+        wild = self._is_wild(fill, None, symbol, side, account)
+        return "price_band" if wild and not self.accepts_exceptions() else ""
+
+    def _open_for_waiting(self, waiting: Waiting, fee: Fraction, symbol: str | None, side: str | None) -> bool:
+        """Open an external order for a fill that waits for nothing but its symbol and side."""
+        fill, key = replace(waiting.fill, fee=waiting.fill.fee or fee), (waiting.account, waiting.told)
+        if symbol is None or side is None:
+            return False
+        if self._is_wild(fill, None, symbol, side, key[0]) and not self.accepts_exceptions():
+            return False
+        self._open_external(key, fill, symbol, side)
+        self.waiting[self.waiting.index(waiting)] = None
+        return True
 
     def _open_external(self, key: Key, fill: Fill, symbol: str, side: str) -> None:
         order = Order(*key, symbol, side, "market", fill.quantity, None, external=True, state="working")
@@ -462,11 +650,13 @@ class Model:
         self._execute(order, fill)
 
     def _wait(self, waiting: Waiting, why: str) -> Outcome:
+        waiting.why = why
         self.waiting.append(waiting)
         return Outcome("FillQuarantinedError", frozenset({why}))
 
     def _execute(self, order: Order, fill: Fill) -> None:
-        self.told[order.key].add(fill.content)
+        if fill.trade is not None:
+            self.told[order.key].add(fill.report(order.symbol, order.side))
         order.state = "working" if order.state == "pending" else order.state
         order.fills.append(fill)
         key = (order.account, order.symbol)
@@ -489,9 +679,22 @@ class Model:
 
     @command
     def bust_fill(self, *, order_id: str, trade_id: str, account: str | None = None) -> Outcome:
-        order = self.named(order_id, account)
+        order = self._named_for(order_id, account, trade_id)
+        standing = any(fill.trade == trade_id for fill in order.fills)
+        if not standing and any(fill.trade == trade_id for fill in order.busted):
+            return NOTHING
         self._restate(order, self._standing(order, trade_id), None)
         return Outcome()
+
+    def _named_for(self, order_id: str, account: str | None, trade: str) -> Order:
+        """Return the order of a bust or a correction: of several, the one that has the trade."""
+        found = self._candidates(order_id, account)
+        if len(found) < 2:
+            return self.named(order_id, account)
+        knows = [order for order in found if any(fill.trade == trade for fill in (*order.fills, *order.busted))]
+        if len(knows) != 1:
+            raise Refused("AmbiguousOrder")
+        return knows[0]
 
     @command
     def correct_fill(
@@ -504,20 +707,21 @@ class Model:
         fee: str | None = None,
         account: str | None = None,
     ) -> Outcome:
-        order = self.named(order_id, account)
+        order = self._named_for(order_id, account, trade_id)
         old = self._standing(order, trade_id)
         new = Fill(
             old.quantity if fill_quantity is None else Fraction(fill_quantity),
             old.price if fill_price is None else Fraction(fill_price),
             old.fee if fee is None else Fraction(fee),
             trade_id,
+            old.booked_as,
         )
         if new == old:
             return NOTHING
         asked = (trade_id, fill_quantity, fill_price, fee)
         if any(w and w.correction and (w.account, w.told) == order.key and w.asked == asked for w in self.waiting):
             return NOTHING
-        self.told[order.key].add(new.content)
+        self.told[order.key].add(new.report(order.symbol, order.side))
         over = new.quantity > old.quantity and order.filled - old.quantity + new.quantity > order.quantity
         if over and not order.external and not self.accepts_exceptions():
             waiting = Waiting(order.account, order.order_id, True, new, order.symbol, order.side, True, asked)
@@ -534,9 +738,14 @@ class Model:
     def _restate(self, order: Order, old: Fill, new: Fill | None) -> None:
         place = next(i for i in reversed(range(len(order.fills))) if order.fills[i] is old)
         order.fills[place : place + 1] = [] if new is None else [new]
+        order.busted += [old] if new is None else []
         key = (order.account, order.symbol)
         trail = list(self.trails[key])
-        place = max(i for i, each in enumerate(trail) if (each.order_id, each.trade) == (order.order_id, old.trade))
+        place = max(
+            i
+            for i, each in enumerate(trail)
+            if (each.order_id, each.trade) == (old.booked_as or order.order_id, old.trade)
+        )
         right = new and replace(trail[place], quantity=order.sign * new.quantity, price=new.price, fee=new.fee)
         trail[place : place + 1] = [right] if right else []
         self._book(key, trail)
@@ -553,6 +762,7 @@ class Model:
             order = self.find(waiting.told, waiting.account)
         except Refused:  # the venue's id names several by now
             order = self.orders.get((waiting.account, waiting.told))
+            order = self.orders[order.merged_into] if order is not None and order.merged_into else order
         if accept:
             self._accept(waiting, order, symbol or waiting.symbol, side or waiting.side)
         self.waiting[quarantine_id] = None
@@ -570,7 +780,12 @@ class Model:
         elif order is not None:
             if symbol not in (None, order.symbol) or side not in (None, order.side):
                 raise Refused("InvalidInput")
-            self._execute(order, fill)
+            booked = [each for each in order.fills if fill.trade is not None and each.trade == fill.trade]
+            if not booked:
+                self._execute(order, fill)
+            elif booked[-1].content != fill.content:  # it replaces the fill
+                self.told[order.key].add(fill.report(order.symbol, order.side))
+                self._restate(order, booked[-1], replace(fill, booked_as=booked[-1].booked_as))
         elif symbol is None or side is None:
             raise Refused("InvalidInput")
         else:

@@ -15,6 +15,7 @@ from oms_es.commands import (
     Command,
     CorrectFill,
     DefineInstrument,
+    LinkOrder,
     RecordMark,
     ReduceOrder,
     Request,
@@ -124,6 +125,7 @@ _changes = st.builds(
     external_order_id=st.none() | st.sampled_from(["v-1", "v-2"]),
     error_message=st.none() | st.just("no such symbol"),
 )
+_links = st.builds(LinkOrder, **_order, actor=_actor, external_order_id=st.sampled_from(["v-1", "v-2"]))
 _amends = st.builds(AmendOrder, **_order, quantity=_maybe_quantity | st.just(num("0")), price=_maybe_price).filter(
     lambda command: (command.quantity, command.price) != (None, None)
 )
@@ -182,6 +184,7 @@ commands = _mixed(
     (2, _submits),
     (2, _amends),
     (1, _cancels),
+    (2, _links),
     (2, _foreign_fills),
     (4, _others),
 )

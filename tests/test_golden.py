@@ -11,6 +11,7 @@ from oms_es import __version__
 from oms_es.box import pack
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
+from oms_es.replay import replay
 from oms_es.vocabulary import CostMethod
 from tests.golden_days import BOXES, DATES, DAYS, SPANS, answers, boxed, digests, from_box, from_log, play, restore
 
@@ -50,6 +51,22 @@ def test_a_log_of_an_early_release_still_gives_the_same_answers(day: str, tmp_pa
     found = answers(day, log, log.rows())
 
     assert found == {name: _early(day, name).read_text(encoding="utf-8") for name in found}
+    log.close()
+
+
+@pytest.mark.parametrize("day", DATES)
+def test_a_log_decided_by_rules_of_version_2_gives_the_same_answers_and_is_decided_again_by_them(
+    day: str, tmp_path: Path
+) -> None:
+    log = restore(day, tmp_path / "old.db", "rules_2")
+
+    found = answers(day, log, log.rows())
+    seen = replay(log.read(), check=True)
+
+    assert found == {name: (DAYS / day / "rules_2" / name).read_text(encoding="utf-8") for name in found}
+    assert seen.divergent == []
+    assert seen.checked is not None
+    assert seen.checked.total() > 20
     log.close()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_es.errors import InvalidInput
-from oms_es.identifiers import account, escaped, identifier, reason, shown
+from oms_es.identifiers import account, actor, escaped, identifier, reason, shown
 
 CONTROLS = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cc"]
 BIDIRECTIONAL = list("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -51,12 +51,36 @@ def test_no_surrogate_is_let_in(code: int, before: str) -> None:
         identifier(before[:127] + chr(code), "order_id")
 
 
-def test_a_reason_may_be_empty_and_has_1000_characters_at_most() -> None:
-    assert reason("") == ""
-    assert reason("x" * 1000) == "x" * 1000
-    for value in ("x" * 1001, "line\nbreak", "bell\a", "\ud800", None, 5):
-        with pytest.raises(InvalidInput, match="reason"):
-            reason(value)
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("", ""),
+        ("x" * 1000, "x" * 1000),
+        ("x" * 1001, "x" * 999 + "…"),
+        ("x" * 100_000, "x" * 999 + "…"),
+        ("line\nbreak", "line\\u000abreak"),
+        ("bell\a", "bell\\u0007"),
+        ("\ud800", "\\ud800"),
+        ("\n" * 1000, "\\u000a" * 166 + "\\u0…"),
+        ("zażółć 正常", "zażółć 正常"),
+    ],
+)
+def test_a_reason_of_any_length_and_content_is_taken_truncated_and_escaped(given: str, kept: str) -> None:
+    assert reason(given) == kept
+    assert len(kept) <= 1000
+    assert reason(kept) == kept
+
+
+@pytest.mark.parametrize("value", [None, 5, b"text"])
+def test_a_reason_that_is_no_text_is_refused(value: object) -> None:
+    with pytest.raises(InvalidInput, match="reason"):
+        reason(value)
+
+
+@pytest.mark.parametrize("value", ["x" * 1001, "line\nbreak", "\ud800", None])
+def test_an_actor_is_one_line_of_1000_characters_at_most(value: object) -> None:
+    with pytest.raises(InvalidInput, match="actor"):
+        actor(value)
 
 
 @pytest.mark.parametrize("value", ["default", "a", "A.b_c-9", "-", ".", "..", "9" * 64])

@@ -14,7 +14,8 @@ from oms_es.decimals import ONE, minus, times
 from oms_es.envelope import Draft, Recorded
 from oms_es.errors import OmsError
 from oms_es.events import Event, FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved, StateChanged
-from oms_es.handling import handle, located
+from oms_es.handling import handle
+from oms_es.locating import located
 from oms_es.log.memory import MemoryLog
 from oms_es.moment import Moment
 from oms_es.order import Order

@@ -15,7 +15,20 @@ FOLDERS = {"oms_es": "oms_es", "projections": "oms_es.projections", "cli": "oms_
 RANKS = (
     ("vocabulary", "decimals", "errors", "instants", "identifiers"),
     ("events", "commands", "envelope"),
-    ("accounting", "risk", "policy", "order", "given", "fills", "deciding", "recall"),
+    (
+        "accounting",
+        "risk",
+        "policy",
+        "order",
+        "given",
+        "executions",
+        "corrections",
+        "quarantine",
+        "fills",
+        "linking",
+        "deciding",
+        "recall",
+    ),
     ("codec",),
     ("log",),
     ("projections",),
@@ -24,6 +37,7 @@ RANKS = (
         "inputs",
         "moment",
         "ruling",
+        "locating",
         "handling",
         "reading",
         "views",
@@ -59,7 +73,20 @@ HOMES = {
 }
 
 PURE = {"decimals", "events", "commands", "envelope", "accounting", "risk", "policy", "order", "given", "fills"}
-PURE |= {"deciding", "recall", "codec", "projections", "moment", "ruling", "handling"}
+PURE |= {
+    "executions",
+    "corrections",
+    "quarantine",
+    "linking",
+    "locating",
+    "deciding",
+    "recall",
+    "codec",
+    "projections",
+    "moment",
+    "ruling",
+    "handling",
+}
 NOT_PURE = {"oms_es.projections.tables", "oms_es.projections.checkpoints", "oms_es.projections.kept"}
 CLOCKS_AND_CHANCE = {"os", "random", "secrets", "time", "uuid", "uuid.uuid1", "uuid.uuid4"}
 IMPURE_CALLS = {"float", "datetime.now", "datetime.today", "datetime.utcnow", "date.today"}

@@ -16,6 +16,7 @@ from oms_es.commands import (
     Command,
     CorrectFill,
     DefineInstrument,
+    LinkOrder,
     OrderCommand,
     ReduceOrder,
     Request,
@@ -27,7 +28,7 @@ from oms_es.decimals import ONE
 from oms_es.errors import CommandConflict, FillQuarantinedError, UnknownQuarantine
 from oms_es.events import Event
 from oms_es.given import Given
-from oms_es.handling import located
+from oms_es.locating import located
 from oms_es.log.memory import MemoryLog
 from oms_es.oms import OrderManagementSystem
 from oms_es.recall import rebuild, same_content
@@ -209,6 +210,7 @@ WHOLE: list[Command] = [
     CorrectFill(
         order_id=ORDER, trade_id="t1", fill_quantity=num("5"), fill_price=num("9"), fee=num("1"), reason="venue"
     ),
+    LinkOrder(order_id=ORDER, external_order_id="v-1"),
     ResolveQuarantined(order_id=ORDER, quarantine_id="q-1", accept=False, symbol="AAA", side=BUY, reason="venue"),
     mark("10"),
     DefineInstrument(symbol="AAA", multiplier=ONE, currency="USD"),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from oms_es import risk
 from oms_es.commands import AddFill, DefineInstrument, SetLimits
 from oms_es.decimals import ONE, ZERO, text
-from oms_es.errors import InvalidInput, OmsError
-from oms_es.events import AmendRefused, Event, StateChanged
+from oms_es.errors import OmsError
+from oms_es.events import AmendRefused, Event, FillAdded, StateChanged
 from oms_es.instants import SECOND
 from oms_es.order import Order
 from oms_es.policy import Policy, Value, typed
@@ -445,14 +445,17 @@ def test_an_order_that_closes_a_small_position_can_still_be_repriced_when_part_o
     assert told(events) == "amended 5@10"
 
 
-def test_what_is_said_to_have_happened_in_the_future_is_refused() -> None:
+def test_a_fill_with_a_time_ahead_of_our_clock_is_recorded_flagged_and_effective_now() -> None:
     desk = Desk(max_clock_step="5")
     tell(desk, "buy 100@10, ack")
 
-    with pytest.raises(InvalidInput, match="occurred_at"):
-        desk.perform(add_fill(), occurred_at=NOON + 5 * SECOND + 1)
+    for number, ahead in enumerate((1, 5 * SECOND + 1, 3600 * SECOND)):
+        (fill,) = desk.perform(add_fill("10", trade=f"t{number}"), occurred_at=NOON + ahead)
 
-    assert told(desk.perform(add_fill(), occurred_at=NOON + 5 * SECOND)) == "fill 40@10 t1"
+        assert isinstance(fill, FillAdded)
+        assert fill.ahead
+        recorded = desk.log[-1]
+        assert (recorded.occurred_at, recorded.effective_at, recorded.recorded_at) == (NOON + ahead, NOON, NOON)
 
 
 # --- what nobody can get around ---

@@ -21,7 +21,7 @@ trading: {min_quote_size: 10, max_skew: 5000}
 system: {order_history_retention: 86400, position_snapshot_interval: 300, risk_check_timeout: 1000}   # seconds, seconds, milliseconds
 accounting: {method: fifo}
 daily_loss: {basis: realized}           # or total
-fills: {price_band: 0.5, on_exception: quarantine}
+fills: {price_band: 0.5, price_band_floor: 1, on_exception: quarantine}
 day: {timezone: UTC, roll: "00:00", label: start, max_clock_step: 5}   # seconds
 log: {path: oms.db, durability: full}
 """  # noqa: E501

@@ -15,6 +15,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from oms_es import OrderManagementSystem, Settings, errors
+from oms_es.commands import RecordMark, Request
 from oms_es.decimals import text
 from oms_es.explaining import Why, diff_by_symbol, history, why_positions
 from oms_es.instants import SECOND, instant, iso
@@ -25,7 +26,7 @@ from oms_es.projections.holdings import Held
 from oms_es.projections.positions import Positions
 from oms_es.reading import Questions, When, narrowed, summed
 from oms_es.views import OMSOrder, Position, order_view
-from oms_es.vocabulary import CostMethod
+from oms_es.vocabulary import CostMethod, Origin
 from tests import brute_force
 from tests.brute_force import Key, Sums, Told
 
@@ -432,6 +433,13 @@ async def trade(day: Desk, side: str, quantity: int, price: int, late: float = 0
     return order_id
 
 
+async def mark_ahead(day: Desk, price: int, seconds: int) -> None:
+    """Import a mark of a moment that our clock has not reached; history keeps its own times."""
+    mark = RecordMark(symbol=ALFA, price=D(price))
+    request = Request(command=mark, occurred_at=day.now + seconds * SECOND, origin=Origin.IMPORT)
+    await day.oms.sequencer.perform(request)
+
+
 async def bought_and_sold_and_heard_of_an_earlier_purchase(day: Desk) -> None:
     await trade(day, "buy", 10, 100)
     day.now += 600 * SECOND
@@ -531,7 +539,8 @@ def test_before_the_beginning_nothing_was_held(checkpoints: bool) -> None:
         if checkpoints:
             advance(day.log, every=1)
 
-        for when in ({"as_of": 0}, {"known_at": 0}, {"at_seq": 0}, {"as_of": 0, "at_seq": 0}):
+        early = instant("1990-01-01T00:00:00Z")
+        for when in ({"as_of": early}, {"known_at": early}, {"at_seq": 0}, {"as_of": early, "at_seq": 0}):
             for ask in (day.oms.positions, day.oms.orders, day.oms.pnl):
                 answer = ask(**when)  # type: ignore[arg-type]
                 assert (list(answer), answer.basis.past_end) == ([], False)
@@ -557,13 +566,14 @@ def test_a_moment_past_the_end_of_the_log_says_so() -> None:
 
 def test_a_moment_is_not_past_the_end_while_the_log_holds_something_later() -> None:
     with desk() as day:
-        asyncio.run(trade(day, "buy", 1, 100, late=-4))  # the venue's clock is ahead of ours
+        asyncio.run(trade(day, "buy", 1, 100))
+        asyncio.run(mark_ahead(day, 100, 4))
         day.now += SECOND
-        asyncio.run(day.oms.record_mark(ALFA, 100))
+        asyncio.run(day.oms.record_mark(BETA, 100))
 
         before, after = (day.oms.positions(as_of=day.now + ahead * SECOND) for ahead in (2, 3))
 
-        assert ([each.quantity for each in before], [each.quantity for each in after]) == ([], [D(1)])
+        assert ([each.mark_price for each in before], [each.mark_price for each in after]) == ([None], [D(100)])
         assert not before.basis.past_end
         assert not after.basis.past_end
 
@@ -608,10 +618,10 @@ def test_a_mark_is_never_later_than_the_moment(steps: list[Step], picks: list[tu
                     assert min(times[held.symbol, Fraction(held.mark_price)]) <= moment
 
 
-def test_a_mark_ahead_of_our_clock_counts_from_its_own_moment_on() -> None:
+def test_an_imported_mark_ahead_of_our_clock_counts_from_its_own_moment_on() -> None:
     with desk() as day:
         asyncio.run(trade(day, "buy", 1, 100))
-        asyncio.run(day.oms.record_mark(ALFA, 200, occurred_at=day.now + 3 * SECOND))
+        asyncio.run(mark_ahead(day, 200, 3))
 
         for clock in ("as_of", "known_at"):
             marks = [day.oms.positions(**at(clock, day.now + after * SECOND))[0].mark_price for after in (0, 3)]
@@ -844,7 +854,7 @@ def test_a_mark_told_ahead_of_its_moment_leaves_the_one_before_it_standing(clock
     with desk() as day:
         asyncio.run(trade(day, "buy", 10, 100))
         asyncio.run(day.oms.record_mark(ALFA, 110))
-        asyncio.run(day.oms.record_mark(ALFA, 120, occurred_at=day.now + 3 * SECOND))
+        asyncio.run(mark_ahead(day, 120, 3))
         day.now += 10 * SECOND
         asyncio.run(day.oms.record_mark(BETA, 1))
         between = day.now - 9 * SECOND

@@ -132,6 +132,8 @@ def _text(body: dict[str, Any], name: str) -> str:
     value = body.get(name)
     if value is None:
         raise InvalidInput(f"{name}: missing; a {body.get('kind')} needs it")
+    if name == "ts" and type(value) is int:
+        value = str(value)  # `instant` says which unit it may be in
     if not isinstance(value, str):
         raise InvalidInput(f'{name}: {shown(value)} is not text; numbers are written as text, like "100.25"')
     return value
