@@ -105,9 +105,12 @@ def _timed(
 ) -> list[tuple[Event, int, int]]:
     """Return events with when they were so, and from when on they count; a quarantined fill has its own time."""
     accepts = isinstance(command, ResolveQuarantined)
-    executed_at = _waiting_since(world, command) if accepts else occurred_at
-    submitted_at = executed_at if order is None else order.submitted_at
     since = {} if accepts else {each.fill.quarantine_id: each.occurred_at for each in unknown.waiting}
+    executed_at = _waiting_since(world, command) if accepts else occurred_at
+    if order is None:  # a fill that has waited for its symbol and side opens its order when it was executed
+        waited = (since.get(event.quarantine_id or "") for event in events if isinstance(event, FillAdded))
+        executed_at = next((moment for moment in waited if moment is not None), executed_at)
+    submitted_at = executed_at if order is None else order.submitted_at
     fills = [fill for event in events if isinstance(event, OrdersMerged) for fill in event.fills]
     merged_at = max((fill.occurred_at for fill in fills), default=0)  # as of a moment, not before the last of them
     timed = []

@@ -118,9 +118,10 @@ def test_a_fill_reported_under_both_ids_before_the_link_counts_once(path: Path) 
 
 
 def test_a_repetition_with_symbol_and_side_opens_the_external_order_of_a_waiting_fill(path: Path) -> None:
-    _, opened = run(path, fill("V-9"), fill("V-9", symbol=ADA, side=BUY))
+    _, opened = run(path, fill("V-9", occurred_at=START - 60 * SECOND), fill("V-9", symbol=ADA, side=BUY))
 
     assert (opened.external, opened.filled_quantity, held(path)) == (True, 40, 40)
+    assert [each.quantity for each in ask(path, lambda oms: oms.positions(as_of=START - 30 * SECOND))] == [40]
     decided_again(path)
 
 
