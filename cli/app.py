@@ -22,7 +22,7 @@ from oms_es.cli import (
     tailing,
 )
 from oms_es.cli.demo import demo
-from oms_es.cli.guard import Guarded
+from oms_es.cli.guard import Guarded, GuardedCommand
 from oms_es.cli.options import ConfigPath, LogPath
 from oms_es.cli.render import show
 
@@ -118,10 +118,10 @@ def _app() -> typer.Typer:
             callback, commands = command
             below = _group(callback)
             for each, function in commands.items():
-                below.command(each)(function)
+                below.command(each, cls=GuardedCommand)(function)
             made.add_typer(below, name=name)
         else:
-            made.command(name)(command)
+            made.command(name, cls=GuardedCommand)(command)
     return made
 
 
