@@ -61,6 +61,11 @@ Between: TypeAlias = Annotated[
     typer.Option(metavar="INSTANT INSTANT", help="Only from the one to the other, both included."),
 ]
 
+AllowEmpty: TypeAlias = Annotated[
+    bool,
+    typer.Option("--allow-empty", help="Exit code 0 also when the log has no such name, or there is nothing to check."),
+]
+
 # --- what a command says ---
 
 OrderId: TypeAlias = Annotated[str, typer.Argument(metavar="ORDER", help="Our id of the order, or the venue's.")]

@@ -40,6 +40,7 @@ RANKS = (
         "checking",
         "reaching",
         "claims",
+        "known_names",
         "replay",
         "bisecting",
         "what_if",
