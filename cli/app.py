@@ -89,6 +89,9 @@ def root(
     """
     An order management system whose memory is its log.
 
+    Exit codes: 0 fine; 1 refused, a bad file, or the log disagrees; 2 wrong usage. A query for a symbol, account, order
+    or day that the log does not contain says so and ends with 1; with --allow-empty it ends with 0.
+
     For example:
 
         oms demo

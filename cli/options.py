@@ -63,7 +63,10 @@ Between: TypeAlias = Annotated[
 
 AllowEmpty: TypeAlias = Annotated[
     bool,
-    typer.Option("--allow-empty", help="Exit code 0 also when the log has no such name, or there is nothing to check."),
+    typer.Option(
+        "--allow-empty",
+        help="Exit code 0 also for a name or day that the log does not contain, or an empty check.",
+    ),
 ]
 
 # --- what a command says ---

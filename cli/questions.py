@@ -6,9 +6,22 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import answer, by_method, check_names, is_every
+from oms_es.cli.filters import check_filter
 from oms_es.cli.moments import end_of, latest, say_basis, when
 from oms_es.cli.opening import Asked, asking
-from oms_es.cli.options import AnyMethod, AsOf, AtSeq, ConfigPath, Json, KnownAt, LogPath, OfAccount, OfSymbol, OrderId
+from oms_es.cli.options import (
+    AllowEmpty,
+    AnyMethod,
+    AsOf,
+    AtSeq,
+    ConfigPath,
+    Json,
+    KnownAt,
+    LogPath,
+    OfAccount,
+    OfSymbol,
+    OrderId,
+)
 from oms_es.cli.render import Row, show_rows_json, show_table
 from oms_es.cli.rows import event_row, position_rows, waiting_row
 from oms_es.cli.tables import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
@@ -31,6 +44,7 @@ def positions(
     symbol: OfSymbol = None,
     account: OfAccount = None,
     method: AnyMethod = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -48,11 +62,14 @@ def positions(
     with asking(log, config) as asked:
         if every:
             held = partial(_held, asked, symbol=symbol, account=account)
-            by_method(asked, moment, held, "position", METHODS, as_json=as_json)
-            return
-        basis = asked.questions.basis(moment, chosen)
-        rows = _held(asked, basis, symbol=symbol, account=account)
-        answer(asked, basis, "positions", rows, POSITIONS, as_json=as_json, method=True)
+            found = by_method(asked, moment, held, "position", METHODS, as_json=as_json)
+        else:
+            basis = asked.questions.basis(moment, chosen)
+            rows = _held(asked, basis, symbol=symbol, account=account)
+            answer(asked, basis, "positions", rows, POSITIONS, as_json=as_json, method=True)
+            found = bool(rows)
+        if not found:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
 
 
 def _held(asked: Asked, basis: Basis, *, symbol: str | None, account: str | None) -> list[dict[str, Any]]:
@@ -70,6 +87,7 @@ def orders(
     account: OfAccount = None,
     state: State = None,
     only_open: Open = False,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -95,6 +113,8 @@ def orders(
         ]
         rows = [order_row(each) for each in kept]
         answer(asked, basis, "orders", rows, ORDERS, as_json=as_json)
+        if not rows:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
 
 
 def fills(
@@ -105,6 +125,7 @@ def fills(
     at_seq: AtSeq = None,
     symbol: OfSymbol = None,
     account: OfAccount = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -120,6 +141,8 @@ def fills(
         basis = asked.questions.basis(moment)
         rows = narrowed(asked.questions.fills(basis, symbol), None, account)
         answer(asked, basis, "fills", rows, FILLS, as_json=as_json)
+        if not rows:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
 
 
 def order(

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import check_names
+from oms_es.cli.filters import check_filter
 from oms_es.cli.guard import REFUSED
 from oms_es.cli.moments import say_basis, when
 from oms_es.cli.opening import asking
 from oms_es.cli.options import (
     Account,
+    AllowEmpty,
     AsOf,
     AtSeq,
     ConfigPath,
@@ -67,6 +69,7 @@ def position(
     at_seq: AtSeq = None,
     account: OfAccount = None,
     method: Method = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -89,6 +92,8 @@ def position(
             for each in found:
                 _show_why(each)
         say_basis(asked, basis, f"{counted(len(found), 'position')} in {symbol}", method=True)
+        if not found:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
     if basis.method is CostMethod.AVERAGE and found:
         say("by average cost all fills share one lot; it bears the number of the first of them")
     wrong = [each for each in found if not _adds_up(each)]

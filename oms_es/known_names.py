@@ -112,13 +112,19 @@ class _Names:
         names = self._of[name.kind] - {name.text}
         if name.account is not None:
             names = {order_id for account, order_id in self._orders if account == name.account}
-        by_case: dict[str, list[str]] = {}
-        for each in sorted(names, key=lambda each: (each[:2] != name.text[:2], each))[:_MOST_COMPARED]:
-            by_case.setdefault(each.lower(), []).append(each)
-        close = get_close_matches(name.text.lower(), by_case, n=_MOST_LISTED)
+        close = nearest(name.text, names)
         if not close and len(names) <= _MOST_LISTED and name.kind != "order":
             return tuple(sorted(names))
-        return tuple(each for found in close for each in by_case[found])[:_MOST_LISTED]
+        return close
+
+
+def nearest(text: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names most like a text, whatever their case; of very many names only some are compared."""
+    by_case: dict[str, list[str]] = {}
+    for each in sorted(names, key=lambda each: (each[:2] != text[:2], each))[:_MOST_COMPARED]:
+        by_case.setdefault(each.lower(), []).append(each)
+    close = get_close_matches(text.lower(), by_case, n=_MOST_LISTED)
+    return tuple(each for found in close for each in by_case[found])[:_MOST_LISTED]
 
 
 def topics_with(names: Iterable[Name]) -> frozenset[str]:

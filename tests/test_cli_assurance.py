@@ -147,3 +147,166 @@ def test_a_claim_about_a_box_knows_the_names_in_its_opening_state(history: Oms) 
     assert history.json("bisect 'position(\"X\") == 100' day.omsday")["holds"] is True
     assert "no symbol 'Z'" in history("bisect 'position(\"Z\") == 0' day.omsday", code=1).stderr
     assert "no event to look at" in history("bisect true day.omsday --between seq:89 now", code=1).stderr
+
+
+# --- filters ---
+
+FILTERED = [
+    ("positions", "positions", "symbol account"),
+    ("positions --method all", "methods", "symbol account"),
+    ("orders", "orders", "symbol account"),
+    ("fills", "fills", "symbol account"),
+    ("pnl", "days", "symbol account day"),
+    ("pnl --method all", "methods", "symbol account day"),
+    ("pnl --by symbol", "days", "symbol account day"),
+    ("daily", "days", "account day"),
+    ("history ADA", "changes", "account"),
+    ("why position ADA", "positions", "account"),
+    ("diff seq:2 now", "positions", "symbol account"),
+    ("diff seq:2 now --by order", "orders", "symbol account"),
+]
+TYPED = {"symbol": "ADAA", "account": "alhpa", "day": "1999-12-31"}
+SAID = {
+    "symbol": "no symbol 'ADAA' in this log (did you mean 'ADA'?)",
+    "account": "no account 'alhpa' in this log (did you mean 'alpha'?)",
+    "day": "no event is booked on '1999-12-31' (the first event is booked on ",
+}
+CASES = [(words, key, kind) for words, key, kinds in FILTERED for kind in kinds.split()]
+
+
+@pytest.mark.parametrize(("words", "key", "kind"), CASES)
+def test_a_mistyped_name_in_a_filter_ends_with_exit_code_1(day: Oms, words: str, key: str, kind: str) -> None:
+    mistyped = f"{words} --{kind} {TYPED[kind]}"
+
+    refused = day(mistyped, code=1)
+
+    assert refused.stdout == ""
+    assert SAID[kind] in refused.stderr
+    rows = day.json(mistyped, code=1)[key]
+    assert not any(rows.values()) if isinstance(rows, dict) else rows == []
+    assert SAID[kind] in day(f"{mistyped} --allow-empty").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("history ADAA", "no symbol 'ADAA' in this log (did you mean 'ADA'?)"),
+        ("why position ADAA", "no symbol 'ADAA'"),
+        ("export --symbol ADAA", "no symbol 'ADAA'"),
+        ("export --account alhpa --what fills", "no account 'alhpa'"),
+        ("export --order a-2", "no order 'a-2' in this log (did you mean 'a-1'?)"),
+        ("export --day 1999-12-31 --what orders", "no event is booked on '1999-12-31'"),
+        ("replay --account alhpa", "no account 'alhpa'"),
+        ("replay --day 1999-12-31", "nothing is booked on 1999-12-31"),
+        ("limits --account alhpa", "no account 'alhpa'"),
+    ],
+)
+def test_another_name_that_does_not_occur_ends_with_exit_code_1(day: Oms, words: str, said: str) -> None:
+    assert said in day(words, code=1).stderr
+    assert said in day(f"{words} --allow-empty").stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "positions --symbol BTC",  # ordered, never traded
+        "positions --account zeta",
+        "positions --symbol ADA --account zeta",
+        "orders --symbol BTC --at-seq 4",  # ordered later
+        "orders --state filled",
+        "fills --symbol BTC",
+        "pnl --symbol BTC",
+        "history BTC",
+        "why position BTC",
+        "diff seq:1 seq:2 --symbol BTC",
+        "daily --account zeta",
+        "export --order b-1 --what fills",
+        "export --order V-1 --what fills",
+        "limits --account zeta",
+        "instrument BTC",
+    ],
+)
+def test_a_known_name_without_rows_is_fine(day: Oms, words: str) -> None:
+    day(words)
+
+
+def test_an_instrument_that_is_assumed_is_reported_as_unknown(day: Oms) -> None:
+    assert "no symbol 'ADAA' in this log" in day("instrument ADAA").stderr
+    assert "no symbol" not in day("instrument ADA").stderr
+
+
+def test_a_mark_or_a_definition_makes_a_symbol_known(day: Oms) -> None:
+    day("mark XRP 1")
+    day("instrument SOL --multiplier 10")
+
+    day("positions --symbol XRP")
+    day("positions --symbol SOL")
+
+
+def test_a_difference_between_two_points_past_the_end_compares_nothing(day: Oms) -> None:
+    assert "both points are past the end of the log" in day("diff seq:100 seq:200", code=1).stderr
+    assert "nothing differs" in day("diff seq:100 seq:200 --allow-empty").stderr
+    day("diff seq:7 seq:200")
+
+
+# --- replay ---
+
+
+def test_a_check_of_a_day_without_commands_certifies_nothing(day: Oms) -> None:
+    refused = day("replay --check --day 1999-12-31", code=1)
+
+    assert "nothing is booked on 1999-12-31" in refused.stderr
+    assert "0 commands decided again: nothing is certified" in refused.stderr
+    assert "all as recorded" not in refused.stderr
+    assert day.json("replay --check --day 1999-12-31", code=1)["check"]["commands"] == 0
+    day("replay --check --day 1999-12-31 --allow-empty")
+
+
+def test_a_check_of_a_log_without_events_certifies_nothing(empty: Oms) -> None:
+    assert "0 commands decided again: nothing is certified" in empty("replay --check", code=1).stderr
+    empty("replay --check --allow-empty")
+    empty("replay")
+
+
+def test_imported_history_is_decided_again_and_so_certified(history: Oms) -> None:
+    assert "2 commands decided again: all as recorded" in history("replay --check --day 2012-06-21").stderr
+
+
+def test_a_box_has_no_other_account_than_its_own(history: Oms) -> None:
+    history("export --day 2012-06-21 -o day.omsday")
+
+    assert "no account 'defualt' in this box" in history("replay day.omsday --account defualt", code=1).stderr
+    history("replay day.omsday --account defualt --allow-empty")
+    history("replay day.omsday --account default --check")
+
+
+# --- what-if ---
+
+
+@pytest.fixture
+def tighter(tmp_path: Path) -> str:
+    (tmp_path / "tighter.yaml").write_text("risk: {max_position_size: 50}\n", encoding="utf-8")
+    return "replay --what-if tighter.yaml"
+
+
+def test_other_limits_certify_nothing_about_imported_orders(history: Oms, tighter: str) -> None:
+    refused = history(tighter, code=1)
+
+    assert "1 order or amendment not judged, because imported" in refused.stderr
+    assert "nothing is certified: no order was judged" in refused.stderr
+    seen = history.json(tighter, code=1)
+    assert (seen["judged"], seen["not_judged"], seen["flips"]) == (0, 1, [])
+    history(f"{tighter} --allow-empty")
+
+
+def test_other_limits_say_how_many_orders_were_judged(history: Oms, tighter: str) -> None:
+    history("submit X buy limit 10 10 --order-id o-1")
+
+    told = history(tighter).stderr
+
+    assert "1 verdict of 1 order or amendment judged would be other ones" in told
+    assert "1 order or amendment not judged" in told
+
+
+def test_other_limits_on_a_day_without_orders_certify_nothing(day: Oms, tighter: str) -> None:
+    assert "nothing is booked on 1999-12-31" in day(f"{tighter} --day 1999-12-31", code=1).stderr
