@@ -60,6 +60,9 @@ def close_day(
     """
     Close a trading day: what comes later is booked on the next, and a replay is held to the day's digests.
 
+    On imported history the closing records the calendar and the cost method, but no limit that a settings file does not
+    name.
+
     For example:
 
         oms close-day 2012-06-21 --reason "reconciled with the broker" --actor desk

@@ -33,6 +33,7 @@ from oms_es.policy import path_of
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.reading import When
+from oms_es.ruling import awaits_limits
 from oms_es.vocabulary import EVERY_ACCOUNT
 
 Value = str | list[str] | None
@@ -239,6 +240,8 @@ def limits(
                 say_because(each)
         if not policies.is_set:
             say("nothing is limited: no command has brought any rules yet, the first one brings those of the settings")
+        elif awaits_limits(policies):
+            say("no order was judged yet: the first one brings the other limits of the settings")
         check_filter(asked, account=scope, allow_empty=allow_empty)
 
 

@@ -32,7 +32,7 @@ from oms_es.moment import Moment
 from oms_es.order import Order
 from oms_es.projections.world import World
 from oms_es.recall import rebuild, same_content
-from oms_es.ruling import initial_policy
+from oms_es.ruling import awaits_limits, brings_limits, initial_policy
 from oms_es.saying import say
 from oms_es.settings import Settings
 from oms_es.vocabulary import Origin
@@ -246,11 +246,12 @@ class Sequencer:
 
     async def _attempt_now(self, batch: list[_Job]) -> bool:
         asked = any(job.request.origin is Origin.COMMAND for job in batch)
+        limits = any(brings_limits(job.request) for job in batch)
         with self._alone:
             world, self._busy = self.world, True
         try:
             with self._alone:
-                drafts, notices = self._decide(world, batch, self._rules(world) if asked else [])
+                drafts, notices = self._decide(world, batch, self._rules(world, limits=limits) if asked else [])
             if drafts:
                 await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
         except BaseException as error:
@@ -315,12 +316,12 @@ class Sequencer:
             return [], []
         return drafts, notices
 
-    def _rules(self, world: World) -> list[Draft]:
+    def _rules(self, world: World, *, limits: bool = True) -> list[Draft]:
         """Return the rules that the first command of a session brings along; imports bring none."""
-        if self._file_taken and world.policies.is_set:
+        if self._file_taken and not awaits_limits(world.policies):
             return []
         moment = Moment.of(self._clock(), world, self._fallback)
-        return initial_policy(world, self._settings.values, self._settings.named, moment)
+        return initial_policy(world, self._settings.values, self._settings.named, moment, limits=limits)
 
     @contextmanager
     def under_coming_rules(self, world: World) -> Iterator[None]:
