@@ -5,10 +5,16 @@ import typer
 from oms_es.cli.guard import REFUSED
 from oms_es.cli.opening import Asked
 from oms_es.cli.render import say
+from oms_es.errors import UnknownOrder
 from oms_es.identifiers import shown
-from oms_es.known_names import Name, Unknown, topics_with, unknown_names
+from oms_es.known_names import Name, Unknown, nearest, topics_with, unknown_names
 from oms_es.log.sqlite import SqliteLog
-from oms_es.reading import When
+from oms_es.order import Order
+from oms_es.projections.orders import Orders
+from oms_es.projections.world import World
+from oms_es.reading import When, find_order
+
+_PARTS = ("orders", "positions", "policies", "days")  # whose events are all there are
 
 
 def check_filter(
@@ -30,10 +36,10 @@ def check_filter(
     unknown = unknown_in_log(asked, names)
     for each in unknown:
         say(f"{each} in this log{each.hint()}")
-    strange_day = day is not None and not asked.log.last_of_day(day)
-    if strange_day:
-        say(f"no event is booked on {shown(day)}{_days(asked.log)}")
-    if (unknown or strange_day) and not allow_empty:
+    empty_day = day is not None and not asked.log.last_of_day(day)
+    if empty_day:
+        say(f"no event is booked on {shown(day)}{_days(asked.log, str(day))}")
+    if (unknown or empty_day) and not allow_empty:
         raise typer.Exit(REFUSED)
 
 
@@ -47,13 +53,31 @@ def _is_indexed(asked: Asked, name: Name) -> bool:
     if name.kind == "account":
         return asked.log.holds_name(f"order/{name.text}/") or bool(asked.log.stream(f"policy/{name.text}"))
     if name.kind == "order":
-        return bool(asked.log.order_streams(name.text))
+        found = asked.log.order_streams(name.text)
+        return bool(found if name.account is None else f"order/{name.account}/{name.text}" in found)
     positions = asked.questions.positions(asked.questions.basis(When()))
     return any(name.text in cell.settled for cell in (positions.holders, positions.marks, positions.instruments))
 
 
-def _days(log: SqliteLog) -> str:
-    """Return in words on which days the first and the last event are booked."""
-    last = log.head().seq
-    ends = [each.trading_day for seq in (1, last) if last for each in log.read(seq - 1, seq)]
-    return f" (the first event is booked on {ends[0]}, the last on {ends[-1]})" if ends else ""
+def _days(log: SqliteLog, day: str) -> str:
+    """Return in words on which days something is booked: those most like the one that was given, or the last ones."""
+    days = sorted(log.ends_of_days(log.head().seq, World().restrict(_PARTS)))
+    close = nearest(day, days)
+    if close:
+        return f" (did you mean {', '.join(map(shown, close))}?)"
+    return f" (the last days: {', '.join(days[-3:])})" if days else ""
+
+
+def named_order(asked: Asked, orders: Orders, order_id: str, account: str | None) -> Order:
+    """
+    Return the order that an id names.
+
+    Raises:
+        UnknownOrder, AmbiguousOrder: none, or several; an id or an account that the log does not contain is named.
+    """
+    try:
+        return find_order(orders, order_id, account)
+    except UnknownOrder as error:
+        names = [Name("order", order_id, account)] + ([] if account is None else [Name("account", account)])
+        unknown = "; ".join(f"{each} in this log{each.hint()}" for each in unknown_in_log(asked, names))
+        raise UnknownOrder(unknown or str(error)) from None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import answer, by_method, check_names, is_every
-from oms_es.cli.filters import check_filter
+from oms_es.cli.filters import check_filter, named_order
 from oms_es.cli.moments import end_of, latest, say_basis, when
 from oms_es.cli.opening import Asked, asking
 from oms_es.cli.options import (
@@ -27,7 +27,7 @@ from oms_es.cli.rows import event_row, position_rows, waiting_row
 from oms_es.cli.tables import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
 from oms_es.inputs import choice
 from oms_es.projections.orders import row as order_row
-from oms_es.reading import Basis, fill_rows, find_order, narrowed
+from oms_es.reading import Basis, fill_rows, narrowed
 from oms_es.reading_desk import cost_method
 from oms_es.vocabulary import OrderState
 
@@ -167,7 +167,7 @@ def order(
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
         found = asked.questions.orders_named(order_id, account, basis)
-        this = find_order(found, order_id, account)
+        this = named_order(asked, found, order_id, account)
         events = [event_row(each) for each in asked.questions.order_events(this.account, this.order_id, basis)]
         row = order_row(this)
         if as_json:

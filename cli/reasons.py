@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import check_names
-from oms_es.cli.filters import check_filter
+from oms_es.cli.filters import check_filter, named_order
 from oms_es.cli.guard import REFUSED
 from oms_es.cli.moments import say_basis, when
 from oms_es.cli.opening import asking
@@ -31,7 +31,6 @@ from oms_es.explaining import Why, why_positions
 from oms_es.identifiers import escaped
 from oms_es.instants import iso
 from oms_es.order import Order
-from oms_es.reading import find_order
 from oms_es.reading_desk import cost_method
 from oms_es.verdicts import Verdict, verdict_row, why_order
 from oms_es.vocabulary import CostMethod
@@ -184,7 +183,7 @@ def order(
     check_names(None, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
-        this = find_order(asked.questions.orders_named(order_id, account, basis), order_id, account)
+        this = named_order(asked, asked.questions.orders_named(order_id, account, basis), order_id, account)
         verdicts = [each for each in why_order(asked.log, this, asked.first_method()) if each.seq <= basis.seq]
         if as_json:
             head = {"basis": basis.rows(), "order_id": this.order_id, "account": this.account}

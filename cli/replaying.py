@@ -106,21 +106,20 @@ def replay(
             show_json(plain(outcome.rows()))
         else:
             _show(outcome.rows())
-        _say_outcome(outcome, found.day)
+        _say_outcome(outcome, found.day, account)
         say_waiting(outcome.waiting)
         _say_time(first, last, time.monotonic() - begun)
         if outcome.divergent or any(each.differing for each in outcome.days):
             raise typer.Exit(REFUSED)
-        _check_names(found, account, allow_empty=allow_empty)
-    empty_day = found.day is not None and not outcome.days
-    if not allow_empty and (empty_day or (outcome.checked is not None and not outcome.checked)):
+        _check_names(found, account, found.day if not outcome.days else None, allow_empty=allow_empty)
+    if not allow_empty and outcome.checked is not None and not outcome.checked:
         raise typer.Exit(REFUSED)
 
 
-def _check_names(found: Source, account: str | None, *, allow_empty: bool) -> None:
-    """Report an account that the log, or the box, does not contain."""
+def _check_names(found: Source, account: str | None, day: str | None, *, allow_empty: bool) -> None:
+    """Report an account, or a day that was not seen, that the log or the box does not contain."""
     if found.asked is not None:
-        check_filter(found.asked, account=account, allow_empty=allow_empty)
+        check_filter(found.asked, account=account, day=day, allow_empty=allow_empty)
         return
     names = [] if account is None else [Name("account", account)]
     for each in unknown_names(names, found.events(topics_with(names)), found.opening()):
@@ -170,7 +169,11 @@ def _experiment(
         watch = None if told is None else lambda seq: told(seq - first + 1, last - first + 1)
         worlds = (found.opening(), found.opening())
         seen = plain(what_if(found.events(None), other, worlds=worlds, day=found.day, progress=watch).rows())
+        restricted = [Name("symbol", each) for each in other.get("risk.restricted") or ()]
+        unknown = unknown_names(restricted, found.events(topics_with(restricted)), found.opening())
     _show_experiment(seen, day, as_json=as_json)
+    for each in unknown:
+        say(f"{each}, which would be restricted{each.hint()}")
     if not (seen["judged"] or allow_empty):
         raise typer.Exit(REFUSED)
 
@@ -299,13 +302,15 @@ def _differing(event: Row, other: Row) -> str:
     return " ".join([event["event"], *(each for each in fields if not each.startswith("event="))])
 
 
-def _say_outcome(outcome: Replay, day: str | None) -> None:
+def _say_outcome(outcome: Replay, day: str | None, account: str | None) -> None:
     if not outcome.days:
-        say(f"nothing is booked on {day}" if day else "nothing is booked")
+        whose = "" if account is None else f" for account {account}"
+        say(f"nothing is booked{whose} on {day}" if day else f"nothing is booked{whose}")
     for each in outcome.days:
         if each.differing:
             say(f"{each.trading_day} was closed, and NO LONGER COMES TO its digests of {', '.join(each.differing)}")
     if outcome.checked is not None:
         total, wrong = outcome.checked.total(), len(outcome.divergent)
         how = f"{wrong} DECIDED DIFFERENTLY NOW" if wrong else "all as recorded" if total else "nothing is certified"
-        say(f"{counted(total, 'command')} decided again: {how}")
+        whose = "" if account is None else " of all accounts"
+        say(f"{counted(total, 'command')}{whose} decided again: {how}")

@@ -169,7 +169,7 @@ TYPED = {"symbol": "ADAA", "account": "alhpa", "day": "1999-12-31"}
 SAID = {
     "symbol": "no symbol 'ADAA' in this log (did you mean 'ADA'?)",
     "account": "no account 'alhpa' in this log (did you mean 'alpha'?)",
-    "day": "no event is booked on '1999-12-31' (the first event is booked on ",
+    "day": "no event is booked on '1999-12-31' (",
 }
 CASES = [(words, key, kind) for words, key, kinds in FILTERED for kind in kinds.split()]
 
@@ -280,6 +280,30 @@ def test_a_box_has_no_other_account_than_its_own(history: Oms) -> None:
     history("replay day.omsday --account default --check")
 
 
+def test_a_day_without_events_of_an_account_is_fine_and_the_check_is_of_all_accounts(history: Oms) -> None:
+    history("limits set max_position_size=5 --account beta")
+
+    told = history("replay --check --account beta --day 2012-06-21").stderr
+
+    assert "nothing is booked for account beta on 2012-06-21" in told
+    assert "2 commands of all accounts decided again: all as recorded" in told
+
+
+def test_a_mistyped_day_gets_the_nearest_days(history: Oms) -> None:
+    for words in ("replay --day 2012-06-12", "pnl --day 2012-06-12", "export --day 2012-06-12"):
+        assert "no event is booked on '2012-06-12' (did you mean '2012-06-21'?)" in history(words, code=1).stderr
+
+
+@pytest.mark.parametrize("command", ["order", "why order"])
+def test_an_unknown_order_gets_the_nearest_ids(day: Oms, command: str) -> None:
+    assert "no order 'a-2' in this log (did you mean 'a-1'?)" in day(f"{command} a-2", code=1).stderr
+    mistyped = day(f"{command} a-1 --account alhpa", code=1).stderr
+    assert "no order 'a-1' of account 'alhpa' in this log" in mistyped
+    assert "no account 'alhpa' in this log (did you mean 'alpha'?)" in mistyped
+    assert "no order 'b-1' at that moment" in day(f"{command} b-1 --at-seq 3", code=1).stderr
+    assert "no order 'a-1' of account 'zeta'" in day(f"{command} a-1 --account zeta", code=1).stderr
+
+
 # --- what-if ---
 
 
@@ -310,3 +334,12 @@ def test_other_limits_say_how_many_orders_were_judged(history: Oms, tighter: str
 
 def test_other_limits_on_a_day_without_orders_certify_nothing(day: Oms, tighter: str) -> None:
     assert "nothing is booked on 1999-12-31" in day(f"{tighter} --day 1999-12-31", code=1).stderr
+
+
+def test_a_restriction_of_a_symbol_that_does_not_occur_is_reported(day: Oms, tmp_path: Path) -> None:
+    (tmp_path / "restricted.yaml").write_text("risk: {restricted: [ADAA, BTC]}\n", encoding="utf-8")
+
+    told = day("replay --what-if restricted.yaml").stderr
+
+    assert "no symbol 'ADAA', which would be restricted (did you mean 'ADA'?)" in told
+    assert "no symbol 'BTC'" not in told
