@@ -6,7 +6,7 @@ from oms_es.cli.guard import REFUSED
 from oms_es.cli.opening import Asked
 from oms_es.cli.render import say
 from oms_es.errors import UnknownOrder
-from oms_es.identifiers import shown
+from oms_es.identifiers import is_identifier, shown
 from oms_es.known_names import Name, Unknown, nearest, topics_with, unknown_names
 from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order
@@ -78,6 +78,8 @@ def named_order(asked: Asked, orders: Orders, order_id: str, account: str | None
     try:
         return find_order(orders, order_id, account)
     except UnknownOrder as error:
+        if not is_identifier(order_id):
+            raise
         names = [Name("order", order_id, account)] + ([] if account is None else [Name("account", account)])
         unknown = "; ".join(f"{each} in this log{each.hint()}" for each in unknown_in_log(asked, names))
         raise UnknownOrder(unknown or str(error)) from None

@@ -119,6 +119,17 @@ def test_a_closing_without_a_settings_file_warns_of_nothing(path: Path, caplog: 
     assert caplog.text == ""
 
 
+def test_an_order_that_changes_what_a_closing_rests_on_is_reported(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    perform(path, lambda oms: oms.record_mark("X", 11))
+    with caplog.at_level(logging.WARNING, "oms_es"):
+        perform(path, lambda oms: submit(oms, "o-1", symbol="Y"), ruled(accounting={"method": "lifo"}))
+
+    assert "accounting.method = lifo" in caplog.text
+    certify(path)
+
+
 def test_a_closing_keeps_the_calendar_and_the_cost_method_that_it_rests_on(path: Path) -> None:
     settings = ruled(day={"timezone": "America/New_York"}, accounting={"method": "lifo"})
 
