@@ -52,8 +52,8 @@ def by_method(
     columns: tuple[Column, ...],
     *,
     as_json: bool,
-) -> None:
-    """Show what each cost method makes of an answer, side by side: the same rows, with other figures."""
+) -> bool:
+    """Show the rows of each cost method side by side, with other figures; return whether there are any."""
     bases = [asked.questions.basis(moment, each) for each in CostMethod]
     found = {basis.method.value: ask(basis) for basis in bases}
     if as_json:
@@ -63,6 +63,7 @@ def by_method(
         named = [[{**row, "method": method} for row in rows] for method, rows in found.items()]
         show_table(columns, [row for rows in zip(*named, strict=True) for row in rows])
     say_basis(asked, bases[0], f"{counted(len(found[bases[0].method.value]), thing)} by every method")
+    return any(found.values())
 
 
 def check_names(symbol: str | None, account: str | None) -> None:

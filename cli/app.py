@@ -22,7 +22,7 @@ from oms_es.cli import (
     tailing,
 )
 from oms_es.cli.demo import demo
-from oms_es.cli.guard import Guarded
+from oms_es.cli.guard import Guarded, GuardedCommand
 from oms_es.cli.options import ConfigPath, LogPath
 from oms_es.cli.render import show
 
@@ -90,6 +90,9 @@ def root(
     """
     An order management system whose memory is its log.
 
+    Exit codes: 0 fine; 1 refused, a bad file, or the log disagrees; 2 wrong usage. A query for a symbol, account, order
+    or day that the log does not contain says so and ends with 1; with --allow-empty it ends with 0.
+
     For example:
 
         oms demo
@@ -119,10 +122,10 @@ def _app() -> typer.Typer:
             callback, commands = command
             below = _group(callback)
             for each, function in commands.items():
-                below.command(each)(function)
+                below.command(each, cls=GuardedCommand)(function)
             made.add_typer(below, name=name)
         else:
-            made.command(name)(command)
+            made.command(name, cls=GuardedCommand)(command)
     return made
 
 

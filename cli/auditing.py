@@ -9,10 +9,12 @@ import typer
 from oms_es import OrderManagementSystem, __version__
 from oms_es.box import SUFFIX, pack
 from oms_es.cli.answering import check_names, checked_day
+from oms_es.cli.filters import check_filter
 from oms_es.cli.moments import when
 from oms_es.cli.opening import asking, carry_out
 from oms_es.cli.options import (
     Actor,
+    AllowEmpty,
     AsOf,
     AtSeq,
     CommandId,
@@ -58,6 +60,9 @@ def close_day(
     """
     Close a trading day: what comes later is booked on the next, and a replay is held to the day's digests.
 
+    On imported history the closing records the calendar and the cost method, but no limit that a settings file does not
+    name.
+
     For example:
 
         oms close-day 2012-06-21 --reason "reconciled with the broker" --actor desk
@@ -101,6 +106,7 @@ def export(
     known_at: KnownAt = None,
     at_seq: AtSeq = None,
     method: Method = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -135,11 +141,13 @@ def export(
         narrow = Narrowed(day=wanted, symbol=symbol, account=account, order_id=order_id)
         rows = export_rows(chosen, asked.questions, basis, asked.log.rows, narrow)
         count = write(rows, chosen, kind, sys.stdout if output is None else output)
-    said = f"{counted(count, 'row')} of {chosen}"
-    if as_json and output is not None:
-        show_json({"what": chosen, "format": kind, "rows": count, "seq": basis.seq})
-    else:
-        say(said if output is None else f"{said} in {shown(output)}")
+        said = f"{counted(count, 'row')} of {chosen}"
+        if as_json and output is not None:
+            show_json({"what": chosen, "format": kind, "rows": count, "seq": basis.seq})
+        else:
+            say(said if output is None else f"{said} in {shown(output)}")
+        if not count:
+            check_filter(asked, symbol=symbol, account=account, order=order_id, day=wanted, allow_empty=allow_empty)
 
 
 def _export_box(log: Path | None, config: Path | None, output: Path, day: str, *, as_json: bool) -> None:

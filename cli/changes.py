@@ -7,9 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import answer, check_names, point, span
+from oms_es.cli.filters import check_filter
+from oms_es.cli.guard import REFUSED
 from oms_es.cli.moments import say_basis, when
 from oms_es.cli.opening import Asked, asking
 from oms_es.cli.options import (
+    AllowEmpty,
     AsOf,
     AtSeq,
     Between,
@@ -43,6 +46,7 @@ def history(
     at_seq: AtSeq = None,
     account: OfAccount = None,
     method: Method = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -64,6 +68,8 @@ def history(
         if kept is not None:
             rows = [row for row in rows if kept[0] <= instant(row["occurred_at"]) <= kept[1]]
         answer(asked, basis, "changes", rows, CHANGES, as_json=as_json, method=True)
+        if not rows:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
 
 
 # --- diff ---
@@ -92,6 +98,7 @@ def diff(
     symbol: OfSymbol = None,
     account: OfAccount = None,
     method: Method = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -120,6 +127,12 @@ def diff(
         else:
             show_table(DIFFERENCES, [line for rows in kept.values() for row in rows for line in _lines(row)])
         _say_outcome(asked, (one, other), kept)
+        if not any(kept.values()):
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
+        if one.past_end and other.past_end:
+            say("both points are past the end of the log: its last state is compared with itself")
+            if not allow_empty:
+                raise typer.Exit(REFUSED)
 
 
 def _bases(asked: Asked, moments: list[When], method: CostMethod | None) -> tuple[Basis, Basis]:

@@ -3,17 +3,17 @@
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from oms_es.bisecting import Turn
+from oms_es.bisecting import Turn, unknown_to
 from oms_es.bisecting import bisect as turned
 from oms_es.claims import Claim
 from oms_es.cli.answering import point
 from oms_es.cli.guard import REFUSED
 from oms_es.cli.opening import say_waiting
-from oms_es.cli.options import ConfigPath, Json, LogPath, Method
+from oms_es.cli.options import AllowEmpty, ConfigPath, Json, LogPath, Method
 from oms_es.cli.progress import counting
 from oms_es.cli.render import say, show_json, show_table
 from oms_es.cli.rows import event_row
@@ -21,6 +21,7 @@ from oms_es.cli.sources import Source, by_method, source
 from oms_es.cli.tables import HISTORY, STATES
 from oms_es.errors import InvalidInput
 from oms_es.instants import iso
+from oms_es.known_names import Unknown
 from oms_es.reading import When
 from oms_es.reading_desk import cost_method
 
@@ -35,6 +36,18 @@ Points = Annotated[
 ]
 
 
+class _Range(NamedTuple):
+    """The events to be looked at."""
+
+    first: int
+    last: int
+    past_end: bool = False  # a point of `--between` is past the end of the log
+
+    @property
+    def size(self) -> int:
+        return max(0, self.last - self.first + 1)
+
+
 def bisect(
     expression: Expression,
     box: Boxed = None,
@@ -42,6 +55,7 @@ def bisect(
     log: LogPath = None,
     config: ConfigPath = None,
     method: Method = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -51,6 +65,9 @@ def bisect(
     realized_pnl(SYMBOL), unrealized_pnl(SYMBOL), daily_pnl(), open_orders(), quarantined(), mark(SYMBOL), state(ORDER),
     filled(ORDER), abs, min, max; those of an account take its name as one more text. A figure that does not exist makes
     its comparison false.
+
+    Exit code 1 also when nothing is certified: the claim names a symbol, account or order that does not occur up to the
+    last event looked at, or there is no event to look at. --allow-empty accepts both.
 
     For example:
 
@@ -63,37 +80,53 @@ def bisect(
     claim, chosen, begun = Claim(expression), cost_method(method), time.monotonic()
     points = [point(each, known=True) for each in between or ("seq:1", "now")]
     with source(box, log, config) as found:
-        first, last = _between(found, points)
+        events = _between(found, points)
         opening = partial(by_method, found.opening, chosen)
         used = opening().positions.method
         with counting() as told:
-            watch = None if told is None else lambda seen: told(seen, last - first + 1)
+            watch = None if told is None else lambda seen: told(seen, events.size)
+            first, last = events.first, events.last
             turn = turned(claim, opening, found.events, found.history, first=first, last=last, progress=watch)
-        basis = {"seq": last, "first_seq": first, "method": used.value, "log_seq": found.last_seq}
+        unknown = unknown_to(claim, opening, found.events, last)
+        certified = allow_empty or not (unknown or not events.size)
         if as_json:
-            show_json({"basis": basis, "claim": expression, "holds": turn is None, "turn": _turn_row(turn)})
+            basis = {"seq": last, "first_seq": first, "method": used.value, "log_seq": found.last_seq}
+            answer = {"claim": expression, "holds": _holds(turn, certified=certified), "turn": _turn_row(turn)}
+            doubts = {"events": events.size, "unknown": [each.row() for each in unknown]}
+            show_json({"basis": {**basis, "past_end": events.past_end}, **answer, **doubts})
         elif turn is not None:
             _show(turn)
-        _say(turn)
+        _say_doubts(events, unknown, found.last_seq)
+        _say(turn, certified=certified)
         if found.asked is not None:
             say_waiting(len(found.asked.questions.waiting(found.asked.questions.basis(When()))))
-    say(f"looked at from seq {first} to {last}, {used.value.upper()}, in {_seconds(begun)}")
-    if turn is not None:
+    looked = f"looked at from seq {first} to {last}" if events.size else "looked at no event"
+    say(f"{looked}, {used.value.upper()}, in {_seconds(begun)}")
+    if turn is not None or not certified:
         raise typer.Exit(REFUSED)
 
 
-def _between(found: Source, points: list[When]) -> tuple[int, int]:
-    """Return the first and the last event to be looked at."""
+def _between(found: Source, points: list[When]) -> _Range:
+    """Return which events are to be looked at; none where the first point is past the end of the log."""
     if found.asked is not None:
-        begin, end = (found.asked.questions.basis(each).seq for each in points)
+        bases = [found.asked.questions.basis(each) for each in points]
+        (begin, end), past = (each.seq for each in bases), [each.past_end for each in bases]
     elif all(each.known_at is None for each in points):
-        begin, end = (min(found.last_seq, found.last_seq if each.at_seq is None else each.at_seq) for each in points)
+        seqs = [found.last_seq if each.at_seq is None else each.at_seq for each in points]
+        (begin, end), past = (min(found.last_seq, seq) for seq in seqs), [seq > found.last_seq for seq in seqs]
     else:
         raise InvalidInput("--between: of a box the points are seq:N or now")
+    if past[0]:
+        return _Range(found.last_seq + 1, found.last_seq, past_end=True)
     first = max(found.first_seq, begin)
     if first > max(found.first_seq, end):
         raise InvalidInput(f"--between: it ends (seq {end}) before it begins (seq {first})")
-    return first, end
+    return _Range(first, end, past_end=past[1])
+
+
+def _holds(turn: Turn | None, *, certified: bool) -> bool | None:
+    """Return whether the claim holds throughout; None where that is not certified."""
+    return False if turn is not None else True if certified else None
 
 
 def _seconds(begun: float) -> str:
@@ -147,8 +180,20 @@ _ORDER = ("state", "quantity", "filled_quantity", "open_quantity", "waiting")
 _POSITION = ("quantity", "cost_basis", "realized_pnl", "mark_price", "unrealized_pnl")
 
 
-def _say(turn: Turn | None) -> None:
-    if turn is None:
+def _say_doubts(events: _Range, unknown: list[Unknown], log_seq: int) -> None:
+    """Say what the answer lacks: names that do not occur, events to look at."""
+    for each in unknown:
+        say(f"{each} up to seq {max(0, events.last)}{each.hint()}")
+    if events.past_end:
+        say(f"--between reaches past the end of the log (seq {log_seq})")
+    if not events.size:
+        say("there is no event to look at")
+
+
+def _say(turn: Turn | None, *, certified: bool) -> None:
+    if turn is None and not certified:
+        say("nothing is certified: exit code 1 (--allow-empty accepts it)")
+    elif turn is None:
         say("the claim holds throughout")
     elif turn.from_the_start:
         say(f"the claim is false from the start, and after seq {turn.at.seq}")

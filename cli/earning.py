@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import answer, by_method, check_names, checked_day, is_every
+from oms_es.cli.filters import check_filter
 from oms_es.cli.moments import when
 from oms_es.cli.opening import Asked, asking
 from oms_es.cli.options import (
+    AllowEmpty,
     AnyMethod,
     AsOf,
     AtSeq,
@@ -65,6 +67,7 @@ def pnl(
     symbol: OfSymbol = None,
     account: OfAccount = None,
     method: AnyMethod = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -90,10 +93,14 @@ def pnl(
 
     with asking(log, config) as asked:
         if every:
-            by_method(asked, moment, earned, "row", PNL_METHODS, as_json=as_json)
-            return
-        basis = asked.questions.basis(moment, chosen)
-        answer(asked, basis, "days", earned(basis), PNL, as_json=as_json, method=True, things="rows")
+            found = by_method(asked, moment, earned, "row", PNL_METHODS, as_json=as_json)
+        else:
+            basis = asked.questions.basis(moment, chosen)
+            rows = earned(basis)
+            answer(asked, basis, "days", rows, PNL, as_json=as_json, method=True, things="rows")
+            found = bool(rows)
+        if not found:
+            check_filter(asked, symbol=symbol, account=account, day=wanted, allow_empty=allow_empty)
 
 
 def _days(asked: Asked, basis: Basis, day: str | None) -> list[Row]:
@@ -114,6 +121,7 @@ def daily(
     at_seq: AtSeq = None,
     account: OfAccount = None,
     method: Method = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -134,6 +142,8 @@ def daily(
         policies = dict(_policies(asked, basis, rows))
         rows = [_limited(row, policies[row["trading_day"], row["account"]]) for row in rows]
         answer(asked, basis, "days", rows, DAILY, as_json=as_json, method=True, things="rows")
+        if not rows:
+            check_filter(asked, account=account, day=wanted, allow_empty=allow_empty)
 
 
 def _policies(asked: Asked, basis: Basis, rows: list[Row]) -> Iterator[tuple[tuple[str, str], Policy]]:

@@ -6,12 +6,13 @@ import os
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from oms_es.claims import ClaimError
 from oms_es.cli.render import say
@@ -28,8 +29,37 @@ _Usage: Final[type[Exception]] = next(
 )
 
 
+def _check_given_once(command: Any, context: typer.Context, arguments: list[str]) -> None:
+    """Refuse an option that takes one value and is given several; the parser would silently use the last."""
+    _, _, given = command.make_parser(context).parse_args(args=list(arguments))
+    if any(parameter.is_eager for parameter in given):  # --help and --version answer whatever else is given
+        return
+    for parameter, count in Counter(given).items():
+        if count > 1 and _takes_one_value(parameter):
+            names = " / ".join((*parameter.opts, *parameter.secondary_opts))
+            raise typer.BadParameter(f"given {count} times; it takes one value", context, param_hint=f"'{names}'")
+
+
+def _takes_one_value(parameter: Any) -> bool:
+    if parameter.param_type_name != "option" or parameter.multiple or parameter.count:
+        return False
+    return not parameter.is_flag or bool(parameter.secondary_opts)  # --json twice says the same
+
+
+class GuardedCommand(TyperCommand):
+    """A command whose options are given once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _check_given_once(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+
 class Guarded(TyperGroup):
     """The group of all commands; run as a program, it ends with an exit code and never with a traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _check_given_once(self, ctx, args)
+        return super().parse_args(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:
         if not options.get("standalone_mode", True):

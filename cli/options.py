@@ -61,6 +61,14 @@ Between: TypeAlias = Annotated[
     typer.Option(metavar="INSTANT INSTANT", help="Only from the one to the other, both included."),
 ]
 
+AllowEmpty: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty",
+        help="Exit code 0 also for a name or day that the log does not contain, or an empty check.",
+    ),
+]
+
 # --- what a command says ---
 
 OrderId: TypeAlias = Annotated[str, typer.Argument(metavar="ORDER", help="Our id of the order, or the venue's.")]

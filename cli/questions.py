@@ -6,15 +6,28 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import answer, by_method, check_names, is_every
+from oms_es.cli.filters import check_filter, named_order
 from oms_es.cli.moments import end_of, latest, say_basis, when
 from oms_es.cli.opening import Asked, asking
-from oms_es.cli.options import AnyMethod, AsOf, AtSeq, ConfigPath, Json, KnownAt, LogPath, OfAccount, OfSymbol, OrderId
+from oms_es.cli.options import (
+    AllowEmpty,
+    AnyMethod,
+    AsOf,
+    AtSeq,
+    ConfigPath,
+    Json,
+    KnownAt,
+    LogPath,
+    OfAccount,
+    OfSymbol,
+    OrderId,
+)
 from oms_es.cli.render import Row, show_rows_json, show_table
 from oms_es.cli.rows import event_row, position_rows, waiting_row
 from oms_es.cli.tables import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
 from oms_es.inputs import choice
 from oms_es.projections.orders import row as order_row
-from oms_es.reading import Basis, fill_rows, find_order, narrowed
+from oms_es.reading import Basis, fill_rows, narrowed
 from oms_es.reading_desk import cost_method
 from oms_es.vocabulary import OrderState
 
@@ -31,6 +44,7 @@ def positions(
     symbol: OfSymbol = None,
     account: OfAccount = None,
     method: AnyMethod = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -48,11 +62,14 @@ def positions(
     with asking(log, config) as asked:
         if every:
             held = partial(_held, asked, symbol=symbol, account=account)
-            by_method(asked, moment, held, "position", METHODS, as_json=as_json)
-            return
-        basis = asked.questions.basis(moment, chosen)
-        rows = _held(asked, basis, symbol=symbol, account=account)
-        answer(asked, basis, "positions", rows, POSITIONS, as_json=as_json, method=True)
+            found = by_method(asked, moment, held, "position", METHODS, as_json=as_json)
+        else:
+            basis = asked.questions.basis(moment, chosen)
+            rows = _held(asked, basis, symbol=symbol, account=account)
+            answer(asked, basis, "positions", rows, POSITIONS, as_json=as_json, method=True)
+            found = bool(rows)
+        if not found:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
 
 
 def _held(asked: Asked, basis: Basis, *, symbol: str | None, account: str | None) -> list[dict[str, Any]]:
@@ -70,6 +87,7 @@ def orders(
     account: OfAccount = None,
     state: State = None,
     only_open: Open = False,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -95,6 +113,8 @@ def orders(
         ]
         rows = [order_row(each) for each in kept]
         answer(asked, basis, "orders", rows, ORDERS, as_json=as_json)
+        if not rows:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
 
 
 def fills(
@@ -105,6 +125,7 @@ def fills(
     at_seq: AtSeq = None,
     symbol: OfSymbol = None,
     account: OfAccount = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -120,6 +141,8 @@ def fills(
         basis = asked.questions.basis(moment)
         rows = narrowed(asked.questions.fills(basis, symbol), None, account)
         answer(asked, basis, "fills", rows, FILLS, as_json=as_json)
+        if not rows:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
 
 
 def order(
@@ -144,7 +167,7 @@ def order(
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
         found = asked.questions.orders_named(order_id, account, basis)
-        this = find_order(found, order_id, account)
+        this = named_order(asked, found, order_id, account)
         events = [event_row(each) for each in asked.questions.order_events(this.account, this.order_id, basis)]
         row = order_row(this)
         if as_json:

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import check_names
+from oms_es.cli.filters import check_filter, named_order
 from oms_es.cli.guard import REFUSED
 from oms_es.cli.moments import say_basis, when
 from oms_es.cli.opening import asking
 from oms_es.cli.options import (
     Account,
+    AllowEmpty,
     AsOf,
     AtSeq,
     ConfigPath,
@@ -29,7 +31,6 @@ from oms_es.explaining import Why, why_positions
 from oms_es.identifiers import escaped
 from oms_es.instants import iso
 from oms_es.order import Order
-from oms_es.reading import find_order
 from oms_es.reading_desk import cost_method
 from oms_es.verdicts import Verdict, verdict_row, why_order
 from oms_es.vocabulary import CostMethod
@@ -67,6 +68,7 @@ def position(
     at_seq: AtSeq = None,
     account: OfAccount = None,
     method: Method = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -89,6 +91,8 @@ def position(
             for each in found:
                 _show_why(each)
         say_basis(asked, basis, f"{counted(len(found), 'position')} in {symbol}", method=True)
+        if not found:
+            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
     if basis.method is CostMethod.AVERAGE and found:
         say("by average cost all fills share one lot; it bears the number of the first of them")
     wrong = [each for each in found if not _adds_up(each)]
@@ -179,7 +183,7 @@ def order(
     check_names(None, account)
     with asking(log, config) as asked:
         basis = asked.questions.basis(moment)
-        this = find_order(asked.questions.orders_named(order_id, account, basis), order_id, account)
+        this = named_order(asked, asked.questions.orders_named(order_id, account, basis), order_id, account)
         verdicts = [each for each in why_order(asked.log, this, asked.first_method()) if each.seq <= basis.seq]
         if as_json:
             head = {"basis": basis.rows(), "order_id": this.order_id, "account": this.account}

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.cli.answering import check_names
+from oms_es.cli.filters import check_filter
 from oms_es.cli.guard import REFUSED
 from oms_es.cli.opening import say_waiting
-from oms_es.cli.options import ConfigPath, Json, LogPath, OfAccount, OfDay
+from oms_es.cli.options import AllowEmpty, ConfigPath, Json, LogPath, OfAccount, OfDay
 from oms_es.cli.progress import counting
 from oms_es.cli.render import counted, plainly, say, show, show_json, show_table
 from oms_es.cli.sources import Source, source
@@ -22,6 +23,7 @@ from oms_es.errors import InvalidInput
 from oms_es.identifiers import escaped
 from oms_es.inputs import positive
 from oms_es.instants import SECOND
+from oms_es.known_names import Name, topics_with, unknown_names
 from oms_es.projections.kept import LEAST, keep
 from oms_es.projections.projection import plain
 from oms_es.projections.world import World
@@ -59,6 +61,7 @@ def replay(
     from_zero: FromZero = False,
     log: LogPath = None,
     config: ConfigPath = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -68,6 +71,9 @@ def replay(
     last closed day before it, where that was replayed before, or with the first event (--from-zero). With --check, a
     command that is decided differently now ends with exit code 1; so does a closed day that no longer comes to its
     digests.
+
+    Exit code 1 also when nothing is certified: no event is booked on the day, the log has no such account, --check
+    found no command to decide, or --what-if no order to judge (imported ones are not judged). --allow-empty accepts it.
 
     For example:
 
@@ -84,7 +90,7 @@ def replay(
     if limits is not None:
         if check or pace is not None or account is not None:
             raise InvalidInput("--what-if goes with --day, and not with --check, --speed or --account")
-        _experiment(box, limits, log, config, day, as_json=as_json)
+        _experiment(box, limits, log, config, day, as_json=as_json, allow_empty=allow_empty)
         return
     begun = time.monotonic()
     with source(box, log, config, day, from_zero=from_zero) as found:
@@ -96,15 +102,30 @@ def replay(
             watch = None if told is None or pace is not None else lambda seq: told(seq - first + 1, last - first + 1)
             opening, keep = found.opening(), _keeper(found)
             outcome = replayed(events, opening, day=found.day, account=account, check=check, progress=watch, keep=keep)
-    if as_json:
-        show_json(plain(outcome.rows()))
-    else:
-        _show(outcome.rows())
-    _say_outcome(outcome, found.day)
-    say_waiting(outcome.waiting)
-    _say_time(first, last, time.monotonic() - begun)
-    if outcome.divergent or any(each.differing for each in outcome.days):
+        if as_json:
+            show_json(plain(outcome.rows()))
+        else:
+            _show(outcome.rows())
+        _say_outcome(outcome, found.day, account)
+        say_waiting(outcome.waiting)
+        _say_time(first, last, time.monotonic() - begun)
+        if outcome.divergent or any(each.differing for each in outcome.days):
+            raise typer.Exit(REFUSED)
+        _check_names(found, account, found.day if not outcome.days else None, allow_empty=allow_empty)
+    if not allow_empty and outcome.checked is not None and not outcome.checked:
         raise typer.Exit(REFUSED)
+
+
+def _check_names(found: Source, account: str | None, day: str | None, *, allow_empty: bool) -> None:
+    """Report an account, or a day that was not seen, that the log or the box does not contain."""
+    if found.asked is not None:
+        check_filter(found.asked, account=account, day=day, allow_empty=allow_empty)
+        return
+    names = [] if account is None else [Name("account", account)]
+    for each in unknown_names(names, found.events(topics_with(names)), found.opening()):
+        say(f"{each} in this box{each.hint()}")
+        if not allow_empty:
+            raise typer.Exit(REFUSED)
 
 
 def _keeper(found: Source) -> Callable[[World], None]:
@@ -129,7 +150,14 @@ def _say_time(first: int, last: int, seconds: float) -> None:
 
 
 def _experiment(
-    box: Path | None, limits: Path, log: Path | None, config: Path | None, day: str | None, *, as_json: bool
+    box: Path | None,
+    limits: Path,
+    log: Path | None,
+    config: Path | None,
+    day: str | None,
+    *,
+    as_json: bool,
+    allow_empty: bool,
 ) -> None:
     """Put the commands of a log, or of a day, to other limits, and show what would have been."""
     settings = Settings.from_file(limits)
@@ -141,6 +169,16 @@ def _experiment(
         watch = None if told is None else lambda seq: told(seq - first + 1, last - first + 1)
         worlds = (found.opening(), found.opening())
         seen = plain(what_if(found.events(None), other, worlds=worlds, day=found.day, progress=watch).rows())
+        restricted = [Name("symbol", each) for each in other.get("risk.restricted") or ()]
+        unknown = unknown_names(restricted, found.events(topics_with(restricted)), found.opening())
+    _show_experiment(seen, day, as_json=as_json)
+    for each in unknown:
+        say(f"{each}, which would be restricted{each.hint()}")
+    if not (seen["judged"] or allow_empty):
+        raise typer.Exit(REFUSED)
+
+
+def _show_experiment(seen: Row, day: str | None, *, as_json: bool) -> None:
     if as_json:
         show_json(seen)
     else:
@@ -149,8 +187,16 @@ def _experiment(
         show_table(WHAT_IF_PNL, seen["days"])
         show_table(WHAT_IF_EXPOSURE, seen["exposure"])
         show_table(WHAT_IF_LOSS, seen["daily_loss"])
+    if day is not None and not seen["commands"]:
+        say(f"nothing is booked on {day}")
     flips, fills = counted(len(seen["flips"]), "verdict"), counted(seen["lost_fills"], "fill")
-    say(f"{flips} would be other ones, and {fills} could then not have happened")
+    judged = f"of {counted(seen['judged'], 'order or amendment', 'orders and amendments')} judged"
+    say(f"{flips} {judged} would be other ones, and {fills} could then not have happened")
+    if seen["not_judged"]:
+        imported = counted(seen["not_judged"], "order or amendment", "orders and amendments")
+        say(f"{imported} not judged, because imported")
+    if not seen["judged"]:
+        say("nothing is certified: no order was judged")
     say(seen["note"])
 
 
@@ -256,13 +302,15 @@ def _differing(event: Row, other: Row) -> str:
     return " ".join([event["event"], *(each for each in fields if not each.startswith("event="))])
 
 
-def _say_outcome(outcome: Replay, day: str | None) -> None:
+def _say_outcome(outcome: Replay, day: str | None, account: str | None) -> None:
     if not outcome.days:
-        say(f"nothing is booked on {day}" if day else "nothing is booked")
+        whose = "" if account is None else f" for account {account}"
+        say(f"nothing is booked{whose} on {day}" if day else f"nothing is booked{whose}")
     for each in outcome.days:
         if each.differing:
             say(f"{each.trading_day} was closed, and NO LONGER COMES TO its digests of {', '.join(each.differing)}")
     if outcome.checked is not None:
         total, wrong = outcome.checked.total(), len(outcome.divergent)
-        how = f"{wrong} DECIDED DIFFERENTLY NOW" if wrong else "all as recorded"
-        say(f"{counted(total, 'command')} decided again: {how}")
+        how = f"{wrong} DECIDED DIFFERENTLY NOW" if wrong else "all as recorded" if total else "nothing is certified"
+        whose = "" if account is None else " of all accounts"
+        say(f"{counted(total, 'command')}{whose} decided again: {how}")

@@ -13,7 +13,7 @@ from oms_es.instants import iso
 from oms_es.order import Waiting
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
-from oms_es.vocabulary import EVERY_ACCOUNT
+from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
 Row = dict[str, Any]
 
@@ -87,6 +87,7 @@ def limit_rows(policies: Policies, account: str | None) -> list[Row]:
         {
             "account": each,
             "level": policies.level(each).value,
+            "own_level": (policies.levels.get(each) or TradingLevel.NORMAL).value,
             "values": _values({**every, **policies.values.settled.get(each, {})}),
         }
         for each in accounts

@@ -4,11 +4,14 @@ from typing import Annotated
 
 import typer
 
-from oms_es import OrderManagementSystem, TradingLevel
+from oms_es import OrderManagementSystem
+from oms_es.cli.filters import check_filter
+from oms_es.cli.levels import level_row, say_because, say_if_new, say_level
 from oms_es.cli.moments import say_basis, when
 from oms_es.cli.opening import asking, carry_out
 from oms_es.cli.options import (
     Actor,
+    AllowEmpty,
     AtSeq,
     CommandId,
     ConfigPath,
@@ -30,6 +33,7 @@ from oms_es.policy import path_of
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.reading import When
+from oms_es.ruling import awaits_limits
 from oms_es.vocabulary import EVERY_ACCOUNT
 
 Value = str | list[str] | None
@@ -103,13 +107,19 @@ def instrument(
     if multiplier is None and currency is None:
         with asking(log, config) as asked:
             row = _instrument_row(name, asked.questions.positions(basis := asked.questions.basis(When())), basis.seq)
+            _show_instrument(row, as_json=as_json)
+            check_filter(asked, symbol=name, allow_empty=True)  # it shows the assumptions for any symbol
     else:
-        row = carry_out(log, config, run)
+        _show_instrument(carry_out(log, config, run), as_json=as_json)
+
+
+def _show_instrument(row: Row, *, as_json: bool) -> None:
     if as_json:
         show_json(row)
     else:
         show_table(INSTRUMENTS, [row])
-        say(f"one price unit of {name} is worth {text(row['multiplier'])} {row['currency']} (seq {row['seq']})")
+        money = f"{text(row['multiplier'])} {row['currency']}"
+        say(f"one price unit of {row['symbol']} is worth {money} (seq {row['seq']})")
 
 
 def _instrument_row(symbol: str, positions: Positions, seq: int) -> Row:
@@ -134,6 +144,8 @@ def halt(
     """
     Pull the emergency stop: no new order passes. Cancels and fills always do.
 
+    In force is the stricter of the account's own level and the level of every account.
+
     For example:
 
         oms halt --reason "feed is stale"
@@ -142,6 +154,7 @@ def halt(
     """
 
     async def run(oms: OrderManagementSystem) -> Row:
+        say_if_new(oms.sequencer.world, account)
         await oms.halt(level, account=account, reason=reason, actor=actor, command_id=command_id)
         return _level_now(oms, account)
 
@@ -160,12 +173,15 @@ def resume(
     """
     Release the emergency stop. Of every account, or of the one that is named.
 
+    An account stays halted while every account is; and by its own level when every account is released.
+
     For example:
 
         oms resume --reason "feed is back"
     """
 
     async def run(oms: OrderManagementSystem) -> Row:
+        say_if_new(oms.sequencer.world, account)
         await oms.resume(account=account, reason=reason, actor=actor, command_id=command_id)
         return _level_now(oms, account)
 
@@ -173,18 +189,15 @@ def resume(
 
 
 def _level_now(oms: OrderManagementSystem, account: str | None) -> Row:
-    world, scope = oms.sequencer.world, account or EVERY_ACCOUNT
-    return {"account": scope, "level": world.policies.level(scope).value, "seq": world.seq}
+    world = oms.sequencer.world
+    return level_row(world.policies, oms.log, account or EVERY_ACCOUNT, world.seq)
 
 
 def _show_level(row: Row, *, as_json: bool) -> None:
     if as_json:
         show_json(row)
-        return
-    whose = "every account" if row["account"] == EVERY_ACCOUNT else f"account {row['account']}"
-    say(f"{whose}: {row['level']} (seq {row['seq']})")
-    if row["level"] != TradingLevel.NORMAL.value:
-        say("cancels and fills pass; oms resume releases it")
+    else:
+        say_level(row)
 
 
 # --- limits ---
@@ -197,6 +210,7 @@ def limits(
     config: ConfigPath = None,
     known_at: KnownAt = None,
     at_seq: AtSeq = None,
+    allow_empty: AllowEmpty = False,
     as_json: Json = False,
 ) -> None:
     """
@@ -221,8 +235,14 @@ def limits(
         else:
             show_table(LIMITS, [line for row in rows for line in _lines(row)])
         say_basis(asked, basis, "limits in force")
+        for each in (level_row(policies, asked.log, row["account"], basis.seq) for row in rows):
+            if each["because"] is not None:
+                say_because(each)
         if not policies.is_set:
             say("nothing is limited: no command has brought any rules yet, the first one brings those of the settings")
+        elif awaits_limits(policies):
+            say("no order was judged yet: the first one brings the other limits of the settings")
+        check_filter(asked, account=scope, allow_empty=allow_empty)
 
 
 def _lines(row: Row) -> list[Row]:
@@ -258,6 +278,7 @@ def set_limits(
         raise InvalidInput("a limit is named twice")
 
     async def run(oms: OrderManagementSystem) -> tuple[int, Row]:
+        say_if_new(oms.sequencer.world, account)
         await oms.set_limits(account=account, actor=actor, reason=reason, command_id=command_id, **values)
         world = oms.sequencer.world
         (row,) = limit_rows(world.policies, account or EVERY_ACCOUNT)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from oms_es.claims import Claim, Moment
 from oms_es.envelope import Recorded
 from oms_es.events import Event
+from oms_es.known_names import Unknown, topics_with, unknown_names
 from oms_es.order import Order
 from oms_es.projections.holdings import Held, Mark, position_row
 from oms_es.projections.orders import row
@@ -99,6 +100,22 @@ def bisect(
         after=_Seen.of(world, at.event).told(),
         history=[each for each in own if each.seq <= at.seq],
     )
+
+
+def unknown_to(
+    claim: Claim,
+    opening: Callable[[], World],
+    events: Callable[[frozenset[str] | None], Iterable[Recorded]],
+    last: int | None = None,
+) -> list[Unknown]:
+    """
+    Return the names in a claim that occur nowhere up to the event `last`; such a claim certifies nothing about them.
+
+    Args: as in `bisect`.
+    """
+    if not claim.names:
+        return []
+    return unknown_names(claim.names, _until(events(topics_with(claim.names)), last), opening())
 
 
 def _first_false(

@@ -24,6 +24,7 @@ from oms_es.events import (
     QuarantineResolved,
     StateChanged,
 )
+from oms_es.known_names import Name
 from oms_es.projections.holdings import Held
 from oms_es.projections.world import World
 
@@ -92,6 +93,7 @@ class Claim:
         self.lives_on: set[type[Event]] = set()  # the events that can change whether it is true
         self.of_the_day = False  # and whether another trading day can
         self.parts: set[str] = set()  # of the state that it speaks of
+        self.names: list[Name] = []  # symbols, accounts, orders and currencies that it names
         self._depth = 0
         if len(source) > MAX_LENGTH:
             raise ClaimError(f"the claim has {len(source)} characters; {MAX_LENGTH} are enough")
@@ -273,10 +275,12 @@ class Claim:
         self.parts.update(known.parts)
         self._expect("(")
         given: list[Node] = []
+        begun = self._next
         while self._take(")") is None:
             if given:
                 self._expect(",")
             given.append(self._either())
+        self._note_names(known, self._tokens[begun : self._next - 1])
         if not known.least <= len(given) <= known.most:
             counts = f"{known.least}" if known.least == known.most else f"{known.least} to {known.most}"
             raise self._error(token, f"{token.text} takes {counts} arguments, not {len(given)}")
@@ -294,6 +298,13 @@ class Claim:
 
         return call
 
+    def _note_names(self, function: "Function", tokens: list[Token]) -> None:
+        """Remember the names among the arguments of a function; an order with the account that is given with it."""
+        named = [each.text[1:-1] for each in tokens if each.kind == "text"]
+        for kind, text_of_it in zip(function.names, named, strict=False):
+            account = named[1] if kind == "order" and len(named) > 1 else None
+            self.names.append(Name(kind, text_of_it, account))
+
 
 class Function(NamedTuple):
     """What a claim can ask for."""
@@ -305,6 +316,7 @@ class Function(NamedTuple):
     says: str
     lives_on: tuple[type[Event], ...] = ()  # what can change it
     of_the_day: bool = False  # another trading day changes it too
+    names: tuple[str, ...] = ()  # what its texts name
 
     @property
     def parts(self) -> set[str]:
@@ -394,20 +406,27 @@ def _filled(at: Moment, order_id: str, account: str | None = None) -> Value:
 _FILLS = (FillAdded, FillBusted, FillCorrected)
 _BOOKED = (*_FILLS, PolicyChanged)  # another cost method realizes something else
 _QUARANTINE = (FillQuarantined, QuarantineResolved, FillAdded)
+_HELD, _OF_ORDER = ("symbol", "account"), ("order", "account")
 FUNCTIONS: dict[str, Function] = {
-    "position": Function(_position, 1, 2, str, "signed quantity held of a symbol", _FILLS),
-    "realized_pnl": Function(_realized, 1, 2, str, "realized P&L in a symbol, net of fees", _BOOKED),
+    "position": Function(_position, 1, 2, str, "signed quantity held of a symbol", _FILLS, names=_HELD),
+    "realized_pnl": Function(_realized, 1, 2, str, "realized P&L in a symbol, net of fees", _BOOKED, names=_HELD),
     "unrealized_pnl": Function(
-        _unrealized, 1, 2, str, "unrealized P&L in a symbol at its last mark", (*_BOOKED, MarkRecorded)
+        _unrealized, 1, 2, str, "unrealized P&L in a symbol at its last mark", (*_BOOKED, MarkRecorded), names=_HELD
     ),
-    "daily_pnl": Function(_daily, 0, 2, str, "realized P&L of the trading day (account, currency)", _BOOKED, True),
-    "open_orders": Function(_open_orders, 0, 1, str, "how many orders are open", (StateChanged,)),
+    "daily_pnl": Function(
+        _daily, 0, 2, str, "realized P&L of the trading day (account, currency)", _BOOKED, True, ("account", "currency")
+    ),
+    "open_orders": Function(_open_orders, 0, 1, str, "how many orders are open", (StateChanged,), names=("account",)),
     "quarantined": Function(
         lambda at: Decimal(len(at.world.orders.all_waiting())), 0, 0, str, "fills that wait", _QUARANTINE
     ),
-    "mark": Function(_mark, 1, 1, str, "the last mark of a symbol", (MarkRecorded,)),
-    "state": Function(_state, 1, 2, str, "the state of an order, as text", (OrderSubmitted, StateChanged)),
-    "filled": Function(_filled, 1, 2, str, "what is filled of an order", (OrderSubmitted, StateChanged, *_FILLS)),
+    "mark": Function(_mark, 1, 1, str, "the last mark of a symbol", (MarkRecorded,), names=("symbol",)),
+    "state": Function(
+        _state, 1, 2, str, "the state of an order, as text", (OrderSubmitted, StateChanged), names=_OF_ORDER
+    ),
+    "filled": Function(
+        _filled, 1, 2, str, "what is filled of an order", (OrderSubmitted, StateChanged, *_FILLS), names=_OF_ORDER
+    ),
     "abs": Function(lambda _, value: absolute(value), 1, 1, Decimal, "the size of a number"),
     "min": Function(lambda _, *values: min(values), 1, 9, Decimal, "the smallest"),
     "max": Function(lambda _, *values: max(values), 1, 9, Decimal, "the largest"),

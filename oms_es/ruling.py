@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from oms_es.commands import (
     AddFill,
+    AmendOrder,
     CloseDay,
     Command,
+    CorrectFill,
     DefineInstrument,
     RecordMark,
     Request,
@@ -21,10 +23,20 @@ from oms_es.identifiers import shown
 from oms_es.moment import Moment, drafts
 from oms_es.order import Waiting
 from oms_es.policy import RULES, Value, differing
+from oms_es.projections.policies import Policies
 from oms_es.projections.world import World
 from oms_es.recall import changed_nothing
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
 
+_ACCOUNTING = ("accounting.", "day.")  # what every figure and every trading day rests on; no limit is among them
+_LIMITS = (  # the keys with a default that limits something; the first rules of every release have had all of them
+    "risk.max_position_size",
+    "risk.max_daily_loss",
+    "risk.max_open_orders",
+    "trading.min_quote_size",
+    "trading.max_skew",
+    "fills.price_band",
+)
 FIRST = "the settings of the first command"
 NEWER_RULES = "this release decides by rules of version "  # and which
 FILE_CHANGED = "the settings file has changed"
@@ -140,21 +152,47 @@ def newer_rules(world: World, moment: Moment) -> list[Draft]:
     return drafts([(event, moment.now, moment.now)], Request(command=Command(account=EVERY_ACCOUNT)), moment)
 
 
-def initial_policy(world: World, values: dict[str, Value], named: Sequence[str], moment: Moment) -> list[Draft]:
+def brings_limits(request: Request) -> bool:
+    """Return whether a command brings the limits of the settings to imported history: it is judged, or sets some."""
+    judged = isinstance(request.command, SubmitOrder | AmendOrder | AddFill | CorrectFill | SetLimits)
+    return judged and request.origin is not Origin.IMPORT
+
+
+def awaits_limits(policies: Policies) -> bool:
+    """Return whether the limits of the settings are still to come: the log has none but those that a file named."""
+    values, named = policies.values.get(EVERY_ACCOUNT), policies.from_file.settled
+    if values is None:
+        return True
+    is_whole = all(key in values for key in _LIMITS)
+    return not is_whole and all(key in named or key.startswith(_ACCOUNTING) for key in values)
+
+
+def initial_policy(
+    world: World, values: dict[str, Value], named: Sequence[str], moment: Moment, *, limits: bool = True
+) -> list[Draft]:
     """
     Return the rules that the first command of a session brings along.
 
-    On a log without rules: all of the settings. Later: only the keys that a settings file names, and only where its
-    value is another than the one last taken from a file, so that an operator's change stands until the file changes.
-    A log that was decided by earlier rules of ours is told which ones decide from here on.
+    On a log without rules: all of the settings. Where it is not empty and the command is judged by no limit (`limits`
+    is False), only the calendar, the cost method and what a settings file names: imported history gets no limit that
+    nobody asked for, and a day that is closed keeps what its digests rest on. Later: only the keys that a settings file
+    names, and only where its value is another than the one last taken from a file, so that an operator's change stands
+    until the file changes. A log that was decided by earlier rules of ours is told which ones decide from here on.
     """
-    fresh = not world.policies.is_set
-    changed = dict(values) if fresh else differing(values, world.policies.from_file.settled, named)
+    in_force = world.policies.values.get(EVERY_ACCOUNT) or {}
+    changed = differing(values, world.policies.from_file.settled, named)
+    first = awaits_limits(world.policies)
+    if first:
+        whole = limits or not world.seq
+        wanted = {key: value for key, value in values.items() if whole or key.startswith(_ACCOUNTING)}
+        changed = {key: value for key, value in wanted.items() if key not in in_force} | changed
     newer = (world.policies.rules.get(EVERY_ACCOUNT) or RULES) < RULES
     if not changed and not newer:
         return []
     from_file = tuple(key for key in named if key in changed)
-    reason = FIRST if fresh else FILE_CHANGED if changed else f"{NEWER_RULES}{RULES}"
+    expected = limits or not world.seq or not from_file  # else somebody should hear of it
+    is_first = first and expected and not any(key in in_force for key in changed)
+    reason = FIRST if is_first else FILE_CHANGED if changed else f"{NEWER_RULES}{RULES}"
     events: list[Event] = [
         PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
     ]

@@ -34,7 +34,7 @@ from oms_es.order import Order
 from oms_es.policy import RULES
 from oms_es.projections.world import World
 from oms_es.recall import rebuild, same_content
-from oms_es.ruling import initial_policy, newer_rules
+from oms_es.ruling import awaits_limits, brings_limits, initial_policy, newer_rules
 from oms_es.saying import say
 from oms_es.settings import Settings
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin
@@ -248,11 +248,13 @@ class Sequencer:
 
     async def _attempt_now(self, batch: list[_Job]) -> bool:
         asked = any(job.request.origin is Origin.COMMAND for job in batch)
+        limits = any(brings_limits(job.request) for job in batch)
         with self._alone:
             world, self._busy = self.world, True
         try:
             with self._alone:
-                drafts, notices = self._decide(world, batch, self._rules(world) if asked else self._newer_rules(world))
+                rules = self._rules(world, limits=limits) if asked else self._newer_rules(world)
+                drafts, notices = self._decide(world, batch, rules)
             if drafts:
                 await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
         except BaseException as error:
@@ -317,12 +319,12 @@ class Sequencer:
             return [], []
         return drafts, notices
 
-    def _rules(self, world: World) -> list[Draft]:
+    def _rules(self, world: World, *, limits: bool = True) -> list[Draft]:
         """Return the rules that the first command of a session brings along; imports bring none."""
-        if self._file_taken and world.policies.is_set:
+        if self._file_taken and not awaits_limits(world.policies):
             return []
         moment = Moment.of(self._clock(), world, self._fallback)
-        return initial_policy(world, self._settings.values, self._settings.named, moment)
+        return initial_policy(world, self._settings.values, self._settings.named, moment, limits=limits)
 
     def _newer_rules(self, world: World) -> list[Draft]:
         """Return the word that newer rules decide, which imports bring along as well."""

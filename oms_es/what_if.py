@@ -20,7 +20,7 @@ from oms_es.envelope import Draft, Recorded
 from oms_es.errors import InvalidInput, OmsError
 from oms_es.events import AmendRefused, Event, FillAdded, PolicyChanged, StateChanged
 from oms_es.events import TradingLevelChanged as LevelChanged
-from oms_es.handling import handle
+from oms_es.handling import handle, is_judged
 from oms_es.locating import located
 from oms_es.policy import Value
 from oms_es.projections.world import World
@@ -55,6 +55,8 @@ class WhatIf(Struct, kw_only=True):
     """What would have been."""
 
     commands: int = 0
+    judged: int = 0  # orders and amendments that limits had a say in
+    not_judged: int = 0  # those that were imported
     flips: list[Flip] = field(default_factory=list)
     lost_commands: int = 0  # what followed from orders that would not have been
     lost_fills: list[Lost] = field(default_factory=list)
@@ -68,6 +70,8 @@ class WhatIf(Struct, kw_only=True):
         return {
             "note": NOTE,
             "commands": self.commands,
+            "judged": self.judged,
+            "not_judged": self.not_judged,
             "flips": [{**_fields(flip), "was": list(flip.was), "now": list(flip.now)} for flip in self.flips],
             "lost_commands": self.lost_commands,
             "lost_fills": len(self.lost_fills),
@@ -197,6 +201,9 @@ class _Experiment:
             self._lose(group, [])
             return
         if isinstance(command, SubmitOrder | AmendOrder):
+            judged = is_judged(request, command)
+            self._result.judged += judged
+            self._result.not_judged += not judged
             self._compare(group, command, drafts)
         self._lose(group, drafts)
         for draft in drafts:

@@ -81,7 +81,7 @@ def test_what_if_shows_which_verdicts_flip_and_says_that_it_is_a_thought_experim
         (("--what", "orders", "--order", "o-1"), 1),
         (("--what", "positions", "--as-of", f"{DAY}T09:50:00Z"), 1),
         (("--what", "pnl", "--day", DAY), 2),
-        (("--what", "events", "--account", "nobody"), 0),
+        (("--what", "events", "--account", "nobody", "--allow-empty"), 0),
     ],
 )
 def test_an_export_writes_one_json_object_a_line(words: tuple[str, ...], rows: int, log: Path) -> None:

@@ -73,9 +73,9 @@ def test_pnl_is_a_row_for_a_day_an_account_and_a_symbol(demo: Oms) -> None:
         ("--by account", [("default", None, "71.91", "1.4")]),
         ("--by symbol", [(None, "ACME", "42.45", "1.1"), (None, "BOLT", "29.46", "0.3")]),
         ("--by symbol --symbol ACME", [(None, "ACME", "42.45", "1.1")]),
-        ("--account nobody", []),
+        ("--account nobody --allow-empty", []),
         ("--day 2024-03-15 --symbol BOLT", [("default", "BOLT", "29.46", "0.3")]),
-        ("--day 2024-03-16", []),
+        ("--day 2024-03-16 --allow-empty", []),
         ("--symbol BOLT --at-seq 46", [("default", "BOLT", "16.32", "15")]),
         ("--symbol BOLT --as-of 2024-03-15T14:05:00Z", [("default", "BOLT", "19.45", "11.4")]),
     ],
@@ -297,8 +297,8 @@ def test_parts_that_do_not_add_up_are_told_loudly(demo: Oms, monkeypatch: pytest
 
 
 def test_a_symbol_that_nobody_held_has_nothing_to_explain(demo: Oms) -> None:
-    assert demo.json("why position NOPE")["positions"] == []
-    assert demo("why position NOPE").stderr.startswith("0 positions in NOPE")
+    assert demo.json("why position NOPE", code=1)["positions"] == []
+    assert demo("why position NOPE --allow-empty").stderr.startswith("0 positions in NOPE")
 
 
 # --- why order ---

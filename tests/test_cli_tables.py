@@ -149,8 +149,8 @@ def test_the_days_of_a_replay_are_told_to_a_person(golden: Oms) -> None:
     assert "  refusals     " in shown
     assert "  worst loss   default/USD: " in shown
     assert "  P&L          default/ALFA: " in shown
-    assert "nothing is booked on 2024-03-06" in golden("replay --day 2024-03-06").stderr
-    assert golden.json("replay --account nobody")["days"][0]["fills"] == 0
+    assert "nothing is booked on 2024-03-06" in golden("replay --day 2024-03-06", code=1).stderr
+    assert golden.json("replay --account nobody", code=1)["days"][0]["fills"] == 0
 
 
 def test_a_decision_that_comes_out_differently_is_shown_with_the_state_around_it(

@@ -54,6 +54,7 @@ RANKS = (
         "checking",
         "reaching",
         "claims",
+        "known_names",
         "replay",
         "bisecting",
         "what_if",
