@@ -71,12 +71,18 @@ class Live:
             self._keeper.reached_back()
         self._keeper.after(world.settled_seq, world.recorded_at)
 
-    def close(self, *, settled: bool) -> None:
-        """Make the last checkpoints; keep the state, if `settled` and worth it, for whoever opens the log next."""
+    def close(self, *, settled: bool, stopped: bool = False) -> None:
+        """
+        Make the last checkpoints; keep the state, if `settled` and worth it, for whoever opens the log next.
+
+        With `stopped` (what is in the log is not known) nothing is made or kept.
+        """
         world = self._world
         if world is None:
             return
-        self._keeper.finish(world.settled_seq)
+        self._keeper.finish(0 if stopped else world.settled_seq)
+        if stopped:
+            return
         worth_it = settled and self._has_rules and world.settled_seq - self._kept_seq >= LEAST
         if worth_it and isinstance(self._log, SqliteLog) and self._log.head().seq:
             keep(self._log, "live", world)
