@@ -27,7 +27,7 @@ from eventsourcing.sqlite import (
 
 from oms_es.errors import LogError, LogWriteUncertain
 from oms_es.log import schema
-from oms_es.log.files import LOCK_TIMEOUT, open_writer
+from oms_es.log.files import LOCK_TIMEOUT, open_writer, refuse_orphan
 from oms_es.log.identity import LogFile
 from oms_es.log.outcome import failed_commit
 from oms_es.log.schema_check import SchemaCheck
@@ -137,6 +137,8 @@ class LogPool(SQLiteConnectionPool):
             self.file.check()
             if not self._in_use and not self._pool:
                 self.file.forget_ahead()
+            if not path.exists() or not path.stat().st_size:
+                refuse_orphan(path)
             connection = open_writer(path, make=not self.file.is_open)
             self.file.opened()
         except (LogError, sqlite3.Error) as error:

@@ -1,5 +1,6 @@
 """Opening a log file: connections with the durability we promise, and clear words when it is no log of ours."""
 
+import os
 import shutil
 import sqlite3
 import time
@@ -90,6 +91,21 @@ def open_writer(path: Path, durability: str = "full", *, make: bool = True) -> C
             connection.close()
             raise
     return connection
+
+
+def refuse_orphan(path: Path) -> None:
+    """
+    Refuse to begin a log beside the write-ahead log of another: SQLite would delete it, and events stand in it.
+
+    Raises:
+        LogMissing: a log was deleted or moved away from here.
+    """
+    ahead = Path(f"{os.path.realpath(path)}-wal")
+    if ahead.exists() and ahead.stat().st_size:
+        raise LogMissing(
+            f"there is no log at {path}, but {ahead} holds the last events of one: put the log back beside it, "
+            "or move that file away"
+        )
 
 
 def _promise(connection: sqlite3.Connection, durability: str) -> None:

@@ -49,7 +49,9 @@ class LogFile:
             LogFileChanged: another one was opened before.
         """
         if self._opened is None:
-            self._opened = _identity(os.stat(self.path))
+            self._opened = _found(self.path)
+            if self._opened is None:
+                raise LogFileChanged(f"{self.path} was deleted or moved away while it was opened")
             self.ahead_path = Path(f"{os.path.realpath(self.path)}-wal")
         self.check()
         if with_ahead and self._ahead is None:
@@ -74,26 +76,16 @@ class LogFile:
         """
         refuse_elsewhere(self._pid, str(self.path))
 
-    def check(self, *, writing: bool = False) -> None:
+    def check(self) -> None:
         """
         Check that the path names the file that was opened; before anything was opened, do nothing.
 
         Raises:
-            LogFileChanged: it does not, or its write-ahead log is gone; to a writer also a second hard link.
+            LogFileChanged: it does not, or its write-ahead log is gone.
         """
-        if self._opened is None:
-            return
-        try:
-            found = os.stat(self.path)
-        except OSError as error:
-            raise LogFileChanged(f"{self.path} was deleted or moved away ({error.strerror})") from None
-        if _identity(found) != self._opened:
-            raise LogFileChanged(f"{self.path} was replaced by another file since it was opened")
-        if self._ahead is not None and _found(self.ahead_path) != self._ahead:
-            what = "replaced" if self.ahead_path.exists() else "removed"
-            raise LogFileChanged(f"{self.ahead_path} was {what} since {self.path.name} was opened")
-        if writing and found.st_nlink != 1:
-            raise LogFileChanged(f"{self.path} has {found.st_nlink} names (hard links); a log is written under one")
+        found = self._difference(writing=False)
+        if found is not None:
+            raise LogFileChanged(f"{found}; {REOPEN}")
 
     def may_write(self) -> None:
         """
@@ -105,10 +97,9 @@ class LogFile:
         self.refuse_elsewhere()
         if self.stopped is not None:
             raise refusal(self.stopped)
-        try:
-            self.check(writing=True)
-        except LogFileChanged as error:
-            raise self.stop(LogFileChanged(f"{error}; nothing was written: {REOPEN}")) from None
+        found = self._difference(writing=True)
+        if found is not None:
+            raise self.stop(LogFileChanged(f"{found}; nothing was written; {REOPEN}"))
 
     def committed(self) -> None:
         """
@@ -117,15 +108,30 @@ class LogFile:
         Raises:
             LogFileChanged: whether the events are in the log is unknown.
         """
-        try:
-            self.check(writing=True)
-            if self._ahead is None:
-                self._ahead = _found(self.ahead_path)
-                if self._ahead is None:
-                    raise LogFileChanged(f"{self.ahead_path} is missing after a commit")
-        except LogFileChanged as error:
+        found = self._difference(writing=True)
+        if found is None and self._ahead is None:
+            self._ahead = _found(self.ahead_path)
+            found = None if self._ahead is not None else f"{self.ahead_path} is missing after a commit"
+        if found is not None:
             unknown = "whether the last commands are in the log is unknown"
-            raise self.stop(LogFileChanged(f"{error}; {unknown}: {REOPEN}, and repeat them")) from None
+            raise self.stop(LogFileChanged(f"{found}; {unknown}; {REOPEN}, and repeat them with the same ids"))
+
+    def _difference(self, *, writing: bool) -> str | None:
+        """Return in words what is not as it was when the file was opened; to a writer also a second hard link."""
+        if self._opened is None:
+            return None
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            return f"{self.path} was deleted or moved away ({error.strerror})"
+        if _identity(found) != self._opened:
+            return f"{self.path} was replaced by another file since it was opened"
+        if self._ahead is not None and _found(self.ahead_path) != self._ahead:
+            what = "replaced" if self.ahead_path.exists() else "removed"
+            return f"{self.ahead_path} was {what} since {self.path.name} was opened"
+        if writing and found.st_nlink != 1:
+            return f"{self.path} has {found.st_nlink} names (hard links), and a log is written under one"
+        return None
 
     @property
     def lost_only_its_ahead(self) -> bool:

@@ -123,7 +123,7 @@ class LogReader:
         while after < last:
             values = [after, last, *unwanted]
             page = self._select(f"e.seq > ? AND e.seq <= ?{more}", values, limit=PAGE)
-            self._file.check()
+            self._check_file()
             yield from page
             if len(page) < PAGE:
                 return
@@ -313,13 +313,16 @@ class LogReader:
     def _checked(self) -> sqlite3.Connection | None:
         """Return a connection to the file that the path names now; None while there is no log yet."""
         self._file.refuse_elsewhere()
-        self._file.check()
+        self._check_file()
         reading = self._reading
         if reading is not None and reading.stamp is not None and reading.stamp != stamp(self.path):
             reading.close()  # a private copy, and the log has changed since
             self._reading = None
             self._complete.forget()
         return self._reader()
+
+    def _check_file(self) -> None:
+        self._file.check()
 
     def _reader(self) -> Connection | None:
         """Return a reading connection; None while there is no log yet."""

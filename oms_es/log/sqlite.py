@@ -1,8 +1,8 @@
 """The log in an SQLite file: one table, one writer at a time, durable before the answer."""
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from oms_es.envelope import Draft, Recorded
@@ -11,7 +11,7 @@ from oms_es.log import schema
 from oms_es.log.connections import Connection
 from oms_es.log.contract import to_row
 from oms_es.log.decoding import read_head
-from oms_es.log.files import open_writer, told_apart
+from oms_es.log.files import open_writer, refuse_orphan, told_apart
 from oms_es.log.outcome import failed_commit, is_failed_sync, uncertain
 from oms_es.log.reader import EMPTY, LogReader
 from oms_es.log.rows import Head, Row, genesis
@@ -61,7 +61,8 @@ class SqliteLog(LogReader):
             LogWriteFailed, LogReadOnly, LogBusy, ForeignSchema: nothing was written.
             LogWriteUncertain, LogFileChanged: nothing more is written by this object; the message says what is known.
         """
-        self._file.may_write()
+        with self._rescuing():
+            self._file.may_write()
         with told_apart(self.path):
             writer = self._writer()
             if not writer.in_transaction:
@@ -138,18 +139,25 @@ class SqliteLog(LogReader):
         except BaseException:
             self._known = None
             raise
-        try:
+        with self._rescuing():
             self._file.committed()
+
+    @contextmanager
+    def _rescuing(self) -> Iterator[None]:
+        """Move what was committed into the file, where only its write-ahead log was removed: SQLite still has it."""
+        try:
+            yield
         except LogFileChanged:
             self._known = None
-            self._rescue(writer)
+            writer = self._writing
+            if writer is not None and not writer.in_transaction and self._file.lost_only_its_ahead:
+                with suppress(sqlite3.Error):
+                    writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             raise
 
-    def _rescue(self, writer: sqlite3.Connection) -> None:
-        """Move what was committed into the file, where only its write-ahead log was removed: we still have that."""
-        if self._file.lost_only_its_ahead:
-            with suppress(sqlite3.Error):
-                writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    def _check_file(self) -> None:
+        with self._rescuing():
+            super()._check_file()
 
     # --- the connection ---
 
@@ -157,6 +165,8 @@ class SqliteLog(LogReader):
         if self._writing is None:
             if self.path.is_file() and self.path.stat().st_size:
                 self._reader()  # says what it is when it is no log, before a byte of it is touched
+            else:
+                refuse_orphan(self.path)
             with ExitStack() as undo:
                 connection = open_writer(self.path, self._durability, make=not self._file.is_open)
                 undo.callback(connection.close)
@@ -164,7 +174,7 @@ class SqliteLog(LogReader):
                     schema.read_meta(connection, str(self.path))
                     self._schema.refuse(connection)
                 self._file.opened()
-                self._file.check(writing=True)
+                self._file.may_write()
                 undo.pop_all()
             self._writing = self._owned(connection)
             self._last = self._closing[-1]
