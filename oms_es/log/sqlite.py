@@ -48,7 +48,10 @@ class SqliteLog(LogReader):
         """
         log = cls(path, **options)
         if log._reader() is None:
-            empty = " (the file is empty)" if log.path.exists() else ""
+            size = log.path.stat().st_size if log.path.exists() else None
+            empty = {None: "", 0: " (the file is empty)"}.get(
+                size, " (it holds no table; was it copied without its -wal?)"
+            )
             raise LogMissing(f"there is no log at {path}{empty}")
         return log
 
