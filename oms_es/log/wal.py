@@ -40,6 +40,8 @@ def _index(path: Path) -> bytes:
 
 
 def _has_commit(log: bytes, index: bytes) -> bool:
+    if len(log) < _HEADER:
+        return False
     (frames,) = struct.unpack_from("=I", index, 16)
     magic, _, size = struct.unpack_from(">III", log, 0)
     order = ">" if magic & 1 else "<"
