@@ -89,6 +89,14 @@ def test_a_log_with_two_names_is_read_and_not_written(path: Path, tmp_path: Path
         with pytest.raises(LogFileChanged, match="2 names"):
             log.append([mark("X")], LAST)
 
+        (tmp_path / "second").unlink()
+        with pytest.raises(LogFileChanged, match="2 names"):
+            log.append([mark("X")], LAST)
+        with pytest.raises(LogFileChanged, match="2 names"):
+            log.lock()
+    with closing(SqliteLog(path)) as log:
+        assert log.append([mark("X")], LAST)
+
 
 def test_no_log_is_begun_beside_the_write_ahead_log_of_another(path: Path) -> None:
     log = SqliteLog(path)
@@ -381,6 +389,8 @@ def test_a_private_copy_goes_with_its_reader(shared: Path, monkeypatch: pytest.M
 
     reader = SqliteLog(path)
     assert reader.head().seq == 1
+    assert len(list(copies.iterdir())) == 1
+    assert in_a_child(reader.close) == "no error"
     assert len(list(copies.iterdir())) == 1
     reader.close()
 

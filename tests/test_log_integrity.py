@@ -17,7 +17,7 @@ from oms_es.errors import (
     LogFileChanged,
     LogWriteFailed,
 )
-from oms_es.log import LogFactory
+from oms_es.log import LogFactory, reader
 from oms_es.log.files import open_reader, open_writer
 from oms_es.log.schema_check import DECLARED, differences
 from oms_es.log.sqlite import SqliteLog
@@ -228,6 +228,28 @@ def test_every_read_notices_a_missing_row(path: Path, name: str, seq: int) -> No
 
     with closing(SqliteLog(path)) as log, pytest.raises(DamagedLog, match=rf"seq {seq}\b|missing"):
         READS[name](log)
+
+
+def test_the_first_row_that_is_missing_is_named(path: Path) -> None:
+    tampered(path, "DELETE FROM events WHERE seq = 1")
+
+    with closing(SqliteLog(path)) as log, pytest.raises(DamagedLog, match=r"seq 1 is missing"):
+        log.latest(0)
+
+
+def test_a_long_filtered_read_notices_a_missing_row_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "SHORT", 2)
+    with closing(SqliteLog(path)) as log:
+        assert list(log.read(topics={"FillAdded"}))
+        begun = log.read(topics={"FillAdded"})
+        next(begun)
+        tampered(path, "DELETE FROM events WHERE seq = 12")
+        run(path, "PRAGMA user_version = 2")
+
+        with pytest.raises(DamagedLog, match="seq 12 is missing"):
+            list(begun)
+        with pytest.raises(DamagedLog, match="seq 12 is missing"):
+            list(log.read(topics={"DayClosed"}))
 
 
 @pytest.mark.parametrize("name", READS)

@@ -31,9 +31,9 @@ class Completeness:
         """Count anew next time."""
         self._version, self._counted = None, 0
 
-    def check(self, connection: sqlite3.Connection) -> None:
+    def check(self, connection: sqlite3.Connection, *, whole: bool = False) -> None:
         """
-        Check that no row is missing.
+        Check that no row is missing; with `whole` count everything if anything was changed.
 
         Raises:
             DamagedLog: one is; names its seq.
@@ -42,7 +42,7 @@ class Completeness:
         if version == self._version:
             return
         (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-        if self._version is None or last <= self._counted:
+        if whole or self._version is None or last <= self._counted:
             self._count(connection)
         else:
             count_between(connection, self._counted, last, self._path)

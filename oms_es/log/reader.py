@@ -28,6 +28,7 @@ from oms_es.log.writing import Keys
 
 EMPTY = Head(0, b"", 0)
 PAGE = 2000  # rows read at once
+SHORT = 2000  # rows that are counted one by one
 
 
 class LogReader:
@@ -102,20 +103,21 @@ class LogReader:
             raise DamagedLog(f"{self.path}: seq {after + 1} is missing (the log ends at {last})")
 
     def _filtered(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
-        """Return the rows but those of unwanted topics; of the others it is counted that they are there."""
-        counted = after
-        for number, row in enumerate(self._pages(after, last, unwanted), 1):
-            if number % PAGE == 0:
-                counted = self._counted(counted, row.seq)
-            yield row
-        self._counted(counted, last)
+        """Return the rows but those of unwanted topics; it is counted that the others are there."""
+        is_short = last - after <= SHORT
+        if not is_short:
+            self._count(after, last, whole=True)  # before and after: a long stretch itself takes longer to count
+        yield from self._pages(after, last, unwanted)
+        self._count(after, last, whole=not is_short)
 
-    def _counted(self, after: int, until: int) -> int:
+    def _count(self, after: int, last: int, *, whole: bool) -> None:
         reader = self._reader()
-        if reader is not None and after < until:
+        if reader is not None and after < last:
             with told_apart(self.path, reading=True):
-                count_between(reader, after, until, self.path)
-        return until
+                if whole:
+                    self._complete.check(reader, whole=True)
+                else:
+                    count_between(reader, after, last, self.path)
 
     def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
         """Return the rows page by page: no cursor stays open between two of them, so no reader holds a snapshot."""
