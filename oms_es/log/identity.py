@@ -30,6 +30,7 @@ class LogFile:
         self._opened: Identity | None = None
         self._ahead: Identity | None = None  # of the write-ahead log
         self.ahead_path = path
+        self._name = self._ahead_name = str(path)  # as text: a commit looks at both twice
 
     @property
     def is_open(self) -> bool:
@@ -52,7 +53,8 @@ class LogFile:
             self._opened = _found(self.path)
             if self._opened is None:
                 raise LogFileChanged(f"{self.path} was deleted or moved away while it was opened")
-            self.ahead_path = Path(f"{os.path.realpath(self.path)}-wal")
+            self._ahead_name = f"{os.path.realpath(self.path)}-wal"
+            self.ahead_path = Path(self._ahead_name)
         self.check()
         if with_ahead and self._ahead is None:
             self._ahead = _found(self.ahead_path)
@@ -121,12 +123,12 @@ class LogFile:
         if self._opened is None:
             return None
         try:
-            found = os.stat(self.path)
+            found = os.stat(self._name)
         except OSError as error:
             return f"{self.path} was deleted or moved away ({error.strerror})"
         if _identity(found) != self._opened:
             return f"{self.path} was replaced by another file since it was opened"
-        if self._ahead is not None and _found(self.ahead_path) != self._ahead:
+        if self._ahead is not None and _found(self._ahead_name) != self._ahead:
             what = "replaced" if self.ahead_path.exists() else "removed"
             return f"{self.ahead_path} was {what} since {self.path.name} was opened"
         if writing and found.st_nlink != 1:
@@ -160,7 +162,7 @@ def _identity(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
 
 
-def _found(path: Path) -> Identity | None:
+def _found(path: str | Path) -> Identity | None:
     try:
         return _identity(os.stat(path))
     except OSError:

@@ -96,8 +96,7 @@ def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[Row], head: Hea
         chain = done.chain
         written.append(done)
         values.append(_values(cursor, keys, done))
-    cursor.executemany(_INSERT, values)
-    (count,) = cursor.execute("SELECT count(*) FROM events WHERE seq > ?", (head.seq,)).fetchone()
+    count = cursor.executemany(_INSERT, values).rowcount if values else 0
     if count != len(values):
         raise LogWriteFailed(f"{count} of {len(values)} events were inserted (a trigger that is not ours?); {_NOTHING}")
     return written
