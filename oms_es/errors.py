@@ -17,8 +17,13 @@ What can go wrong, one class per mistake that a caller can act on.
     └── LogError
         ├── NotALog, NewerLog, LogMissing, LogReadOnly
         ├── DamagedLog                         names the seq
+        ├── ForeignSchema                      a table, index, trigger or view of the file is not ours
         ├── HeadMoved                          somebody else appended since the decision
-        └── LogBusy                            the write lock could not be had in time
+        ├── LogBusy                            the write lock could not be had in time
+        ├── LogWriteFailed                     nothing was written; the same process may try again
+        ├── LogWriteUncertain                  the outcome is unknown; open the log again, then repeat the command
+        ├── LogFileChanged                     the file at the path is not the one that was opened
+        └── OpenedInOtherProcess               a forked child uses what its parent opened
 """
 
 from typing import Any
@@ -120,6 +125,22 @@ class LogBusy(LogError):
 
 class LogWriteFailed(LogError):
     """The append failed and nothing of it is in the log (a full disk, an I/O error)."""
+
+
+class LogWriteUncertain(LogError):
+    """COMMIT or fsync failed: the events are in the log or not, and only opening it again tells."""
+
+
+class LogFileChanged(LogError):
+    """The log file was deleted, moved, replaced or hard-linked, or its write-ahead log was removed."""
+
+
+class ForeignSchema(LogError):
+    """A table, index, trigger or view of the file is missing, changed or not ours; the message names it."""
+
+
+class OpenedInOtherProcess(LogError):
+    """The log was opened in another process (before a fork); open it again in this one."""
 
 
 class DamagedLog(LogError):

@@ -1,8 +1,10 @@
 """The working state of one process: folded from the log once, carried on from there, kept small and checkpointed."""
 
+from contextlib import suppress
 from functools import partial
 
 from oms_es.envelope import Recorded
+from oms_es.errors import LogError
 from oms_es.events import FillAdded, FillBusted, FillCorrected
 from oms_es.instants import SECOND
 from oms_es.keeper import Keeper
@@ -71,16 +73,23 @@ class Live:
             self._keeper.reached_back()
         self._keeper.after(world.settled_seq, world.recorded_at)
 
-    def close(self, *, settled: bool) -> None:
-        """Make the last checkpoints; keep the state, if `settled` and worth it, for whoever opens the log next."""
+    def close(self, *, settled: bool, stopped: bool = False) -> None:
+        """
+        Make the last checkpoints; keep the state, if `settled` and worth it, for whoever opens the log next.
+
+        With `stopped` (what is in the log is not known) nothing is made or kept.
+        """
         world = self._world
         if world is None:
             return
-        self._keeper.finish(world.settled_seq)
+        self._keeper.finish(0 if stopped else world.settled_seq)
+        if stopped:
+            return
         worth_it = settled and self._has_rules and world.settled_seq - self._kept_seq >= LEAST
-        if worth_it and isinstance(self._log, SqliteLog) and self._log.head().seq:
-            keep(self._log, "live", world)
-            self._kept_seq = world.settled_seq
+        with suppress(LogError):  # a cache is not worth an error at the end
+            if worth_it and isinstance(self._log, SqliteLog) and self._log.head().seq:
+                keep(self._log, "live", world)
+                self._kept_seq = world.settled_seq
 
     def _folded(self) -> World:
         """Fold the log: on from the state that a process left off with, where there is one, else from zero."""

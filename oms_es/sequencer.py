@@ -8,11 +8,12 @@ events are taken in and everything is decided again, so no limit is ever exceede
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
@@ -21,13 +22,14 @@ from msgspec.structs import replace
 from oms_es.callbacks import Callbacks, Notice
 from oms_es.commands import Command, OrderCommand, Request, ResolveQuarantined
 from oms_es.envelope import Draft, Recorded
-from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, OmsError
+from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, LogWriteUncertain, OmsError
 from oms_es.events import Event
 from oms_es.handling import handle, is_judged
 from oms_es.identifiers import shown
 from oms_es.live import Live
 from oms_es.locating import located
 from oms_es.log.contract import Log
+from oms_es.log.identity import STOPPING, refusal, refuse_elsewhere
 from oms_es.metrics import Metrics
 from oms_es.moment import Moment
 from oms_es.order import Order
@@ -97,6 +99,9 @@ class Sequencer:
         self._file_taken = False
         self._cancelled = False
         self.metrics: Metrics | None = None  # measured only once somebody looks
+        self._stopped: LogError | None = None  # why no command is carried out any more
+        self._writing: Future[object] | None = None  # the append under way, in its thread
+        self._pid = os.getpid()
         self.retries = 0  # decisions that were made again because another process had been faster
         self._thread: ThreadPoolExecutor | None = None
 
@@ -105,7 +110,9 @@ class Sequencer:
     @property
     def world(self) -> World:
         """Return the state after everything in the log; reads the log the first time."""
+        refuse_elsewhere(self._pid, "this OrderManagementSystem")
         with self._alone:
+            self._abandon_closed_loop()
             if self._live.is_open and not self._busy:
                 self.catch_up()
             return self._live.world
@@ -118,6 +125,7 @@ class Sequencer:
     @contextmanager
     def reading(self) -> Iterator[World]:
         """Show what is durable of the state, for as long as this lasts, to any thread; nobody waits meanwhile."""
+        refuse_elsewhere(self._pid, "this OrderManagementSystem")
         with self._alone:
             world = self.world
             with world.durable():
@@ -130,6 +138,8 @@ class Sequencer:
 
     def _catch_up(self, world: World) -> None:
         assert not self._busy, "nobody catches up over staged state"
+        if isinstance(self._stopped, LogWriteUncertain):
+            return  # what the log shows now may not be durable; what was settled before is
         if self.log.head().seq <= world.settled_seq:
             return
         notices, events = [], []
@@ -180,22 +190,33 @@ class Sequencer:
         return results
 
     def _enqueue(self, request: Request) -> _Job:
+        refuse_elsewhere(self._pid, "this OrderManagementSystem")
         loop = asyncio.get_running_loop()
-        if self._draining is not None and self._draining.get_loop().is_closed():
-            self._abandon(self._draining)
+        self._abandon_closed_loop()
         self._latest = job = _Job(request, loop.create_future())
         self._jobs.append(job)
         if self._draining is None or self._draining.done():
             self._draining = loop.create_task(self._drain())
         return job
 
-    def _abandon(self, draining: "asyncio.Task[None]") -> None:
-        """Let go of work that a closed loop has left half done; what of it is durable is taken in from the log."""
+    def _abandon_closed_loop(self) -> None:
+        """Drop the work that a closed loop has left half done; what of it is durable is read from the log."""
+        draining = self._draining
+        if draining is None or not draining.get_loop().is_closed():
+            return
         self._draining = self._latest = None
         self._jobs.clear()
+        if self._writing is not None:  # its thread commits, or not: only then is it known what is durable
+            self._stop_after(self._writing.exception())
         work = draining.get_coro()
         if work is not None:
             work.close()  # now and not whenever it is collected: what it has staged goes
+
+    def _stop_after(self, error: BaseException | None) -> None:
+        """Carry out no command any more, if the error is one after which nothing may be written."""
+        if isinstance(error, STOPPING) and self._stopped is None:
+            self._stopped = error
+            _log.error("no command is carried out any more: %s", error)
 
     async def idle(self) -> None:
         """Return when all that was asked for by now is answered, and every callback was told."""
@@ -216,6 +237,8 @@ class Sequencer:
 
     async def _batch(self, batch: list[_Job]) -> None:
         try:
+            if self._stopped is not None:
+                raise refusal(self._stopped)
             for number in range(MOST_TRIES):
                 if await self._attempt(batch, lock_first=number >= FREE_TRIES):
                     break
@@ -223,6 +246,7 @@ class Sequencer:
                 raise LogBusy(f"other processes kept appending during {MOST_TRIES} tries; nothing was written")
         except Exception as error:
             # Nothing decided on what could not be written is answered: all of the batch hears the error.
+            self._stop_after(error)
             if not isinstance(error, OmsError):
                 _log.exception("the batch failed")
             self._answer(batch, error)
@@ -286,7 +310,7 @@ class Sequencer:
         """Work beside the loop; cancelled meanwhile, still wait for the end, for it may commit: cancelled later."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-writer")
-        working = self._thread.submit(work)
+        self._writing = working = self._thread.submit(work)
         try:
             await asyncio.shield(asyncio.wrap_future(working))
         except asyncio.CancelledError:
@@ -407,11 +431,13 @@ class Sequencer:
                 job.future.set_result(job.answer)
 
     def close(self) -> None:
-        """Let go of the thread and the file."""
+        """Let go of the thread and the file; in a forked child do nothing, for both are the parent's."""
+        if self._pid != os.getpid():
+            return
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
-        self._live.close(settled=not self._busy)
+        self._live.close(settled=not self._busy, stopped=self._stopped is not None)
         self.log.close()
 
 

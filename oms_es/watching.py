@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 
 from oms_es.errors import LogError
+from oms_es.log.identity import STOPPING
 
 INTERVAL = 0.1  # seconds; for so long the append of another process may go unheard
 _log = logging.getLogger("oms_es")
@@ -43,6 +44,9 @@ async def _watch(look: "weakref.WeakMethod[Callable[[], None]]") -> None:
     while (found := look()) is not None:
         try:
             found()
+        except STOPPING as error:  # it stays so until the log is opened again
+            _log.error("the log is followed no longer: %s", error)
+            return
         except LogError:
             _log.exception("the log cannot be followed at the moment")
         del found  # while nothing happens, nothing is held

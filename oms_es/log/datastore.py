@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
-from eventsourcing.persistence import ConnectionPoolClosedError, InterfaceError, PersistenceError
+from eventsourcing.persistence import (
+    ConnectionPoolClosedError,
+    InterfaceError,
+    OperationalError,
+    PersistenceError,
+)
 from eventsourcing.sqlite import (
     SQLiteConnection,
     SQLiteConnectionPool,
@@ -20,19 +25,30 @@ from eventsourcing.sqlite import (
     SQLiteTransaction,
 )
 
-from oms_es.errors import LogError
-from oms_es.log.files import LOCK_TIMEOUT, open_writer
+from oms_es.errors import LogError, LogWriteUncertain
+from oms_es.log import schema
+from oms_es.log.files import LOCK_TIMEOUT, open_writer, refuse_orphan
+from oms_es.log.identity import LogFile
+from oms_es.log.outcome import failed_commit
+from oms_es.log.schema_check import SchemaCheck
 from oms_es.log.sqlite import SqliteLog
 
 
 class LogTransaction(SQLiteTransaction):
-    """A transaction that takes the write lock at its start when it is going to write."""
+    """A transaction that takes the write lock at its start when it is going to write, on a file that is ours."""
+
+    connection: "LogConnection"
 
     def __enter__(self) -> SQLiteCursor:
+        with _as_interface_error():
+            self.connection.file.may_write() if self.commit else self.connection.file.check()
         cursor = self.connection.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE" if self.commit else "BEGIN")
-        except sqlite3.Error as error:
+            if self.commit and not schema.is_empty(self.connection.raw):
+                with _as_interface_error():
+                    self.connection.schema.refuse(self.connection.raw)
+        except (sqlite3.Error, InterfaceError) as error:
             self.__exit__(type(error), error, None)  # raises it as one of the library's
             raise
         return cursor
@@ -42,14 +58,35 @@ class LogTransaction(SQLiteTransaction):
     ) -> None:
         try:
             super().__exit__(kind, error, trace)
-        except PersistenceError:
+        except PersistenceError as failed:
+            if error is None and self.commit and isinstance(failed.__cause__, sqlite3.Error):
+                told = failed_commit(self.connection.file, self.connection.raw, failed.__cause__)
+                if isinstance(told, LogWriteUncertain):
+                    raise OperationalError(told) from told
             with suppress(sqlite3.Error):
                 self.connection.rollback()  # a COMMIT that failed may have left the transaction open
             raise
+        if self.commit:
+            with _as_interface_error():
+                self.connection.file.committed()
+
+
+@contextmanager
+def _as_interface_error() -> Iterator[None]:
+    try:
+        yield
+    except LogError as error:
+        raise InterfaceError(error) from error
 
 
 class LogConnection(SQLiteConnection):
     """A connection whose transactions are `LogTransaction`s."""
+
+    def __init__(self, raw: sqlite3.Connection, max_age: float | None, file: LogFile, check: SchemaCheck) -> None:
+        super().__init__(raw, max_age)
+        self.raw = raw
+        self.file = file
+        self.schema = check
 
     @contextmanager
     def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
@@ -61,6 +98,18 @@ class LogConnection(SQLiteConnection):
 class LogPool(SQLiteConnectionPool):
     """Connections to a log file: WAL and `synchronous=FULL`, or none."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        path = Path(self.db_name).absolute()
+        self.file = LogFile(path)
+        self._schema = SchemaCheck(str(path))
+
+    def get_connection(self, *args: Any, **options: Any) -> SQLiteConnection:
+        """Return a connection; in a child of the process that made the pool there is none."""
+        with _as_interface_error():
+            self.file.refuse_elsewhere()
+        return super().get_connection(*args, **options)
+
     def put_connection(self, conn: SQLiteConnection) -> None:
         """Take a connection back; close it when the pool was closed meanwhile."""
         with self._put_condition:
@@ -71,6 +120,8 @@ class LogPool(SQLiteConnectionPool):
 
     def close(self) -> None:
         """Close what is idle now, and what is in use when it comes back."""
+        if not self.file.is_here:
+            return
         with self._put_condition:
             self._in_use = {}  # closed under a statement that runs in another thread, SQLite takes the process down
             super().close()
@@ -78,19 +129,25 @@ class LogPool(SQLiteConnectionPool):
     def _create_connection(self) -> SQLiteConnection:
         if self._closed:
             raise ConnectionPoolClosedError
-        path = Path(self.db_name)
+        path = self.file.path
         try:
             if not self.is_journal_mode_wal:
                 with closing(SqliteLog(path)) as log:
                     log.meta()  # says what it is when it is no log, before a byte of it is touched
-            connection = open_writer(path)
+            self.file.check()
+            if not self._in_use and not self._pool:
+                self.file.forget_ahead()
+            if not path.exists() or not path.stat().st_size:
+                refuse_orphan(path)
+            connection = open_writer(path, make=not self.file.is_open)
+            self.file.opened()
         except (LogError, sqlite3.Error) as error:
             raise InterfaceError(error) from error
         self.is_journal_mode_wal = True
         if self.lock_timeout:
             connection.execute(f"PRAGMA busy_timeout = {self.lock_timeout * 1000}")
         connection.row_factory = sqlite3.Row
-        return LogConnection(connection, self.max_age)
+        return LogConnection(connection, self.max_age, self.file, self._schema)
 
 
 class LogDatastore(SQLiteDatastore):

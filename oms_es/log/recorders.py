@@ -9,6 +9,7 @@ library's errors; a row that cannot be ours is `DamagedLog`.
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from types import NoneType
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -29,7 +30,8 @@ from eventsourcing.utils import Environment, EnvType
 
 from oms_es.errors import DamagedLog
 from oms_es.instants import trading_day
-from oms_es.log import schema
+from oms_es.log import schema, schema_check
+from oms_es.log.completeness import count_between
 from oms_es.log.datastore import LogDatastore
 from oms_es.log.mapper import LogMapper, OwnStoredEvent, RowNotification
 from oms_es.log.rows import Head, Row, genesis
@@ -54,6 +56,10 @@ _TYPES = {(int, str, int, str, bytes, str, str, int, int, int, str, kind, bytes)
 
 class LogRecorder(SQLiteRecorder):
     """What all recorders here share: the first of them makes the log's own tables."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        schema_check.declare(self.create_table_statements)  # those of a view stand beside the log's, too
 
     def _create_table(self, c: SQLiteCursor) -> None:
         if schema.is_empty(_connection(c)):
@@ -142,7 +148,12 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
             conditions.append(("e.originator_version > ?", (gt,)))
         if lte is not None:
             conditions.append(("e.originator_version <= ?", (lte,)))
-        return self._select(conditions, f"e.originator_version {'DESC' if desc else 'ASC'}", limit)
+        found = self._select(conditions, f"e.originator_version {'DESC' if desc else 'ASC'}", limit)
+        versions = sorted(each.originator_version for each in found)
+        if versions and versions[-1] - versions[0] + 1 != len(versions):
+            name = self.datastore.pool.db_name
+            raise DamagedLog(f"{name}: a version of {str(originator_id)!a} from {versions[0]} on is missing")
+        return found
 
     def select_notifications(
         self,
@@ -167,8 +178,7 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
             marks = ",".join("?" * len(topics))
             conditions.append((f"e.topic IN (SELECT id FROM names WHERE name IN ({marks}))", tuple(topics)))  # noqa: S608
         found = self._select(conditions, "e.seq", limit)
-        if not topics:
-            self._refuse_gaps(found, first)
+        self._refuse_gaps(first, stop, found[-1].id if found and len(found) == limit else None)
         return found
 
     def _select(self, conditions: Sequence[Condition], order: str, limit: int | None) -> list[RowNotification]:
@@ -193,10 +203,15 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
             row=row,
         )
 
-    def _refuse_gaps(self, found: Sequence[Notification], first: int) -> None:
-        for expected, notification in enumerate(found, first):
-            if notification.id != expected:
-                raise DamagedLog(f"{self.datastore.pool.db_name}: seq {expected} is missing")
+    def _refuse_gaps(self, first: int, stop: int | None, last: int | None) -> None:
+        """Count the rows from `first` to `last`; None: to the end, or to `stop`."""
+        with self.datastore.transaction(commit=False) as c:
+            connection = _connection(c)
+            if last is None:
+                (end,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+                last = end if stop is None else min(stop, end)
+            if first <= last:
+                count_between(connection, first - 1, last, Path(self.datastore.pool.db_name))
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """Return the notifications after `gt`, those to come included; only those of `topics` when given."""

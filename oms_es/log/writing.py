@@ -3,9 +3,11 @@
 import sqlite3
 from collections.abc import Sequence
 
+from oms_es.errors import LogWriteFailed
 from oms_es.log.rows import Head, Row, sealed
 
 _INSERT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_NOTHING = "nothing was written"
 _FACT = "fact:"  # ids of imported facts are kept as bytes: they are many
 MOST_STREAMS = 200_000  # to remember at once
 
@@ -23,8 +25,7 @@ class Keys:
         key = self._names.get(name)
         if key is None:
             found = cursor.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
-            key = found[0] if found else cursor.execute("INSERT INTO names(name) VALUES (?)", (name,)).lastrowid
-            assert key is not None
+            key = found[0] if found else _added(cursor, "INSERT INTO names(name) VALUES (?)", (name,))
             self._names[name] = key
         return key
 
@@ -35,9 +36,7 @@ class Keys:
             prefix, name = self.split(originator_id)
             values = (self.name(cursor, prefix), name)
             found = cursor.execute("SELECT id FROM streams WHERE prefix = ? AND name = ?", values).fetchone()
-            insert = "INSERT INTO streams(prefix, name) VALUES (?, ?)"
-            key = found[0] if found else cursor.execute(insert, values).lastrowid
-            assert key is not None
+            key = found[0] if found else _added(cursor, "INSERT INTO streams(prefix, name) VALUES (?, ?)", values)
             self._streams[originator_id] = key
         return key
 
@@ -85,15 +84,30 @@ class Keys:
 
 
 def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[Row], head: Head, secret: bytes) -> list[Row]:
-    """Insert the rows after `head`, sealed into the chain; return them as they stand."""
+    """
+    Insert the rows after `head`, sealed into the chain; return them as they stand.
+
+    Raises:
+        LogWriteFailed: a trigger that is not ours has dropped a row; to be rolled back.
+    """
     chain, written, values = head.chain, [], []
     for row in rows:
         done = sealed(row, chain, secret)
         chain = done.chain
         written.append(done)
         values.append(_values(cursor, keys, done))
-    cursor.executemany(_INSERT, values)
+    count = cursor.executemany(_INSERT, values).rowcount if values else 0
+    if count != len(values):
+        raise LogWriteFailed(f"{count} of {len(values)} events were inserted (a trigger that is not ours?); {_NOTHING}")
     return written
+
+
+def _added(cursor: sqlite3.Connection, insert: str, values: tuple[object, ...]) -> int:
+    """Insert a row and return its key."""
+    done = cursor.execute(insert, values)
+    if done.rowcount != 1 or done.lastrowid is None:
+        raise LogWriteFailed(f"a name was not inserted (a trigger that is not ours?); {_NOTHING}")
+    return done.lastrowid
 
 
 def _values(cursor: sqlite3.Connection, keys: Keys, row: Row) -> tuple[object, ...]:

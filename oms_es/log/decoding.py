@@ -1,0 +1,76 @@
+"""From the columns of a stored row to a `Row` in words; what we cannot have written is a `DamagedLog`."""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oms_es.errors import DamagedLog
+from oms_es.log.rows import Head, Row
+from oms_es.log.writing import Keys
+
+SELECT = """
+SELECT e.seq, s.prefix, s.name, e.originator_version, e.topic, e.state, e.account, e.origin, e.occurred_at,
+       coalesce(e.effective_at, e.occurred_at), e.recorded_at, e.trading_day, e.command_id, e.chain
+FROM events e LEFT JOIN streams s ON s.id = e.originator_id
+"""
+
+
+def read_head(connection: sqlite3.Connection) -> Head | None:
+    """Return the end of the log; None when it holds nothing."""
+    found = connection.execute("SELECT seq, chain, recorded_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    if found is None:
+        return None
+    seq, chain, recorded_at = found
+    if seq < 1 or type(chain) is not bytes or len(chain) != 32 or type(recorded_at) is not int:
+        raise DamagedLog(f"the log ends in a row that we have not written (seq {seq}): it was cut off or changed")
+    return Head(seq, chain, recorded_at)
+
+
+def in_row(path: Path, columns: Sequence[Any], names: dict[int, str]) -> Row:
+    """
+    Return a row in words.
+
+    Raises:
+        DamagedLog: we cannot have written it; names its seq.
+    """
+    try:
+        row = _in_words(columns, names)
+    except KeyError as error:
+        raise DamagedLog(f"{path}: seq {columns[0]}: nothing stands under key {error}") from None
+    if not _is_ours(row):
+        raise DamagedLog(f"{path}: seq {columns[0]}: a column does not hold what we write")
+    return row
+
+
+def _in_words(columns: Sequence[Any], names: dict[int, str]) -> Row:
+    seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = (
+        columns
+    )
+    return Row(
+        seq,
+        f"{names[prefix]}{name}" if type(name) is str else name,
+        version,
+        names[topic],
+        state,
+        names[account],
+        names[origin],
+        occurred,
+        effective,
+        recorded,
+        names[day],
+        Keys.command_text(command) if type(command) is bytes else command,
+        chain,
+    )
+
+
+_TYPES = (int, str, int, str, bytes, str, str, int, int, int, str)
+
+
+def _is_ours(row: Row) -> bool:
+    return (
+        tuple(map(type, row[:11])) == _TYPES
+        and type(row.chain) is bytes
+        and len(row.chain) == 32
+        and (row.command_id is None or type(row.command_id) is str)
+    )

@@ -1,0 +1,353 @@
+"""
+Reading a log file. Every read notices a row that is missing, and ends in an error, never in a smaller answer.
+
+Reads of a stretch of the log count its rows, reads of a stream its versions. What cannot be counted where it is read
+(is there no such order, or is its row gone?) rests on a count of the whole log: `completeness`.
+"""
+
+import sqlite3
+import weakref
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from oms_es.codec import CODEC
+from oms_es.envelope import Recorded
+from oms_es.errors import DamagedLog, LogFileChanged
+from oms_es.identifiers import escaped
+from oms_es.log import schema, schema_check
+from oms_es.log.completeness import Completeness, count_between
+from oms_es.log.connections import Connection
+from oms_es.log.contract import to_recorded
+from oms_es.log.decoding import SELECT, in_row, read_head
+from oms_es.log.files import open_reader, told_apart
+from oms_es.log.identity import LogFile
+from oms_es.log.private_copy import stamp
+from oms_es.log.rows import Head, Row
+from oms_es.log.writing import Keys
+
+EMPTY = Head(0, b"", 0)
+PAGE = 2000  # rows read at once
+SHORT = 2000  # rows that are counted one by one
+
+
+class LogReader:
+    """
+    The reading half of a log file. Nothing is opened before it is needed.
+
+    Args:
+        path: the file; where there is none, the log is empty.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()  # the process may change its folder
+        self._file = LogFile(self.path)
+        self._reading: Connection | None = None
+        self._names: dict[int, str] = {}
+        self._seen: Head | None = None  # the last end of the log that was read or written
+        self._complete = Completeness(self.path)
+        self._warned = False
+        self._closing: list[weakref.finalize[..., LogReader]] = []
+
+    def meta(self) -> schema.Meta | None:
+        """Return what identifies the log; None before the first append."""
+        reader = self._checked()
+        return None if reader is None else schema.read_meta(reader, str(self.path))
+
+    def head(self) -> Head:
+        """Return the end of the log; seq 0 when it is empty or not there yet."""
+        reader = self._checked()
+        if reader is None:
+            return EMPTY
+        with told_apart(self.path, reading=True):
+            found = read_head(reader) or EMPTY  # a damaged end is a DamagedLog
+            self._see(found, reader)
+        return found
+
+    def _see(self, found: Head, connection: sqlite3.Connection) -> None:
+        """Remember the end of the log; refuse one that does not continue what was read before."""
+        seen = self._seen
+        if seen is not None and seen.seq and found != seen:
+            query = "SELECT chain FROM events WHERE seq = ?"
+            if connection.execute(query, (seen.seq,)).fetchone() != (seen.chain,):
+                raise LogFileChanged(
+                    f"{self.path} holds another history than before: it ends at seq {found.seq}, "
+                    f"and seq {seen.seq} was read from it (was it restored or overwritten?)"
+                )
+        self._seen = found
+
+    def read(
+        self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
+    ) -> Iterator[Recorded]:
+        """Return the events with `after` < seq <= `until`, in order."""
+        return map(to_recorded, self.rows(after, until, topics))
+
+    def rows(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Row]:
+        """Return the stored rows, as `read` returns the events."""
+        last = self.head().seq
+        last = last if until is None else min(until, last)
+        reader = self._reader()
+        unwanted: list[int] = []
+        if topics is not None and reader is not None:  # topics that nobody knows are not passed over
+            names = self._load_names(reader).items()
+            unwanted = [key for key, name in names if name in CODEC.topics and name not in topics]
+        return self._contiguous(after, last) if topics is None else self._filtered(after, last, unwanted)
+
+    def _contiguous(self, after: int, last: int) -> Iterator[Row]:
+        for row in self._pages(after, last, []):
+            after += 1
+            if row.seq != after:
+                raise DamagedLog(f"{self.path}: seq {after} is missing (the next one found is {row.seq})")
+            yield row
+        if after < last:
+            raise DamagedLog(f"{self.path}: seq {after + 1} is missing (the log ends at {last})")
+
+    def _filtered(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
+        """Return the rows but those of unwanted topics; it is counted that the others are there."""
+        is_short = last - after <= SHORT
+        if not is_short:
+            self._count(after, last, whole=True)  # before and after: a long stretch itself takes longer to count
+        yield from self._pages(after, last, unwanted)
+        self._count(after, last, whole=not is_short)
+
+    def _count(self, after: int, last: int, *, whole: bool) -> None:
+        reader = self._reader()
+        if reader is not None and after < last:
+            with told_apart(self.path, reading=True):
+                if whole:
+                    self._complete.check(reader, whole=True)
+                else:
+                    count_between(reader, after, last, self.path)
+
+    def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
+        """Return the rows page by page: no cursor stays open between two of them, so no reader holds a snapshot."""
+        more = f" AND e.topic NOT IN ({','.join('?' * len(unwanted))})" if unwanted else ""
+        while after < last:
+            values = [after, last, *unwanted]
+            page = self._select(f"e.seq > ? AND e.seq <= ?{more}", values, limit=PAGE)
+            self._check_file()
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1].seq
+
+    def stream(self, originator_id: str) -> list[Recorded]:
+        """Return the events of one stream, in order."""
+        return [to_recorded(row) for row in self.stream_rows(originator_id)]
+
+    def stream_rows(self, originator_id: str) -> list[Row]:
+        """Return the rows of one stream, in order."""
+        self._asked()
+        rows = self._select(
+            "e.originator_id = (SELECT s.id FROM streams s JOIN names n ON n.id = s.prefix "
+            "WHERE s.name = ? AND n.name = ?)",
+            list(reversed(Keys.split(originator_id))),
+            order="e.originator_version",
+        )
+        versions = [row.originator_version for row in rows]
+        if rows and (versions[0] > 1 or versions != list(range(versions[0], versions[0] + len(rows)))):
+            due = next((due for due, version in enumerate(versions, 1) if due != version), len(rows))
+            raise DamagedLog(f"{self.path}: version {due} of {escaped(originator_id)} is missing")
+        return rows
+
+    def order_streams(self, order_id: str) -> list[str]:
+        """Return the names of the streams of orders with this id."""
+        reader = self._asked()
+        query = (
+            "SELECT n.name || s.name FROM streams s JOIN names n ON n.id = s.prefix "
+            "WHERE s.name = ? AND n.name GLOB 'order/*/' ORDER BY 1"
+        )
+        with told_apart(self.path, reading=True):
+            return [] if reader is None else [name for (name,) in reader.execute(query, (order_id,))]
+
+    def pick(self, seqs: Sequence[int]) -> list[Recorded]:
+        """Return the events with these seqs, in order of seq."""
+        self._checked()
+        found: list[Recorded] = []
+        for start in range(0, len(seqs), 500):
+            some = list(seqs[start : start + 500])
+            found += map(to_recorded, self._select(f"e.seq IN ({','.join('?' * len(some))})", some))
+        missing = set(seqs) - {recorded.seq for recorded in found}
+        if missing:
+            raise DamagedLog(f"{self.path}: seq {min(missing)} is missing")
+        return sorted(found, key=lambda recorded: recorded.seq)
+
+    def chain_at(self, seq: int) -> str | None:
+        """Return the chain after the event `seq`, as hex; None when the log does not reach so far."""
+        reader = self._checked()
+        if reader is None:
+            return None
+        with told_apart(self.path, reading=True):
+            found = reader.execute("SELECT chain FROM events WHERE seq = ?", (seq,)).fetchone()
+            if found is None and 1 <= seq <= (read_head(reader) or EMPTY).seq:
+                raise DamagedLog(f"{self.path}: seq {seq} is missing")
+        return None if found is None else bytes(found[0]).hex()
+
+    def holds_name(self, name: str) -> bool:
+        """Return whether a topic, an account or a day of this name stands anywhere in the log."""
+        reader = self._asked()
+        if reader is None:
+            return False
+        names = self._load_names(reader)
+        if names and max(names) != len(names):
+            raise DamagedLog(f"{self.path}: the table names has {len(names)} rows, and the last one is {max(names)}")
+        return name in names.values()
+
+    def recorded_by(self, moment: int) -> int:
+        """Return the seq of the last event recorded up to a moment; 0 for none."""
+        low, high = 0, self.head().seq
+        reader = self._asked()
+        while reader is not None and low < high:
+            middle = (low + high + 1) // 2
+            with told_apart(self.path, reading=True):
+                found = reader.execute("SELECT recorded_at FROM events WHERE seq = ?", (middle,)).fetchone()
+            if found is None or type(found[0]) is not int:
+                raise DamagedLog(f"{self.path}: seq {middle} is missing, or does not hold what we write")
+            low, high = (middle, high) if found[0] <= moment else (low, middle - 1)
+        return low
+
+    def first_of_day(self, trading_day: str) -> int:
+        """Return the seq of the first event booked on a trading day; 0 for none."""
+        return self._of_day("min", trading_day)
+
+    def last_of_day(self, trading_day: str) -> int:
+        """Return the seq of the last event booked on a trading day; 0 for none."""
+        return self._of_day("max", trading_day)
+
+    def _of_day(self, which: str, trading_day: str) -> int:
+        reader = self._asked()
+        if reader is None:
+            return 0
+        query = f"SELECT {which}(seq) FROM events WHERE trading_day = (SELECT id FROM names WHERE name = ?)"  # noqa: S608
+        with told_apart(self.path, reading=True):
+            (found,) = reader.execute(query, (trading_day,)).fetchone()
+        return found or 0
+
+    def ends_of_days(self, until: int, topics: Collection[str]) -> dict[str, int]:
+        """Return the seq of the last event of these topics up to `until`, for each trading day that has one."""
+        reader = self._asked()
+        if reader is None:
+            return {}
+        names = self._load_names(reader)
+        unwanted = [key for key, name in names.items() if name not in topics]
+        query = (
+            "SELECT trading_day, topic, max(seq) FROM events WHERE seq <= ? "  # noqa: S608
+            f"AND topic NOT IN ({','.join('?' * len(unwanted))}) GROUP BY trading_day, topic"
+        )
+        with told_apart(self.path, reading=True):
+            found = reader.execute(query, (until, *unwanted)).fetchall()
+        ends: dict[str, int] = {}
+        for day, topic, seq in found:
+            if type(names.get(day)) is not str:
+                raise DamagedLog(f"{self.path}: seq {seq}: no trading day stands under key {day}")
+            if topic not in names:
+                raise DamagedLog(f"{self.path}: seq {seq}: no topic stands under key {topic}")
+            ends[names[day]] = max(seq, ends.get(names[day], 0))
+        return ends
+
+    def latest(self, after: int) -> tuple[int, int]:
+        """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
+        reader = self._asked()
+        if reader is None:
+            return 0, 0
+        query = "SELECT max(recorded_at), max(coalesce(effective_at, occurred_at)) FROM events WHERE seq > ?"
+        with told_apart(self.path, reading=True):
+            recorded, effective = reader.execute(query, (after,)).fetchone()
+        return recorded or 0, effective or 0
+
+    def command(self, command_id: str) -> list[Recorded]:
+        """Return the events of the command with this id; [] when there is none."""
+        reader = self._reader()
+        if reader is None or not command_id:
+            return []
+        with told_apart(self.path, reading=True):
+            found = reader.execute(
+                "SELECT seq, (SELECT min(n.seq) FROM events n WHERE n.seq > e.seq AND n.command_id IS NOT NULL) "
+                "FROM events e WHERE command_id = ? AND command_id > ''",
+                (Keys.command(command_id),),
+            ).fetchone()
+        if found is None:
+            return []
+        first, following = found
+        return list(self.read(first - 1, None if following is None else following - 1))
+
+    def known_commands(self, command_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that stand in the log."""
+        reader = self._reader()
+        if reader is None:
+            return set()
+        found: set[str] = set()
+        with told_apart(self.path, reading=True):
+            for start in range(0, len(command_ids), 500):
+                some = command_ids[start : start + 500]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT command_id FROM events WHERE command_id IN ({marks}) AND command_id > ''"  # noqa: S608
+                found.update(Keys.command_text(row[0]) for row in reader.execute(query, list(map(Keys.command, some))))
+        return found
+
+    def _select(
+        self, where: str, values: Sequence[object], order: str = "e.seq", limit: int | None = None
+    ) -> list[Row]:
+        reader = self._reader()
+        if reader is None:
+            return []
+        query = f"{SELECT} WHERE {where} ORDER BY {order}" + ("" if limit is None else f" LIMIT {limit}")
+        with told_apart(self.path, reading=True):
+            found = reader.execute(query, list(values)).fetchall()
+        names = self._load_names(reader)  # after the rows: it knows every name that they use
+        return [in_row(self.path, columns, names) for columns in found]
+
+    def _load_names(self, reader: sqlite3.Connection) -> dict[int, str]:
+        with told_apart(self.path, reading=True):
+            self._names = dict(reader.execute("SELECT id, name FROM names"))
+        return self._names
+
+    # --- the connection ---
+
+    def _asked(self) -> sqlite3.Connection | None:
+        """Return a connection to a log in which no row is missing; None while there is no log yet."""
+        reader = self._checked()
+        if reader is not None:
+            with told_apart(self.path, reading=True):
+                self._complete.check(reader)
+        return reader
+
+    def _checked(self) -> sqlite3.Connection | None:
+        """Return a connection to the file that the path names now; None while there is no log yet."""
+        self._file.refuse_elsewhere()
+        self._check_file()
+        reading = self._reading
+        if reading is not None and reading.stamp is not None and reading.stamp != stamp(self.path):
+            reading.close()  # a private copy, and the log has changed since
+            self._reading = None
+            self._complete.forget()
+        return self._reader()
+
+    def _check_file(self) -> None:
+        self._file.check()
+
+    def _reader(self) -> Connection | None:
+        """Return a reading connection; None while there is no log yet."""
+        if self._reading is None:
+            self._file.refuse_elsewhere()
+            if not self.path.exists() or (self.path.is_file() and self.path.stat().st_size == 0):
+                return None
+            with ExitStack() as undo:
+                connection = open_reader(self.path)
+                undo.callback(connection.close)
+                if schema.is_empty(connection):
+                    return None
+                schema.read_meta(connection, str(self.path))
+                self._file.opened(with_ahead=connection.stamp is None)
+                if not self._warned:
+                    self._warned = True
+                    schema_check.warn(connection, str(self.path))
+                undo.pop_all()
+            self._complete.forget()
+            self._reading = self._owned(connection)
+        return self._reading
+
+    def _owned(self, connection: Connection) -> Connection:
+        """Close a connection with this object, at the latest when it is dropped."""
+        self._closing.append(weakref.finalize(self, connection.close))
+        return connection
