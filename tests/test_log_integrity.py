@@ -252,6 +252,17 @@ def test_a_long_filtered_read_notices_a_missing_row_too(path: Path, monkeypatch:
             list(log.read(topics={"DayClosed"}))
 
 
+def test_an_append_hides_no_missing_row_from_a_long_filtered_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "SHORT", 2)
+    with closing(SqliteLog(path)) as log, closing(SqliteLog(path)) as other:
+        assert list(log.read(topics={"FillAdded"}))
+        tampered(path, "DELETE FROM events WHERE seq = 12")
+        other.append([mark("X")], LAST)
+
+        with pytest.raises(DamagedLog, match="seq 12 is missing"):
+            list(log.read(topics={"FillAdded"}))
+
+
 @pytest.mark.parametrize("name", READS)
 def test_an_open_log_whose_last_row_goes_is_an_error(path: Path, name: str) -> None:
     with closing(SqliteLog(path)) as log:

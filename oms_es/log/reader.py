@@ -28,7 +28,7 @@ from oms_es.log.writing import Keys
 
 EMPTY = Head(0, b"", 0)
 PAGE = 2000  # rows read at once
-SHORT = 2000  # rows that are counted one by one
+SHORT = 2000  # rows that are counted one by one; of more, the whole log is counted by its smallest index
 
 
 class LogReader:
@@ -103,21 +103,15 @@ class LogReader:
             raise DamagedLog(f"{self.path}: seq {after + 1} is missing (the log ends at {last})")
 
     def _filtered(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
-        """Return the rows but those of unwanted topics; it is counted that the others are there."""
-        is_short = last - after <= SHORT
-        if not is_short:
-            self._count(after, last, whole=True)  # before and after: a long stretch itself takes longer to count
+        """Return the rows but those of unwanted topics; at the end it is counted that the others are there."""
         yield from self._pages(after, last, unwanted)
-        self._count(after, last, whole=not is_short)
-
-    def _count(self, after: int, last: int, *, whole: bool) -> None:
         reader = self._reader()
         if reader is not None and after < last:
             with told_apart(self.path, reading=True):
-                if whole:
-                    self._complete.check(reader, whole=True)
-                else:
+                if last - after <= SHORT:
                     count_between(reader, after, last, self.path)
+                else:
+                    self._complete.check(reader, whole=True)
 
     def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
         """Return the rows page by page: no cursor stays open between two of them, so no reader holds a snapshot."""
