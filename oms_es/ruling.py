@@ -1,6 +1,6 @@
 """Commands about what rules: marks, instruments, limits, the emergency stop, the closing of days."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from oms_es.commands import (
     AddFill,
@@ -144,10 +144,11 @@ def remembered(command: Command, request: Request, moment: Moment) -> list[Draft
     return drafts([(changed_nothing(command), occurred_at, occurred_at)], request, moment)
 
 
-def newer_rules(world: World, moment: Moment) -> list[Draft]:
-    """Return the word that newer rules decide from here on; [] on a log that does not tell its rules, or has these."""
+def newer_rules(world: World, now: Callable[[], Moment]) -> list[Draft]:
+    """Return the event that newer rules decide from here on; [] on a log that does not tell its rules, or has these."""
     if (world.policies.rules.get(EVERY_ACCOUNT) or RULES) >= RULES:
         return []
+    moment = now()
     event = PolicyChanged(account=EVERY_ACCOUNT, values={}, rules=RULES, reason=f"{NEWER_RULES}{RULES}")
     return drafts([(event, moment.now, moment.now)], Request(command=Command(account=EVERY_ACCOUNT)), moment)
 

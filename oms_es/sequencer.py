@@ -33,13 +33,12 @@ from oms_es.log.identity import STOPPING, refusal, refuse_elsewhere
 from oms_es.metrics import Metrics
 from oms_es.moment import Moment
 from oms_es.order import Order
-from oms_es.policy import RULES
 from oms_es.projections.world import World
 from oms_es.recall import rebuild, same_content
 from oms_es.ruling import awaits_limits, brings_limits, initial_policy, newer_rules
 from oms_es.saying import say
 from oms_es.settings import Settings
-from oms_es.vocabulary import EVERY_ACCOUNT, Origin
+from oms_es.vocabulary import Origin
 
 MOST_AT_ONCE = 1000  # commands in one transaction
 FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
@@ -277,7 +276,7 @@ class Sequencer:
             world, self._busy = self.world, True
         try:
             with self._alone:
-                rules = self._rules(world, limits=limits) if asked else self._newer_rules(world)
+                rules = self._rules(world, limits=limits) if asked else newer_rules(world, partial(self._moment, world))
                 drafts, notices = self._decide(world, batch, rules)
             if drafts:
                 await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
@@ -335,7 +334,8 @@ class Sequencer:
             job.answer.first_seq = world.seq + 1 if added else 0
             notices += [self._stage(world, draft) for draft in added]
             drafts += added
-            job.answer.order = _order_of(world, job.answer.command)
+            if isinstance(command := job.answer.command, OrderCommand):
+                job.answer.order = world.orders.order((command.account, command.order_id))
             if job.request.command_id and job.answer.events:
                 staged[job.request.command_id] = list(job.answer.events)
         if len(drafts) == len(rules):  # no command came to anything, so nothing brings rules along
@@ -347,14 +347,10 @@ class Sequencer:
         """Return the rules that the first command of a session brings along; imports bring none."""
         if self._file_taken and not awaits_limits(world.policies):
             return []
-        moment = Moment.of(self._clock(), world, self._fallback)
-        return initial_policy(world, self._settings.values, self._settings.named, moment, limits=limits)
+        return initial_policy(world, self._settings.values, self._settings.named, self._moment(world), limits=limits)
 
-    def _newer_rules(self, world: World) -> list[Draft]:
-        """Return the word that newer rules decide, which imports bring along as well."""
-        if (world.policies.rules.get(EVERY_ACCOUNT) or RULES) >= RULES:
-            return []
-        return newer_rules(world, Moment.of(self._clock(), world, self._fallback))
+    def _moment(self, world: World) -> Moment:
+        return Moment.of(self._clock(), world, self._fallback)
 
     @contextmanager
     def under_coming_rules(self, world: World) -> Iterator[None]:
@@ -377,16 +373,15 @@ class Sequencer:
 
     def _judge_in_time(self, world: World, request: Request, command: Command) -> list[Draft]:
         """Decide; what took longer than `system.risk_check_timeout` to judge is refused, and says so."""
-        moment, begun = Moment.of(self._clock(), world, self._fallback), time.perf_counter_ns()
+        moment, begun = self._moment(world), time.perf_counter_ns()
         added = handle(world, request, command, moment)
-        spent, allowed = time.perf_counter_ns() - begun, self._settings.risk_check_timeout * 1_000_000
+        spent, most = time.perf_counter_ns() - begun, self._settings.risk_check_timeout  # ns, ms
         if self.metrics is not None:
             self.metrics.judged(spent)
-        if spent <= allowed or not is_judged(request, command):
+        if spent <= most * 1_000_000 or not is_judged(request, command):
             return added
-        overtime = f"RISK_TIMEOUT: judging took {spent // 1_000_000} ms, the limit is {allowed // 1_000_000} ms"
-        overtime += " (system.risk_check_timeout)"
-        return handle(world, request, command, replace(moment, overtime=overtime))
+        took = f"judging took {spent // 1_000_000} ms, the limit is {most} ms (system.risk_check_timeout)"
+        return handle(world, request, command, replace(moment, overtime=f"RISK_TIMEOUT: {took}"))
 
     def _stage(self, world: World, draft: Draft) -> Notice:
         return self._apply(world, draft.recorded_as(world.seq + 1))
@@ -453,9 +448,3 @@ def _as_named_before(world: World, request: Request, before: Command) -> Command
         account = before.account if isinstance(asked, ResolveQuarantined) or request.any_account else asked.account
         return replace(asked, account=account, order_id=before.order_id)
     return asked
-
-
-def _order_of(world: World, command: Command) -> Order | None:
-    if not isinstance(command, OrderCommand):
-        return None
-    return world.orders.order((command.account, command.order_id))

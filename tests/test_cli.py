@@ -164,8 +164,13 @@ def test_a_refused_order_is_shown_and_ends_with_1(oms: Oms) -> None:
     refused = oms("submit ADAUSDM buy limit 5 0.45 --order-id o-1 --json", code=1)
 
     assert json.loads(refused.stdout)["state"] == "rejected"
-    assert refused.stderr == "oms: Order rejected: ORDER_QUANTITY: 5 ADAUSDM is below the minimum of 10\n"
-    assert oms.json("orders")["orders"][0]["violations"] == ["ORDER_QUANTITY: 5 ADAUSDM is below the minimum of 10"]
+    assert (
+        refused.stderr
+        == "oms: Order rejected: ORDER_QUANTITY: 5 ADAUSDM is below the minimum of 10 (trading.min_quote_size)\n"
+    )
+    assert oms.json("orders")["orders"][0]["violations"] == [
+        "ORDER_QUANTITY: 5 ADAUSDM is below the minimum of 10 (trading.min_quote_size)"
+    ]
 
 
 def test_a_command_id_carries_a_command_out_once(oms: Oms) -> None:
@@ -548,7 +553,7 @@ def test_settings_that_are_none_are_named_with_their_key(oms: Oms, tmp_path: Pat
         ("order \udcff", 1, "no order '\\udcff'"),
         ("cancel nope", 1, "no order 'nope'"),
         ("cancel a-1", 1, "cannot go from filled to cancelled"),
-        ("ack a-2", 1, "cannot go from working to working"),
+        ("fail a-2", 1, "cannot go from working to failed"),
         ("bust a-1 t-9", 1, "standing: t-1, t-2"),
         ("quarantine accept q-1", 1, "nothing waits in quarantine under 'q-1'"),
         ("submit ADA buy limit 200 0.45 --order-id a-1", 1, "other content"),

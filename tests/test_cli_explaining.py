@@ -331,7 +331,7 @@ def test_every_judgement_of_an_order_is_shown(oms: Oms) -> None:
     lines = shown.stdout.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("POSITION_SIZE ")] == ["yes", "NO"]
     assert "recorded: let through" in lines
-    assert "recorded: POSITION_SIZE: 200 ADA would exceed the limit of 100" in lines
+    assert "recorded: POSITION_SIZE: 200 ADA would exceed the limit of 100 (risk.max_position_size)" in lines
     assert shown.stderr.count("judging again comes to the same") == 2
 
 

@@ -180,14 +180,29 @@ def test_numbers_that_cannot_be_are_refused_everywhere_and_leave_the_log_as_it_w
     ask_all(tmp_path / "day.db", FIGURES, NUMBERS)
 
 
-def test_reasons_may_be_long_and_odd_but_not_without_end(tmp_path: Path) -> None:
-    asks: dict[str, Ask] = {
-        "cancel": lambda oms, bad: oms.cancel_order("o-1", bad),
-        "actor": lambda oms, bad: oms.record_mark("AAA", 1, actor=bad),
-        "halt": lambda oms, bad: oms.halt(reason=bad),
-        "error": lambda oms, bad: oms.update_order_state("o-1", "rejected", error_message=bad),
-    }
-    ask_all(tmp_path / "day.db", asks, [MEGABYTE, "A" * 1_001, "a\x00b", "\x1b]0;title\x07", "\ud800"])
+LONG_AND_ODD = [MEGABYTE, "A" * 1_001, "a\x00b", "\x1b]0;title\x07", "\ud800"]
+
+
+def test_an_actor_is_neither_long_nor_odd(tmp_path: Path) -> None:
+    ask_all(tmp_path / "day.db", {"actor": lambda oms, bad: oms.record_mark("AAA", 1, actor=bad)}, LONG_AND_ODD)
+
+
+@pytest.mark.parametrize("bad", LONG_AND_ODD, ids=range(len(LONG_AND_ODD)))
+def test_reasons_and_messages_of_any_length_and_content_are_taken_truncated_and_escaped(
+    bad: str, tmp_path: Path
+) -> None:
+    async def session() -> None:
+        async with desk(tmp_path / "day.db") as oms:
+            await submit(oms, "o-1")
+            await submit(oms, "o-2")
+            await oms.halt(reason=bad)
+            assert (await oms.cancel_order("o-1", bad)).reason
+            said = (await oms.update_order_state("o-2", "rejected", error_message=bad)).error_message
+            assert said is not None
+            assert 0 < len(said) <= 1_000
+            assert said.isprintable()
+
+    asyncio.run(session())
 
 
 async def _odd_orders(path: Path) -> None:

@@ -15,15 +15,19 @@ from oms_es.errors import HeadMoved, LogError
 from oms_es.events import (
     EVENTS,
     AmendRefused,
+    CommandChangedNothing,
     DayClosed,
     Event,
+    ExternalIdAssigned,
     FillAdded,
     FillBusted,
     FillCorrected,
     FillQuarantined,
     InstrumentDefined,
     MarkRecorded,
+    MergedFill,
     OrderAmended,
+    OrdersMerged,
     OrderSubmitted,
     PolicyChanged,
     QuarantineResolved,
@@ -151,6 +155,15 @@ def test_times_and_origin_are_kept_exactly(log: Log) -> None:
 
 
 ONE_OF_EACH: tuple[Event, ...] = (
+    ExternalIdAssigned(account="a", order_id="o", external_order_id="V/1", reported=OrderState.WORKING, ahead=True),
+    OrdersMerged(
+        account="a",
+        order_id="o",
+        merged="V/1",
+        fills=(MergedFill(seq=1, booked_as="V/1", fill_quantity=D("1E-18"), fill_price=D(-1), occurred_at=5),),
+        external_order_ids=("V/2",),
+    ),
+    CommandChangedNothing(account="a", command="CancelOrder", asked={"order_id": "o", "reason": "", "drawn": False}),
     OrderSubmitted(
         account="a",
         order_id="o",

@@ -130,4 +130,4 @@ def test_rules_of_an_earlier_release_are_told_which_ones_decide_from_here_on(tmp
         asyncio.run(submit(oms, f"n-{number}", price=D(10)))
 
     told = [each.event for each in oms.log.read(topics={"PolicyChanged"}) if isinstance(each.event, PolicyChanged)]
-    assert [(each.rules, each.values == {}) for each in told] == [(1, False), (2, True)]
+    assert [(each.rules, each.values == {}) for each in told] == [(1, False), (3, True)]

@@ -36,7 +36,10 @@ def test_the_embedding_code_runs_and_does_what_it_says(tmp_path: Path) -> None:
     said = run([sys.executable, "-W", "error", "bot.py"], tmp_path).splitlines()
 
     assert said[0] == "50% filled, 50 remain"
-    assert said[1] == "Order rejected: POSITION_SIZE: 20100 ADAUSDM would exceed the limit of 10000"
+    assert (
+        said[1]
+        == "Order rejected: POSITION_SIZE: 20100 ADAUSDM would exceed the limit of 10000 (risk.max_position_size)"
+    )
     assert said[2] == "50 []"
     assert len(code.strip().splitlines()) < 20
 

@@ -350,8 +350,9 @@ def cut_off_after(path: Path, log: SqliteLog, seq: int) -> None:
     with closing(sqlite3.connect(short)) as database:
         with closing(sqlite3.connect(log.path)) as source:
             source.backup(database)
-        database.executescript("DROP TRIGGER events_no_delete;")
+        database.executescript("DROP TRIGGER events_no_delete; DROP TRIGGER streams_no_delete;")
         database.execute("DELETE FROM events WHERE seq > ?", (seq,))
+        database.execute("DELETE FROM streams WHERE id NOT IN (SELECT originator_id FROM events)")
         database.commit()
     begun = SqliteLog(short)
     assert rebuild_tables(begun, path) == seq

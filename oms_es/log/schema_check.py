@@ -96,8 +96,13 @@ def _is_known(connection: sqlite3.Connection, kind: str, name: str, sql: str) ->
 
 def _objects(connection: sqlite3.Connection) -> dict[Object, str]:
     """Return what the schema holds; SQLite's own objects (indexes of keys, statistics of ANALYZE) are left out."""
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
-    return {(kind, name): " ".join((sql or "").split()) for kind, name, sql in rows}
+    query = "SELECT type, CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master"  # as bytes: damage may be no text
+    rows = connection.execute(f"{query} WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    return {(str(kind), _text(name)): " ".join(_text(sql).split()) for kind, name, sql in rows}
+
+
+def _text(stored: bytes | None) -> str:
+    return (stored or b"").decode("utf-8", "backslashreplace")
 
 
 @lru_cache(maxsize=1)
