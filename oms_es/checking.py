@@ -81,8 +81,13 @@ def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
     """
     if is_given(group[0].event):
         return None
-    found = [_decided_by(world, group, version) for version in rules_of(world)]
-    return None if None in found else found[0]
+    first: Divergence | None = None
+    for version in rules_of(world):
+        found = _decided_by(world, group, version)
+        if found is None:
+            return None
+        first = first or found
+    return first
 
 
 def rules_of(world: World) -> tuple[int, ...]:

@@ -105,7 +105,14 @@ def _timed(
 ) -> list[tuple[Event, int, int]]:
     """Return events with when they were so, and from when on they count; a quarantined fill has its own time."""
     accepts = isinstance(command, ResolveQuarantined)
-    since = {} if accepts else {each.fill.quarantine_id: each.occurred_at for each in unknown.waiting}
+    if not accepts and not unknown.waiting and OrdersMerged not in map(type, events):  # nearly always
+        submitted_at = occurred_at if order is None else order.submitted_at
+        return [(event, occurred_at, max(occurred_at, submitted_at)) for event in events]
+    since = (
+        {}
+        if accepts or not unknown.waiting
+        else {each.fill.quarantine_id: each.occurred_at for each in unknown.waiting}
+    )
     executed_at = _waiting_since(world, command) if accepts else occurred_at
     if order is None:  # a fill that has waited for its symbol and side opens its order when it was executed
         waited = (since.get(event.quarantine_id or "") for event in events if isinstance(event, FillAdded))
@@ -161,7 +168,7 @@ def _given(
 
 def _external_order(world: World, command: OrderCommand, order: Order | None) -> Order | None:
     """Return the external order that fills under the venue's id in the command have opened, unless it was merged."""
-    if not isinstance(command, ChangeState | LinkOrder) or command.external_order_id is None:
+    if not isinstance(command, (ChangeState, LinkOrder)) or command.external_order_id is None:
         return None
     other = world.orders.order((command.account, command.external_order_id))
     return None if other is None or other is order or not other.is_external or other.merged_into else other

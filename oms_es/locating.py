@@ -24,6 +24,8 @@ from oms_es.projections.orders import Key, Unknown
 from oms_es.projections.world import World
 
 FillCommand = AddFill | BustFill | CorrectFill
+_FILLS = (AddFill, BustFill, CorrectFill)  # as tuples: they are asked for with every command
+_LINKS = (ChangeState, LinkOrder)
 
 
 def located(world: World, request: Request, rules: int = RULES) -> Command:
@@ -41,7 +43,7 @@ def located(world: World, request: Request, rules: int = RULES) -> Command:
     if request.is_located:
         return command
     account = None if request.any_account else command.account
-    if rules >= 3 and isinstance(command, FillCommand):
+    if rules >= 3 and isinstance(command, _FILLS):
         keys = world.orders.named(command.order_id, account)
         if len(keys) > 1:
             return _chosen(world, command, keys)
@@ -124,7 +126,7 @@ def reported_before(world: World, request: Request, command: OrderCommand, order
     """Return the fills that were reported of this order under ids that nobody knew, or that mean another order too."""
     names = {command.order_id, getattr(request.command, "order_id", command.order_id)}
     names.update(() if order is None else order.external_order_ids)
-    if isinstance(command, ChangeState | LinkOrder) and command.external_order_id is not None and rules >= 3:
+    if isinstance(command, _LINKS) and command.external_order_id is not None and rules >= 3:
         names.add(command.external_order_id)
     if isinstance(command, ResolveQuarantined):
         names.update((world.orders.waiting.get(command.quarantine_id) or ())[1:])
@@ -136,7 +138,7 @@ def reported_before(world: World, request: Request, command: OrderCommand, order
         contents |= other.contents if merged or rules < 3 else standing(other)
         if merged:
             waiting += other.waiting
-    if rules >= 3 and order is not None:  # a trade in another symbol or side is another trade
+    if rules >= 3 and order is not None and contents:  # a trade in another symbol or side is another trade
         contents = frozenset(each for each in contents if each.is_of(order.symbol, order.side.value))
     return Unknown(contents, tuple(waiting))
 

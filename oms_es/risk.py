@@ -317,7 +317,11 @@ def violations(order: Proposal, exposure: Exposure, limits: Policy, version: int
         limits: the policy of the account.
         version: of the decision rules; before 3, some limits refused orders that reduce, and no text named a setting.
     """
-    found = (violation(rule, order, exposure, limits, version) for rule in RULES)
+    if version < 3:
+        earlier = ((rule.before_3 or rule.check)(order, exposure, limits) for rule in RULES)
+        return tuple(each for each in earlier if each is not None)
+    broken = [rule for rule in RULES if rule.check(order, exposure, limits) is not None]  # most often none
+    found = (violation(rule, order, exposure, limits, version) for rule in broken)
     return tuple(each for each in found if each is not None)
 
 
