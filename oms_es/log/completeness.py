@@ -58,7 +58,7 @@ class Completeness:
         if events != last:
             (gap,) = connection.execute(_GAP).fetchone()
             raise DamagedLog(f"{self._path}: seq {gap} is missing (the log has {events} events of {last})")
-        if not streams == last_stream == used_stream:
+        if not streams == last_stream >= used_stream:  # a stream without an event is none that is missing
             raise DamagedLog(f"{self._path}: the table streams has {streams} rows, and its events name {used_stream}")
         self._counted = last
 

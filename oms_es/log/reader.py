@@ -335,7 +335,8 @@ class LogReader:
                 self._file.opened(with_ahead=connection.stamp is None)
                 if not self._warned:
                     self._warned = True
-                    schema_check.warn(connection, str(self.path))
+                    with told_apart(self.path, reading=True):
+                        schema_check.warn(connection, str(self.path))
                 undo.pop_all()
             self._complete.forget()
             self._reading = self._owned(connection)

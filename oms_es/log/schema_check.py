@@ -87,7 +87,7 @@ def _is_known(connection: sqlite3.Connection, kind: str, name: str, sql: str) ->
     """Return whether it is a table of the library or of a declared projection, or an index of the latter."""
     ours = {table for known, table in _expected() if known == "table"}
     query = "SELECT tbl_name FROM sqlite_master WHERE type = ? AND name = ?"
-    (table,) = connection.execute(query, (kind, name)).fetchone()
+    (table,) = connection.execute(query, (kind, name)).fetchone() or ("",)
     if kind == "table" and (sql in _LIBRARY or (name.startswith("stored_") and sql == _STORED.format(name))):
         return True
     declared = _declared | {each.strip() for each in os.environ.get(DECLARED, "").split(",")}
@@ -96,13 +96,10 @@ def _is_known(connection: sqlite3.Connection, kind: str, name: str, sql: str) ->
 
 def _objects(connection: sqlite3.Connection) -> dict[Object, str]:
     """Return what the schema holds; SQLite's own objects (indexes of keys, statistics of ANALYZE) are left out."""
-    query = "SELECT type, CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_master"  # as bytes: damage may be no text
-    rows = connection.execute(f"{query} WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
-    return {(str(kind), _text(name)): " ".join(_text(sql).split()) for kind, name, sql in rows}
-
-
-def _text(stored: bytes | None) -> str:
-    return (stored or b"").decode("utf-8", "backslashreplace")
+    columns = ", ".join(f"CAST({name} AS BLOB)" for name in ("type", "name", "coalesce(sql, '')"))  # it may be damaged
+    query = f"SELECT {columns} FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"  # noqa: S608
+    rows = ([column.decode(errors="replace") for column in row] for row in connection.execute(query))
+    return {(kind, name): " ".join(sql.split()) for kind, name, sql in rows}
 
 
 @lru_cache(maxsize=1)

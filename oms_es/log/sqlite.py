@@ -31,6 +31,7 @@ class SqliteLog(LogReader):
     def __init__(self, path: str | Path, *, durability: str = "full") -> None:
         super().__init__(path)
         self._durability = durability
+        self._folder = Path(path).parent  # as it was given
         self._writing: Connection | None = None
         self._keys = Keys()
         self._known: Head | None = None
@@ -170,6 +171,8 @@ class SqliteLog(LogReader):
                 self._reader()  # says what it is when it is no log, before a byte of it is touched
             else:
                 refuse_orphan(self.path)
+            if not self.path.parent.is_dir():
+                raise LogMissing(f"there is no folder {self._folder} to keep the log {self.path.name} in")
             with ExitStack() as undo:
                 connection = open_writer(self.path, self._durability, make=not self._file.is_open)
                 undo.callback(connection.close)
