@@ -30,10 +30,11 @@ from oms_es.cli.options import (
 from oms_es.cli.render import counted, say, show_json
 from oms_es.errors import InvalidInput
 from oms_es.events import DayClosed
-from oms_es.exporting import FORMATS, WHAT, Narrowed, check_apart, export_rows, write
+from oms_es.exporting import FORMATS, WHAT, Narrowed, export_rows, write
+from oms_es.files import check_apart
 from oms_es.identifiers import identifier, shown
 from oms_es.inputs import one_of
-from oms_es.reading_desk import cost_method
+from oms_es.reading import cost_method
 
 Day = Annotated[str, typer.Argument(metavar="DAY", help="The trading day, like 2012-06-21.")]
 Force = Annotated[bool, typer.Option("--force", help="Close it although fills wait in quarantine; needs --reason.")]

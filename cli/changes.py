@@ -29,8 +29,7 @@ from oms_es.cli.tables import CHANGES, DIFFERENCES
 from oms_es.explaining import diff_by_order, diff_by_symbol
 from oms_es.explaining import history as changes_of
 from oms_es.instants import instant
-from oms_es.reading import Basis, When, narrowed
-from oms_es.reading_desk import cost_method
+from oms_es.reading import Basis, When, cost_method, narrowed
 from oms_es.vocabulary import CostMethod
 
 Row = dict[str, Any]

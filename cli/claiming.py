@@ -22,8 +22,7 @@ from oms_es.cli.tables import HISTORY, STATES
 from oms_es.errors import InvalidInput
 from oms_es.instants import iso
 from oms_es.known_names import Unknown
-from oms_es.reading import When
-from oms_es.reading_desk import cost_method
+from oms_es.reading import When, cost_method
 
 Row = dict[str, Any]
 Expression = Annotated[str, typer.Argument(metavar="EXPRESSION", help="A claim that is true or false.")]

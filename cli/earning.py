@@ -30,8 +30,7 @@ from oms_es.decimals import ZERO, canonical, divide, minus, negate
 from oms_es.policy import Policy
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
-from oms_es.reading import Basis, narrowed, summed
-from oms_es.reading_desk import cost_method
+from oms_es.reading import Basis, cost_method, narrowed, summed
 from oms_es.vocabulary import EVERY_ACCOUNT
 
 Row = dict[str, Any]

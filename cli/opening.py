@@ -12,7 +12,8 @@ from oms_es.cli.progress import walked
 from oms_es.cli.render import counted, say
 from oms_es.errors import LogMissing
 from oms_es.log.sqlite import SqliteLog
-from oms_es.reading import Questions, first_method
+from oms_es.projections.policies import first_method
+from oms_es.reading import Questions
 from oms_es.settings import Settings
 from oms_es.vocabulary import CostMethod
 

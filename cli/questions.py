@@ -27,8 +27,7 @@ from oms_es.cli.rows import event_row, position_rows, waiting_row
 from oms_es.cli.tables import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
 from oms_es.inputs import choice
 from oms_es.projections.orders import row as order_row
-from oms_es.reading import Basis, fill_rows, narrowed
-from oms_es.reading_desk import cost_method
+from oms_es.reading import Basis, cost_method, fill_rows, narrowed
 from oms_es.vocabulary import OrderState
 
 State = Annotated[str | None, typer.Option(metavar="NAME", help="Only orders in this state, like working.")]

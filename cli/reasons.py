@@ -31,7 +31,7 @@ from oms_es.explaining import Why, why_positions
 from oms_es.identifiers import escaped
 from oms_es.instants import iso
 from oms_es.order import Order
-from oms_es.reading_desk import cost_method
+from oms_es.reading import cost_method
 from oms_es.verdicts import Verdict, verdict_row, why_order
 from oms_es.vocabulary import CostMethod
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from oms_es.envelope import Recorded
 from oms_es.errors import LogError, OmsError
-from oms_es.exporting import replacing
+from oms_es.files import replacing
 from oms_es.identifiers import escaped, shown
 from oms_es.log.contract import to_recorded
 from oms_es.log.rows import FORMAT, Row, genesis, link, salt_of, salted_leaf

@@ -6,10 +6,8 @@ Money and quantities are text in canonical form (in Parquet strings too), so tha
 
 import csv
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -19,7 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oms_es.decimals import text
-from oms_es.errors import InvalidInput, LogError, OmsError
+from oms_es.errors import LogError, OmsError
+from oms_es.files import replacing
 from oms_es.instants import iso
 from oms_es.log.rows import Row
 from oms_es.reading import Basis, Questions, order_rows
@@ -187,40 +186,6 @@ def _value(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """
-    Give a new file beside `path`, and put it in its place once it is whole.
-
-    Raises:
-        LogError: it cannot be written; what stood there stays.
-    """
-    path = Path(os.path.realpath(path))  # a link stays one
-    is_pipe = path.exists() and not (path.is_file() or path.is_dir())  # or a device: it is written, not replaced
-    fresh = path if is_pipe else path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
-    try:
-        yield fresh
-        if not is_pipe:
-            os.replace(fresh, path)
-    except OSError as error:
-        raise LogError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        if not is_pipe:
-            fresh.unlink(missing_ok=True)
-
-
-def check_apart(path: Path, log: Path) -> None:
-    """
-    Refuse to write over a log, or over what stands beside it.
-
-    Raises:
-        InvalidInput: the file is the log itself, or one of its own.
-    """
-    own = [log.with_name(log.name + ending) for ending in ("", "-wal", "-shm", ".checkpoints", ".states")]
-    if any(each.exists() and path.exists() and path.samefile(each) for each in own):
-        raise InvalidInput(f"{path} belongs to the log {log} itself; name another file to write to")
 
 
 def write(rows: Iterable[dict[str, Any]], what: str, form: str, target: Path | IO[str]) -> int:

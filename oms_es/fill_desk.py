@@ -5,10 +5,10 @@ from typing import Any
 from oms_es.commands import AddFill, BustFill, CorrectFill, ResolveQuarantined
 from oms_es.decimals import ZERO, decimal
 from oms_es.errors import InvalidInput
-from oms_es.handling import raise_known_to_wait
 from oms_es.identifiers import identifier
 from oms_es.identifiers import reason as checked_reason
 from oms_es.inputs import Number, choice, flag, named, named_account, named_actor, positive
+from oms_es.refusals import raise_known_fill
 from oms_es.session import Session
 from oms_es.views import OMSOrder, order_view
 from oms_es.vocabulary import OrderSide
@@ -64,7 +64,7 @@ class FillDesk(Session):
         )
         answer = await self._perform(command, command_id, occurred_at, any_account=account is None)
         if answer.order is None and isinstance(answer.command, AddFill):
-            raise_known_to_wait(self.sequencer.world, answer.command)
+            raise_known_fill(self.sequencer.world, answer.command)
         return self._order(answer)
 
     async def bust_fill(

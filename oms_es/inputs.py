@@ -6,10 +6,9 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from oms_es.decimals import decimal, text
-from oms_es.errors import InvalidInput
-from oms_es.identifiers import account, actor, identifier, shown
+from oms_es.errors import InvalidInput, SettingsError
+from oms_es.identifiers import account, actor, escaped, identifier, shown
 from oms_es.policy import Value, checked, path_of
-from oms_es.settings import limit_text
 from oms_es.vocabulary import DEFAULT_ACCOUNT, EVERY_ACCOUNT, OrderType
 
 Number = Decimal | int | str
@@ -102,3 +101,24 @@ def named_scope(value: object) -> str:
 def named_actor(value: object) -> str:
     """Return who asks; may be empty."""
     return actor(value)
+
+
+def limit_text(value: Any, path: str) -> str | None:
+    """Return a single value as settings keep it: text, or None; floats are refused."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal | int):
+        try:
+            return text(decimal(value, path))
+        except InvalidInput as error:
+            raise settings_error(str(error)) from None
+    raise settings_error(
+        f"{path}: {shown(value)} ({type(value).__name__}) is not exact; give text, an int or a Decimal"
+    )
+
+
+def settings_error(message: str) -> SettingsError:
+    """Return the error of a settings file or value."""
+    return SettingsError(escaped(message))

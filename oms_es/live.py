@@ -12,8 +12,8 @@ from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order, evolve
 from oms_es.projections.kept import LEAST, keep, kept
+from oms_es.projections.policies import first_method
 from oms_es.projections.world import World
-from oms_es.reading import first_method
 from oms_es.settings import Settings
 from oms_es.vocabulary import Origin
 

@@ -7,7 +7,7 @@ A question reads; it never writes. Without a moment the answer is of the log's e
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,11 +21,11 @@ from oms_es.events import (
     FillQuarantined,
     MarkRecorded,
     OrdersMerged,
-    PolicyChanged,
     QuarantineResolved,
 )
 from oms_es.identifiers import is_identifier, shown
-from oms_es.instants import iso
+from oms_es.inputs import choice
+from oms_es.instants import instant, iso
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.order import Order, Waiting
@@ -267,14 +267,6 @@ class Questions:
         ]
 
 
-def first_method(log: Log, otherwise: CostMethod) -> CostMethod:
-    """Return the cost method that a log begins with: that of its first rules, if they name one."""
-    for each in log.stream(f"policy/{EVERY_ACCOUNT}"):
-        if isinstance(each.event, PolicyChanged) and "accounting.method" in each.event.values:
-            return Policies().replay([each]).policy(EVERY_ACCOUNT).method
-    return otherwise
-
-
 def _orders(events: Iterable[Recorded], basis: Basis) -> Orders:
     return Orders().replay(events) if basis.as_of is None else orders_as_of(events, basis.as_of)
 
@@ -370,3 +362,28 @@ def find_order(orders: Orders, order_id: str, account: str | None) -> Order:
     if found is None:
         raise UnknownOrder(f"no order {shown(order_id)} at that moment")
     return found
+
+
+T = TypeVar("T")
+
+
+class Answers(list[T]):
+    """A list of views, and what they rest on."""
+
+    def __init__(self, rows: Iterable[T], basis: Basis) -> None:
+        super().__init__(rows)
+        self.basis = basis
+
+
+def moment(as_of: Any, known_at: Any, at_seq: int | None) -> When:
+    """Return the moment a question is about, read from what the caller gave."""
+    return When(
+        as_of=None if as_of is None else instant(as_of, "as_of"),
+        known_at=None if known_at is None else instant(known_at, "known_at"),
+        at_seq=at_seq,
+    )
+
+
+def cost_method(method: CostMethod | str | None) -> CostMethod | None:
+    """Return the cost method asked for; None leaves it to the log's policy."""
+    return None if method is None else choice(CostMethod, method, "method")

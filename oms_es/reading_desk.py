@@ -5,12 +5,11 @@ from typing import Any
 from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
 from oms_es.inputs import choice
-from oms_es.instants import instant
 from oms_es.order import Order
-from oms_es.reading import Questions, When, narrowed
+from oms_es.reading import Answers, Questions, cost_method, moment, narrowed
 from oms_es.session import Session
 from oms_es.summary import portfolio_summary
-from oms_es.views import Answers, OMSOrder, Position, order_view, position_view
+from oms_es.views import OMSOrder, Position, order_view, position_view
 from oms_es.vocabulary import CostMethod, OrderState
 
 
@@ -151,17 +150,3 @@ class Reading(Session):
         basis = questions.basis(moment(as_of, known_at, at_seq), cost_method(method))
         found = narrowed(questions.days(basis), symbol, account)
         return Answers([row for row in found if day in (None, row["trading_day"])], basis)
-
-
-def moment(as_of: Any, known_at: Any, at_seq: int | None) -> When:
-    """Return the moment a question is about, read from what the caller gave."""
-    return When(
-        as_of=None if as_of is None else instant(as_of, "as_of"),
-        known_at=None if known_at is None else instant(known_at, "known_at"),
-        at_seq=at_seq,
-    )
-
-
-def cost_method(method: CostMethod | str | None) -> CostMethod | None:
-    """Return the cost method asked for; None leaves it to the log's policy."""
-    return None if method is None else choice(CostMethod, method, "method")

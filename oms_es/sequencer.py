@@ -20,21 +20,20 @@ from functools import partial
 from msgspec.structs import replace
 
 from oms_es.callbacks import Callbacks, Notice
-from oms_es.commands import Command, OrderCommand, Request, ResolveQuarantined
+from oms_es.command_result import Answer
+from oms_es.commands import Command, OrderCommand, Request
 from oms_es.envelope import Draft, Recorded
-from oms_es.errors import CommandConflict, HeadMoved, LogBusy, LogError, LogWriteUncertain, OmsError
+from oms_es.errors import HeadMoved, LogBusy, LogError, LogWriteUncertain, OmsError
 from oms_es.events import Event
 from oms_es.handling import handle, is_judged
-from oms_es.identifiers import shown
+from oms_es.idempotency import earlier_result
 from oms_es.live import Live
 from oms_es.locating import located
 from oms_es.log.contract import Log
 from oms_es.log.identity import STOPPING, refusal, refuse_elsewhere
 from oms_es.metrics import Metrics
 from oms_es.moment import Moment
-from oms_es.order import Order
 from oms_es.projections.world import World
-from oms_es.recall import rebuild, same_content
 from oms_es.ruling import awaits_limits, brings_limits, initial_policy, newer_rules
 from oms_es.saying import say
 from oms_es.settings import Settings
@@ -44,19 +43,6 @@ MOST_AT_ONCE = 1000  # commands in one transaction
 FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
 MOST_TRIES = 10  # after that something else is wrong
 _log = logging.getLogger("oms_es")
-
-
-class Answer:
-    """What became of a request: its events, and the order after them."""
-
-    __slots__ = ("command", "events", "first_seq", "order", "repeated")
-
-    def __init__(self, command: Command, events: Sequence[Event], order: Order | None, *, repeated: bool) -> None:
-        self.command = command
-        self.events = events
-        self.order = order
-        self.repeated = repeated
-        self.first_seq = 0  # of the events; 0 for a repetition
 
 
 class _Job:
@@ -363,7 +349,7 @@ class Sequencer:
             world.policies.discard()
 
     def _decide_one(self, world: World, request: Request, staged: dict[str, list[Event]]) -> tuple[list[Draft], Answer]:
-        repeated = self._recorded(world, request, staged)
+        repeated = earlier_result(self.log, world, request, staged)
         if repeated is not None:
             return [], repeated
         command = located(world, request)
@@ -385,31 +371,6 @@ class Sequencer:
 
     def _stage(self, world: World, draft: Draft) -> Notice:
         return self._apply(world, draft.recorded_as(world.seq + 1))
-
-    def _recorded(self, world: World, request: Request, staged: dict[str, list[Event]]) -> Answer | None:
-        """
-        Return the first outcome of a command that was carried out before; None when it is new.
-
-        Raises:
-            HeadMoved: it was carried out by another process, past what is taken in here.
-        """
-        if not request.command_id:
-            return None
-        events = staged.get(request.command_id)
-        if events is None:
-            found = self.log.command(request.command_id)
-            if found and found[-1].seq > world.settled_seq:  # another process has just carried it out
-                raise HeadMoved(f"command {shown(request.command_id)} stands beyond seq {world.settled_seq}")
-            events = [recorded.event for recorded in found]
-        if not events:
-            return None
-        before = rebuild(events)
-        if not same_content(_as_named_before(world, request, before), before):
-            raise CommandConflict(
-                f"command {shown(request.command_id)} was carried out before with other content: "
-                f"{type(before).__name__}, not this {type(request.command).__name__}"
-            )
-        return Answer(before, events, None, repeated=True)
 
     # --- the way out ---
 
@@ -434,17 +395,3 @@ class Sequencer:
             self._thread = None
         self._live.close(settled=not self._busy, stopped=self._stopped is not None)
         self.log.close()
-
-
-def _as_named_before(world: World, request: Request, before: Command) -> Command:
-    """Return what is asked with the order named as it was then, if the name given now may mean that order."""
-    asked = request.command
-    if not isinstance(asked, OrderCommand) or not isinstance(before, OrderCommand):
-        return asked
-    order = world.orders.order((before.account, before.order_id))
-    names = {before.order_id, *(() if order is None else order.external_order_ids)}
-    by_own_id = isinstance(asked, ResolveQuarantined) or request.drawn_id  # the order is no part of what was asked
-    if by_own_id or (asked.order_id in names and (request.any_account or asked.account == before.account)):
-        account = before.account if isinstance(asked, ResolveQuarantined) or request.any_account else asked.account
-        return replace(asked, account=account, order_id=before.order_id)
-    return asked

@@ -8,16 +8,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from oms_es.callbacks import Callbacks, OrderCallback, PositionCallback
+from oms_es.command_result import Answer
 from oms_es.commands import Command, Request
 from oms_es.errors import UnknownOrder
-from oms_es.handling import raise_refusal
 from oms_es.identifiers import identifier
 from oms_es.instants import instant
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.metrics import Metrics
+from oms_es.refusals import raise_refusal
 from oms_es.risk_manager import RiskManager
-from oms_es.sequencer import Answer, Sequencer
+from oms_es.sequencer import Sequencer
 from oms_es.settings import Settings
 from oms_es.views import OMSOrder, order_view
 from oms_es.watching import Watch

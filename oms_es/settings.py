@@ -6,16 +6,15 @@ So `1e3`, `yes` and `12:30` are no surprises: an unknown or ill-typed key is an 
 
 import os
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 from msgspec import Struct
 
-from oms_es.decimals import decimal, text
-from oms_es.errors import InvalidInput, SettingsError
-from oms_es.identifiers import escaped, shown
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import shown
+from oms_es.inputs import limit_text, settings_error
 from oms_es.policy import DEFAULTS, KEYS, Policy, Value, checked, count, one_of, typed
 
 _MAX_FILE = 1_000_000
@@ -70,12 +69,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         """
         try:
             if Path(path).stat().st_size > _MAX_FILE:
-                raise _wrong(f"{path}: larger than a settings file has reason to be")
+                raise settings_error(f"{path}: larger than a settings file has reason to be")
             node = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except OSError as error:
-            raise _wrong(f"{path}: cannot be read: {error.strerror}") from None
+            raise settings_error(f"{path}: cannot be read: {error.strerror}") from None
         except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-            raise _wrong(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+            raise settings_error(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
         return cls._from_tree({} if node is None else _Tree(str(path)).of(node), str(path))
 
     @classmethod
@@ -86,12 +85,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     @classmethod
     def _from_tree(cls, tree: Any, source: str) -> "Settings":
         if not isinstance(tree, dict):
-            raise _wrong(f"{source}: expected sections like `risk:`, found {shown(tree)}")
+            raise settings_error(f"{source}: expected sections like `risk:`, found {shown(tree)}")
         deciding: dict[str, Value] = {}
         running = {path: default for path, (_, default) in _RUNNING.items()}
         for section, keys in tree.items():
             if not isinstance(keys, dict):
-                raise _wrong(f"{source}: {section}: expected keys below it, found {shown(keys)}")
+                raise settings_error(f"{source}: {section}: expected keys below it, found {shown(keys)}")
             for key, value in keys.items():
                 _take(f"{section}.{key}", value, deciding, running, source)
         return cls(
@@ -104,10 +103,6 @@ class Settings(Struct, frozen=True, kw_only=True):
             durability=running["log.durability"],
             source=source,
         )
-
-
-def _wrong(message: str) -> SettingsError:
-    return SettingsError(escaped(message))
 
 
 def _take(path: str, value: Any, deciding: dict[str, Value], running: dict[str, str], source: str) -> None:
@@ -125,7 +120,7 @@ def _take(path: str, value: Any, deciding: dict[str, Value], running: dict[str, 
             known = f"known here: {near}" if near else f"sections: {sections}"
             raise InvalidInput(f"{path}: unknown key ({known})")
     except InvalidInput as error:
-        raise _wrong(f"{source}: {error}") from None
+        raise settings_error(f"{source}: {error}") from None
 
 
 class _Tree:
@@ -139,7 +134,7 @@ class _Tree:
         """Return the node's content; null is None, everything else the text that stands there."""
         self._nodes += 1
         if self._nodes > _MAX_NODES or path.count(".") > _MAX_DEPTH:
-            raise _wrong(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
+            raise settings_error(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
         if isinstance(node, yaml.ScalarNode):
             return None if node.tag == "tag:yaml.org,2002:null" else node.value
         if isinstance(node, yaml.SequenceNode):
@@ -148,10 +143,10 @@ class _Tree:
         found: dict[str, Any] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise _wrong(f"{self._source}: {path.strip('.')}: a key is not plain text")
+                raise settings_error(f"{self._source}: {path.strip('.')}: a key is not plain text")
             if key.value in found:
                 line = key.start_mark.line + 1
-                raise _wrong(f"{self._source}: {path}{key.value} stands there twice (line {line})")
+                raise settings_error(f"{self._source}: {path}{key.value} stands there twice (line {line})")
             found[key.value] = self.of(value, f"{path}{key.value}.")
         return found
 
@@ -162,17 +157,3 @@ def _texts(value: Any, path: str) -> Any:
     if isinstance(value, list | tuple):
         return [_texts(item, path) for item in value]
     return limit_text(value, path)
-
-
-def limit_text(value: Any, path: str) -> str | None:
-    """Return a single value as settings keep it: text, or None; floats are refused."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal | int):
-        try:
-            return text(decimal(value, path))
-        except InvalidInput as error:
-            raise _wrong(str(error)) from None
-    raise _wrong(f"{path}: {shown(value)} ({type(value).__name__}) is not exact; give text, an int or a Decimal")

@@ -1,19 +1,15 @@
 """Read-only views with the spec's fields: what the API hands out. They never change after they were handed out."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from oms_es.decimals import ZERO, canonical, divide, minus
 from oms_es.instants import SECOND
 from oms_es.order import Fill, Order
 from oms_es.projections.holdings import Held
 from oms_es.projections.positions import Positions
-from oms_es.reading import Basis
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderState, OrderType, TimeInForce
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +134,3 @@ def position_view(positions: Positions, held: Held) -> Position:
         mark_price=row["mark_price"],
         currency=held.currency,
     )
-
-
-class Answers(list[T]):
-    """A list of views, and what they rest on."""
-
-    def __init__(self, rows: Iterable[T], basis: Basis) -> None:
-        super().__init__(rows)
-        self.basis = basis

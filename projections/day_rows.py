@@ -13,7 +13,7 @@ import msgspec
 from oms_es.projections.cache import END, Place, check, marked
 from oms_es.projections.holdings import Brought, Day, DayKey
 from oms_es.projections.positions import Positions
-from oms_es.projections.projection import Cells
+from oms_es.projections.staging import Cells
 from oms_es.vocabulary import CostMethod
 
 TABLES = """

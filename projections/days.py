@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from oms_es.envelope import Recorded
 from oms_es.events import DayClosed
-from oms_es.projections.projection import Cells, Projection, on
+from oms_es.projections.projection import Projection, on
+from oms_es.projections.staging import Cells
 
 Shut = tuple[int, int, str]  # begin and end (ns UTC) of what belongs to a closed trading day, and its name
 

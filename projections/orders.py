@@ -27,7 +27,8 @@ from oms_es.events import (
 )
 from oms_es.identifiers import shown
 from oms_es.order import Content, Order, Waiting, content, evolve, find_fill
-from oms_es.projections.projection import Cells, Projection, canonical_json, on
+from oms_es.projections.projection import Projection, canonical_json, on
+from oms_es.projections.staging import Cells
 from oms_es.vocabulary import OrderSide
 
 Key = tuple[str, str]  # account, order id (or symbol)

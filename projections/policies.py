@@ -3,11 +3,12 @@
 from typing import Any
 
 from oms_es.envelope import Recorded
-from oms_es.events import AmendRefused, OrderAmended, OrderSubmitted, PolicyChanged, TradingLevelChanged
-from oms_es.instants import SECOND
+from oms_es.events import PolicyChanged, TradingLevelChanged
+from oms_es.log.contract import Log
 from oms_es.policy import KEYS, Policy, Value, checked, typed
-from oms_es.projections.projection import Cells, Projection, on
-from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
+from oms_es.projections.projection import Projection, on
+from oms_es.projections.staging import Cells
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, TradingLevel
 
 _STRICTEST = (TradingLevel.HALTED, TradingLevel.REDUCE_ONLY, TradingLevel.NORMAL)
 
@@ -71,24 +72,9 @@ class Policies(Projection):
         ]
 
 
-class Rates(Projection):
-    """When the last second's submits and amends were recorded, by account; refused ones count."""
-
-    def __init__(self) -> None:
-        self.recent: Cells[str, tuple[int, ...]] = Cells()
-
-    @on(OrderSubmitted, OrderAmended, AmendRefused)
-    def _came(self, event: OrderSubmitted | OrderAmended | AmendRefused, at: Recorded) -> None:
-        if at.origin is not Origin.COMMAND:
-            return
-        recent = self.recent.get(event.account) or ()
-        begin = next((i for i, moment in enumerate(recent) if moment > at.recorded_at - SECOND), len(recent))
-        self.recent[event.account] = (*recent[begin:], at.recorded_at)
-
-    def count(self, account: str, now: int) -> int:
-        """Return how many came within the second before `now`."""
-        return sum(moment > now - SECOND for moment in self.recent.get(account) or ())
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return nothing: a rate is of the moment and no part of what a day came to."""
-        return []
+def first_method(log: Log, otherwise: CostMethod) -> CostMethod:
+    """Return the cost method that a log begins with: that of its first rules, if they name one."""
+    for each in log.stream(f"policy/{EVERY_ACCOUNT}"):
+        if isinstance(each.event, PolicyChanged) and "accounting.method" in each.event.values:
+            return Policies().replay([each]).policy(EVERY_ACCOUNT).method
+    return otherwise

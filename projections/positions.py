@@ -26,7 +26,8 @@ from oms_es.projections.holdings import (
     refolded,
     restated,
 )
-from oms_es.projections.projection import Cells, Projection, Trails, canonical_json, on
+from oms_es.projections.projection import Projection, canonical_json, on
+from oms_es.projections.staging import Cells, Trails
 from oms_es.vocabulary import CostMethod
 
 

@@ -12,7 +12,7 @@ from oms_es.policy import Value
 from oms_es.projections.days import Span
 from oms_es.projections.holdings import Book, Booked, Brought, Day, DayKey, Held, Instrument, Mark
 from oms_es.projections.orders import Key, Sides, Unknown
-from oms_es.projections.projection import Cells, Trails
+from oms_es.projections.staging import Cells, Trails
 from oms_es.projections.world import World
 from oms_es.vocabulary import CostMethod, TradingLevel
 

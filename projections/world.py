@@ -8,10 +8,12 @@ from oms_es.decimals import ZERO
 from oms_es.envelope import Recorded
 from oms_es.events import Event, PolicyChanged
 from oms_es.projections.days import Days
+from oms_es.projections.order_rate import Rates
 from oms_es.projections.orders import Orders, row
-from oms_es.projections.policies import Policies, Rates
+from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
-from oms_es.projections.projection import Cells, Projection, canonical_json
+from oms_es.projections.projection import Projection, canonical_json
+from oms_es.projections.staging import Cells
 from oms_es.risk import Exposure
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 

@@ -13,7 +13,7 @@ FOLDERS = {"oms_es": "oms_es", "projections": "oms_es.projections", "cli": "oms_
 
 # A part imports what stands in its own row or above. A folder is one part; "oms_es" is oms_es/__init__.py.
 RANKS = (
-    ("vocabulary", "decimals", "errors", "instants", "identifiers"),
+    ("vocabulary", "decimals", "errors", "files", "instants", "identifiers"),
     ("events", "commands", "envelope"),
     (
         "accounting",
@@ -34,6 +34,9 @@ RANKS = (
     ("projections",),
     (
         "settings",
+        "refusals",
+        "command_result",
+        "idempotency",
         "inputs",
         "moment",
         "ruling",

@@ -23,9 +23,9 @@ from oms_es.errors import (
 )
 from oms_es.events import Event, FillAdded, FillCorrected, FillQuarantined, OrderAmended, OrderSubmitted, StateChanged
 from oms_es.given import Given
-from oms_es.handling import raise_known_to_wait, raise_refusal
 from oms_es.instants import SECOND
 from oms_es.order import Order
+from oms_es.refusals import raise_known_fill, raise_refusal
 from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason, TimeInForce
 from tests.builders import (
     BUY,
@@ -359,14 +359,14 @@ def test_a_repeated_fill_of_an_unknown_order_is_told_where_it_waits() -> None:
     first, second = add_fill("40", trade="t1"), add_fill("50", trade="t2")
     for fill, quarantine_id in zip((first, second), desk.waiting(), strict=True):
         with pytest.raises(FillQuarantinedError) as waits:
-            raise_known_to_wait(desk.world, fill)
+            raise_known_fill(desk.world, fill)
         assert (waits.value.reason, waits.value.quarantine_id) == ("unknown_order", quarantine_id)
     desk.say("refuse 1")
 
     with pytest.raises(UnknownOrder):
-        raise_known_to_wait(desk.world, first)
+        raise_known_fill(desk.world, first)
     with pytest.raises(FillQuarantinedError):
-        raise_known_to_wait(desk.world, second)
+        raise_known_fill(desk.world, second)
 
 
 @pytest.mark.parametrize(

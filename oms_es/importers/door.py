@@ -12,10 +12,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from oms_es.command_result import Answer
 from oms_es.errors import CommandConflict, OmsError
 from oms_es.events import FillAdded, FillQuarantined, OrderSubmitted
 from oms_es.importers.facts import Fact
-from oms_es.sequencer import Answer, Sequencer
+from oms_es.sequencer import Sequencer
 
 CHUNK = 1000  # facts in one transaction
 Progress = Callable[[int, int], None]  # facts done, facts in all

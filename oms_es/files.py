@@ -1,0 +1,43 @@
+"""Files that are written as a whole or not at all, and never over a log."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from oms_es.errors import InvalidInput, LogError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """
+    Give a new file beside `path`, and put it in its place once it is whole.
+
+    Raises:
+        LogError: it cannot be written; what stood there stays.
+    """
+    path = Path(os.path.realpath(path))  # a link stays one
+    is_pipe = path.exists() and not (path.is_file() or path.is_dir())  # or a device: it is written, not replaced
+    fresh = path if is_pipe else path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
+    try:
+        yield fresh
+        if not is_pipe:
+            os.replace(fresh, path)
+    except OSError as error:
+        raise LogError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        if not is_pipe:
+            fresh.unlink(missing_ok=True)
+
+
+def check_apart(path: Path, log: Path) -> None:
+    """
+    Refuse to write over a log, or over what stands beside it.
+
+    Raises:
+        InvalidInput: the file is the log itself, or one of its own.
+    """
+    own = [log.with_name(log.name + ending) for ending in ("", "-wal", "-shm", ".checkpoints", ".states")]
+    if any(each.exists() and path.exists() and path.samefile(each) for each in own):
+        raise InvalidInput(f"{path} belongs to the log {log} itself; name another file to write to")
