@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from benchmarks.days import facts
 from oms_es import OrderManagementSystem, Settings
-from oms_es.bisecting import Turn, bisect
-from oms_es.box import pack, unpack
-from oms_es.claims import Claim
-from oms_es.importers.door import import_facts
+from oms_es.audit.bisect import Turn, bisect
+from oms_es.audit.day_archive import pack, unpack
+from oms_es.audit.expression import Claim
+from oms_es.audit.replay import end_of_day, replayed
 from oms_es.importers.facts import Defaults, read_facts
+from oms_es.importers.importer import import_facts
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.world import World
-from oms_es.replay import end_of_day, replayed
+from oms_es.projections.state import World
 from oms_es.vocabulary import CostMethod
 
 T = TypeVar("T")

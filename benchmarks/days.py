@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from oms_es import OrderManagementSystem, Settings
-from oms_es.events import FillAdded
-from oms_es.importers.door import import_facts
+from oms_es.domain.events import FillAdded
 from oms_es.importers.facts import Defaults, Fact, to_fact
-from oms_es.instants import SECOND, iso
+from oms_es.importers.importer import import_facts
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.checkpointing import advance
+from oms_es.projections.snapshots.builder import advance
+from oms_es.timestamps import SECOND, iso
 
 START = 1_700_000_000 * SECOND
 SYMBOLS = [f"SYM{number}" for number in range(20)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.days import make_log
 from oms_es import OrderManagementSystem
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.kept import states_path
+from oms_es.projections.snapshots.state_store import states_path
 
 SIZES = (10_000, 100_000, 1_000_000)
 

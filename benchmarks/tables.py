@@ -13,7 +13,7 @@ from eventsourcing.persistence import Tracking
 from eventsourcing.projection import Projection, ProjectionRunner
 
 from benchmarks.days import make_log
-from oms_es.log.recorders import LogTrackingRecorder
+from oms_es.log.eventsourcing_adapter.recorders import LogTrackingRecorder
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.orders import Orders
 from oms_es.projections.positions import Positions

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from benchmarks.days import make_log, percentiles
-from oms_es.events import FillAdded, MarkRecorded
+from oms_es.domain.events import FillAdded, MarkRecorded
 from oms_es.log.sqlite import SqliteLog
-from oms_es.reading import Questions, When
+from oms_es.queries.queries import Questions, When
 from oms_es.vocabulary import CostMethod
 
 SIZES = (10_000, 100_000, 1_000_000)

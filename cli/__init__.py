@@ -1,4 +1,8 @@
-"""The command `oms`: thin; a command is open, ask, render."""
+"""
+The command `oms`: arguments in, one call of the API, a query or an audit, rows out.
+
+May import: everything; imported by nobody.
+"""
 
 from oms_es.cli.app import app, main
 

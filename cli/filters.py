@@ -2,17 +2,17 @@
 
 import typer
 
-from oms_es.cli.guard import REFUSED
-from oms_es.cli.opening import Asked
+from oms_es.cli.context import Asked
+from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.render import say
+from oms_es.domain.order import Order
 from oms_es.errors import UnknownOrder
 from oms_es.identifiers import is_identifier, shown
-from oms_es.known_names import Name, Unknown, nearest, topics_with, unknown_names
 from oms_es.log.sqlite import SqliteLog
-from oms_es.order import Order
 from oms_es.projections.orders import Orders
-from oms_es.projections.world import World
-from oms_es.reading import When, find_order
+from oms_es.projections.state import World
+from oms_es.queries.known_names import Name, Unknown, nearest, topics_with, unknown_names
+from oms_es.queries.queries import When, find_order
 
 _PARTS = ("orders", "positions", "policies", "days")  # whose events are all there are
 

@@ -1,12 +1,12 @@
 """The trading level in force for an account: its own, or the one for every account, whichever is stricter."""
 
 from oms_es.cli.render import Row, say
-from oms_es.events import TradingLevelChanged
+from oms_es.domain.events import TradingLevelChanged
 from oms_es.identifiers import shown
-from oms_es.known_names import nearest
 from oms_es.log.contract import Log
 from oms_es.projections.policies import Policies
-from oms_es.projections.world import World
+from oms_es.projections.state import World
+from oms_es.queries.known_names import nearest
 from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
 

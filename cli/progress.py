@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeAlias
 
-from oms_es.envelope import Recorded
-from oms_es.importers.door import Progress
+from oms_es.domain.envelope import Recorded
 from oms_es.importers.facts import Fact
+from oms_es.importers.importer import Progress
 
 Read: TypeAlias = Callable[[], Iterator[Fact]]
 Events: TypeAlias = Callable[[int, int], None]  # events taken, events in all
@@ -18,7 +18,7 @@ def watched(read: Read) -> AbstractContextManager[tuple[Read, Progress | None]]:
     """Return `read`, and who is to be told how far the import has come; both move a bar where a terminal is."""
     if not sys.stderr.isatty():
         return nullcontext((read, None))
-    from oms_es.cli.bar import drawn  # noqa: PLC0415 - most commands draw no bar and need not wait for it
+    from oms_es.cli.progress_bar import drawn  # noqa: PLC0415 - most commands draw no bar and need not wait for it
 
     return drawn(read)
 
@@ -27,7 +27,7 @@ def counting() -> AbstractContextManager[Events | None]:
     """Return who is to be told how many events of how many were taken; it moves a bar where a terminal is."""
     if not sys.stderr.isatty():
         return nullcontext()
-    from oms_es.cli.bar import drawn_events  # noqa: PLC0415
+    from oms_es.cli.progress_bar import drawn_events  # noqa: PLC0415
 
     return drawn_events()
 

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from oms_es.decimals import text
 from oms_es.identifiers import escaped
-from oms_es.instants import SECOND
+from oms_es.timestamps import SECOND
 
 Row: TypeAlias = Mapping[str, Any]
 _SHORT = Context(prec=10, rounding=ROUND_HALF_EVEN)

@@ -7,12 +7,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from oms_es.cli.words import told
-from oms_es.envelope import Recorded
-from oms_es.instants import iso
-from oms_es.order import Waiting
+from oms_es.cli.describe_event import told
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.order import Waiting
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
+from oms_es.timestamps import iso
 from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
 Row = dict[str, Any]

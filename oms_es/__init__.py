@@ -5,6 +5,9 @@ An order management system for trading whose memory is an append-only event log.
     order = await oms.submit_order("ADAUSDM", OrderSide.BUY, OrderType.LIMIT, Decimal("100"), Decimal("0.45"))
 """
 
+from oms_es.api.oms import OrderManagementSystem
+from oms_es.api.risk_manager import RiskManager
+from oms_es.engine.settings import Settings
 from oms_es.errors import (
     AmbiguousOrder,
     CommandConflict,
@@ -19,10 +22,7 @@ from oms_es.errors import (
     UnknownOrder,
     UnknownQuarantine,
 )
-from oms_es.oms import OrderManagementSystem
-from oms_es.risk_manager import RiskManager
-from oms_es.settings import Settings
-from oms_es.views import OMSOrder, Position
+from oms_es.projections.views import OMSOrder, Position
 from oms_es.vocabulary import CostMethod, OrderSide, OrderState, OrderType, TimeInForce, TradingLevel
 
 __version__ = "0.1.0"

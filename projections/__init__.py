@@ -1,1 +1,5 @@
-"""What the log comes to: orders, positions, P&L, rules in force; all of it computed, none of it kept as truth."""
+"""
+Read models folded from the log: orders, positions, P&L, policies; the same `apply` for live, replay and time travel.
+
+May import: the log, the domain.
+"""

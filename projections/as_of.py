@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from oms_es.envelope import Recorded
-from oms_es.events import FillAdded, FillBusted, FillCorrected
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
 from oms_es.projections.orders import Orders
 from oms_es.projections.positions import Positions
 from oms_es.vocabulary import CostMethod

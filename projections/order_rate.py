@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from oms_es.envelope import Recorded
-from oms_es.events import AmendRefused, OrderAmended, OrderSubmitted
-from oms_es.instants import SECOND
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import AmendRefused, OrderAmended, OrderSubmitted
 from oms_es.projections.projection import Projection, on
 from oms_es.projections.staging import Cells
+from oms_es.timestamps import SECOND
 from oms_es.vocabulary import Origin
 
 

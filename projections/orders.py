@@ -9,9 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oms_es.decimals import ZERO, canonical, minus, negate, plus
-from oms_es.envelope import Recorded
-from oms_es.errors import AmbiguousOrder
-from oms_es.events import (
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import (
     AmendRefused,
     ExternalIdAssigned,
     FillAdded,
@@ -25,8 +24,9 @@ from oms_es.events import (
     QuarantineResolved,
     StateChanged,
 )
+from oms_es.domain.order import Content, Order, Waiting, content, evolve, find_fill
+from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
-from oms_es.order import Content, Order, Waiting, content, evolve, find_fill
 from oms_es.projections.projection import Projection, canonical_json, on
 from oms_es.projections.staging import Cells
 from oms_es.vocabulary import OrderSide

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from oms_es.envelope import Recorded
-from oms_es.events import PolicyChanged, TradingLevelChanged
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import PolicyChanged, TradingLevelChanged
+from oms_es.domain.policy import KEYS, Policy, Value, checked, typed
 from oms_es.log.contract import Log
-from oms_es.policy import KEYS, Policy, Value, checked, typed
 from oms_es.projections.projection import Projection, on
 from oms_es.projections.staging import Cells
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, TradingLevel

@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from oms_es.accounting import Lot, lot, match, summed
 from oms_es.decimals import ONE, ZERO, canonical, minus, plus
-from oms_es.envelope import Recorded
-from oms_es.events import FillAdded, FillBusted, FillCorrected, InstrumentDefined, MarkRecorded
-from oms_es.projections.holdings import (
+from oms_es.domain.accounting import Lot, lot, match, summed
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, InstrumentDefined, MarkRecorded
+from oms_es.projections.position_state import (
     Book,
     Booked,
     Brought,

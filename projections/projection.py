@@ -13,9 +13,9 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from oms_es.decimals import text
-from oms_es.envelope import Recorded
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import Event
 from oms_es.errors import DamagedLog
-from oms_es.events import Event
 from oms_es.identifiers import escaped
 from oms_es.projections.staging import Cells, Trails
 

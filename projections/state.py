@@ -1,137 +1,177 @@
-"""The whole state as bytes and back: the opening state of a day that travels in a box."""
+"""All that a decision rests on, folded from one log: the sequencer's working state, and what questions are put to."""
 
-from decimal import Decimal
-from typing import Any
+import hashlib
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
-import msgspec
-
-from oms_es.accounting import summed
-from oms_es.decimals import minus, text, times
-from oms_es.order import Order
-from oms_es.policy import Value
-from oms_es.projections.days import Span
-from oms_es.projections.holdings import Book, Booked, Brought, Day, DayKey, Held, Instrument, Mark
-from oms_es.projections.orders import Key, Sides, Unknown
-from oms_es.projections.staging import Cells, Trails
-from oms_es.projections.world import World
-from oms_es.vocabulary import CostMethod, TradingLevel
-
-# What stands in each cell of each part, as pairs; a cell that is missing here is an error, not a silent loss.
-_CELLS: dict[str, Any] = {
-    "orders.orders": list[tuple[Key, Order]],
-    "orders.accounts": list[tuple[str, tuple[str, ...]]],
-    "orders.external": list[tuple[str, tuple[Key, ...]]],
-    "orders.open_count": list[tuple[str, int]],
-    "orders.open_sides": list[tuple[Key, Sides]],
-    "orders.waiting_sides": list[tuple[Key, Sides]],
-    "orders.waiting": list[tuple[str, tuple[str, ...]]],
-    "orders.unknown": list[tuple[Key, Unknown]],
-    "orders.unknown_count": list[tuple[str, int]],
-    "orders.merged": list[tuple[Key, Key]],
-    "orders.waiting_day": list[tuple[str, str]],
-    "positions.held": list[tuple[Book, Held]],
-    "positions.books": list[tuple[Key, tuple[Book, ...]]],
-    "positions.marks": list[tuple[str, Mark]],
-    "positions.instruments": list[tuple[str, Instrument]],
-    "positions.days": list[tuple[DayKey, Day]],
-    "positions.brought": list[tuple[tuple[str, str, str], Brought]],
-    "positions.holders": list[tuple[str, tuple[str, ...]]],
-    "positions.symbols": list[tuple[str, tuple[str, ...]]],
-    "positions._booked": list[tuple[Book, list[Booked]]],
-    "policies.values": list[tuple[str, dict[str, Value]]],
-    "policies.from_file": list[tuple[str, Value]],
-    "policies.levels": list[tuple[str, TradingLevel]],
-    "policies.rules": list[tuple[str, int]],
-    "policies.changed_at": list[tuple[str, int]],
-    "rates.recent": list[tuple[str, tuple[int, ...]]],
-    "days.spans": list[tuple[str, Span]],
-    "days.closed": list[tuple[str, int]],
-    "days.ended": list[tuple[str, tuple[int, int]]],
-}
-VERSION = 3
-_FIRST = ("positions.held", "positions._booked", "positions.days")
-_PARTS = ("orders", "positions", "policies", "rates", "days")
+from oms_es.decimals import ZERO
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import Event, PolicyChanged
+from oms_es.domain.risk_checks import Exposure
+from oms_es.projections.order_rate import Rates
+from oms_es.projections.orders import Orders, row
+from oms_es.projections.policies import Policies
+from oms_es.projections.positions import Positions
+from oms_es.projections.projection import Projection, canonical_json
+from oms_es.projections.staging import Cells
+from oms_es.projections.trading_days import Days
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 
-def dumped(world: World) -> bytes:
-    """Return the settled state of a world as JSON, the same bytes for the same state on every machine."""
-    cells = {name: sorted(cell.items()) for name, cell in _cells(world).items()}
-    content = {
-        "state": VERSION,
-        "method": world.positions.method,
-        "seq": world.settled_seq,
-        "recorded_at": world.recorded_at,
-        **cells,
-    }
-    return msgspec.json.encode(content, order="deterministic")
-
-
-def restored(state: bytes) -> World:
+class World:
     """
-    Return the world that was dumped.
+    Orders, positions and rules after the same event.
 
-    Raises:
-        msgspec.ValidationError: the bytes are no such state.
+    Args:
+        method: the cost method until a policy names one, or throughout.
+        follows: whether positions go by the method of the policy in force, as decisions do.
     """
-    content = msgspec.json.decode(state, type=dict[str, msgspec.Raw])
-    version = msgspec.json.decode(content.get("state", b"1"), type=int)
-    if version > VERSION:
-        raise msgspec.ValidationError(f"it has version {version}; this version reads up to {VERSION}: upgrade oms_es")
-    if version == 1:
-        content = _from_first(content)
-    if version < 3:  # no order was merged yet
-        content = {**content, "orders.merged": msgspec.Raw(b"[]")}
-    world = World(msgspec.json.decode(content["method"], type=CostMethod))
-    for name, cell in _cells(world).items():
-        for key, value in msgspec.json.decode(content[name], type=_CELLS[name]):
-            if isinstance(cell, Trails):
-                cell.replace(key, value)
-            else:
-                cell[key] = value
-    world.seq = msgspec.json.decode(content["seq"], type=int)
-    world.recorded_at = msgspec.json.decode(content["recorded_at"], type=int)
-    world.settle_all()
-    return world
 
+    def __init__(self, method: CostMethod = CostMethod.FIFO, *, follows: bool = True) -> None:
+        self.orders = Orders()
+        self.positions = Positions(method)
+        self.policies = Policies()
+        self.rates = Rates()
+        self.days = Days()
+        self._follows = follows
+        self.seq = 0  # of the last event taken in, staged ones included
+        self.settled_seq = 0
+        self.recorded_at = 0
+        self._settled_recorded_at = 0
+        self._parts_of: dict[type[Event], tuple[Projection, ...]] = {}
+        self._unsettled: dict[Projection, None] = {}
+        self._parts: tuple[Projection, ...] = (self.orders, self.positions, self.policies, self.rates, self.days)
 
-def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """Return a state of version 1, whose positions knew no books and whose lots no units, as one of today."""
-    old: dict[str, Any] = {name: msgspec.json.decode(content[name]) for name in _FIRST}
-    currencies = {tuple(key): held["currency"] for key, held in old["positions.held"]}
-    brought: dict[tuple[str, str, str], Brought] = {}
-    for _, held in old["positions.held"]:
-        units = [times(Decimal(each["quantity"]), Decimal(held["multiplier"])) for each in held["lots"]]
-        sizes = zip(held["lots"], units, strict=True)
-        held["lots"] = [[each["quantity"], each["cost"], text(size), each["source"]] for each, size in sizes]
-        held["units"] = text(summed(units))
-    for _, trail in old["positions._booked"]:
-        for booked in trail:
-            lot = booked["lot"]
-            size = text(times(Decimal(lot["quantity"]), Decimal(booked["multiplier"])))
-            booked["lot"] = [lot["quantity"], lot["cost"], size, lot["source"]]
-    for (trading_day, account, _), day in old["positions.days"]:
-        key = (trading_day, account, day["currency"])
-        realized = minus(Decimal(day["gross"]), Decimal(day["fees"]))
-        brought[key] = brought.get(key, Brought()).after(realized, Decimal(day["moved"]))
-    new = {
-        "positions.held": [[[*key, currencies[tuple(key)]], held] for key, held in old["positions.held"]],
-        "positions.books": [[key, [[*key, currencies[tuple(key)]]]] for key, _ in old["positions.held"]],
-        "positions._booked": [[[*key, currencies[tuple(key)]], trail] for key, trail in old["positions._booked"]],
-        "positions.days": [[[*key, day["currency"]], day] for key, day in old["positions.days"]],
-        "positions.brought": list(brought.items()),
-        "days.ended": [],
-        "orders.waiting_day": [],
-        "policies.rules": [["*", 1]] if msgspec.json.decode(content["policies.values"]) else [],
-    }
-    return content | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in new.items()}
+    def apply(self, recorded: Recorded) -> None:
+        """Take one event in; what it changes is staged."""
+        for part in self._reached(type(recorded.event)):
+            part.apply(recorded)
+        if self._follows and isinstance(recorded.event, PolicyChanged):
+            method = self.policies.policy(EVERY_ACCOUNT).method
+            if self.policies.is_set and method is not self.positions.method:
+                self.positions.follow(method, recorded)
+                self._unsettled[self.positions] = None
+        self.seq = recorded.seq
+        self.recorded_at = max(self.recorded_at, recorded.recorded_at)
 
+    def restrict(self, names: Collection[str]) -> frozenset[str]:
+        """Take in from here on only what some parts live on (`orders`, `positions`, …); return the topics of that."""
+        self._parts = tuple(getattr(self, name) for name in sorted({*names, "policies"}))
+        self._parts_of.clear()
+        return frozenset[str]().union(*(part.topics() for part in self._parts))
 
-def _cells(world: World) -> dict[str, Cells[Any, Any] | Trails[Any, Any]]:
-    found = {
-        f"{part}.{name}": cell
-        for part in _PARTS
-        for name, cell in vars(getattr(world, part)).items()
-        if isinstance(cell, Cells | Trails)
-    }
-    assert found.keys() == _CELLS.keys(), f"not told apart: {found.keys() ^ _CELLS.keys()}"
-    return found
+    def _reached(self, kind: type[Event]) -> tuple[Projection, ...]:
+        """Return the parts that live on a kind of event; they are to be settled."""
+        found = self._parts_of.get(kind)
+        if found is None:
+            found = self._parts_of[kind] = tuple(
+                part for part in self._parts if kind in part.handlers or part is self.days
+            )
+        self._unsettled |= dict.fromkeys(found)
+        return found
+
+    def replay(self, events: Iterable[Recorded]) -> "World":
+        """Take in many events, settle, and return self."""
+        for recorded in events:
+            self.apply(recorded)
+        self.settle()
+        return self
+
+    def settle(self) -> None:
+        """Make what is staged visible to readers."""
+        for part in self._unsettled:
+            part.settle()
+        self._unsettled.clear()
+        self.settled_seq, self._settled_recorded_at = self.seq, self.recorded_at
+
+    def settle_all(self) -> None:
+        """Settle every part, also those that no event has reached."""
+        self._unsettled = dict.fromkeys(self._parts)
+        self.settle()
+
+    def discard(self) -> None:
+        """Forget what is staged."""
+        for part in self._parts:
+            part.discard()
+        self._unsettled.clear()
+        self.seq, self.recorded_at = self.settled_seq, self._settled_recorded_at
+
+    @contextmanager
+    def durable(self) -> Iterator["World"]:
+        """Show what is settled only, for as long as this lasts; no event is applied and nobody waits meanwhile."""
+        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, Cells)]
+        staged = self.seq, self.recorded_at, self.positions.method
+        self.positions.method = self.positions.settled_method
+        self.seq, self.recorded_at = self.settled_seq, self._settled_recorded_at
+        for cell in cells:
+            cell.hide()
+        try:
+            yield self
+        finally:
+            self.seq, self.recorded_at, self.positions.method = staged
+            for cell in cells:
+                cell.hide()
+
+    @contextmanager
+    def decided(self) -> Iterator["World"]:
+        """Show what is staged as if it were settled, for as long as this lasts; nobody waits meanwhile."""
+        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, Cells)]
+        settled = [cell.settled for cell in cells]
+        for cell in cells:
+            cell.settled = {**cell.settled, **{key: cell.get(key) for key in cell.staged()}}
+        try:
+            yield self
+        finally:
+            for cell, before in zip(cells, settled, strict=True):
+                cell.settled = before
+
+    def digest(self) -> str:
+        """Return one digest over all parts: equal logs have equal digests, on every machine."""
+        parts = (f"{type(part).__name__}:{part.version}:{part.digest()}" for part in self._parts)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def closing_digests(self) -> dict[str, str]:
+        """Return what a closed day is held to: digests of positions, P&L, rules and open orders; staged or settled."""
+        with self.decided():
+            return self._closing_digests()
+
+    def _closing_digests(self) -> dict[str, str]:
+        open_orders = [row(order) for order in self.orders.sorted() if order.is_open]
+        content = {
+            "positions": [self.positions.rows(), self.positions.lots()],
+            "pnl": self.positions.day_rows(),
+            "limits": self.policies.rows(),
+            "open_orders": open_orders,
+        }
+        return {name: hashlib.sha256(canonical_json(value)).hexdigest() for name, value in content.items()}
+
+    def exposure(self, account: str, symbol: str, trading_day: str, now: int, clock_behind: int = 0) -> Exposure:
+        """
+        Return what risk is judged on.
+
+        Args:
+            account: whose order it is.
+            symbol: what it trades.
+            trading_day: the day that `now` is booked on.
+            now: the moment of the decision, ns UTC.
+            clock_behind: seconds that our clock is behind the log's head.
+        """
+        policy = self.policies.policy(account)
+        sides = self.orders.exposed(account, symbol)
+        mark = self.positions.marks.get(symbol)
+        pnl = ZERO
+        if policy.max_daily_loss is not None:
+            currency = self.positions.currency(symbol)
+            pnl = self.positions.daily_pnl(account, trading_day, currency, policy.basis)
+        return Exposure(
+            position=self.positions.position(account, symbol),
+            open_buys=sides.buys,
+            open_sells=sides.sells,
+            open_orders=self.orders.open_count.get(account) or 0,
+            daily_pnl=pnl,
+            level=self.policies.level(account),
+            mark=None if mark is None else mark.price,
+            multiplier=self.positions.multiplier(symbol),
+            recent_orders=self.rates.count(account, now),
+            clock_behind=clock_behind,
+        )

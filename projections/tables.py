@@ -19,16 +19,16 @@ from typing import Any, NamedTuple
 import sqlite_utils
 
 from oms_es.decimals import text
-from oms_es.envelope import Recorded
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import FillQuarantined, QuarantineResolved
+from oms_es.domain.order import Order
 from oms_es.errors import LogError, LogMissing
-from oms_es.events import FillQuarantined, QuarantineResolved
-from oms_es.instants import iso
 from oms_es.log.sqlite import SqliteLog
-from oms_es.order import Order
-from oms_es.projections.holdings import Book, Key
 from oms_es.projections.orders import Orders, row
 from oms_es.projections.policies import Policies
+from oms_es.projections.position_state import Book, Key
 from oms_es.projections.positions import Positions
+from oms_es.timestamps import iso
 from oms_es.vocabulary import CostMethod
 
 VERSION = f"2.{Orders.version}.{Positions.version}"

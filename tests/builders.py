@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from oms_es.commands import (
+from oms_es.decimals import decimal, text
+from oms_es.domain.commands import (
     AddFill,
     AmendOrder,
     BustFill,
@@ -30,10 +31,9 @@ from oms_es.commands import (
     SetLimits,
     SubmitOrder,
 )
-from oms_es.deciding import decide
-from oms_es.decimals import decimal, text
-from oms_es.envelope import Draft, Recorded
-from oms_es.events import (
+from oms_es.domain.decision_context import Given
+from oms_es.domain.envelope import Draft, Recorded
+from oms_es.domain.events import (
     AmendRefused,
     Event,
     FillAdded,
@@ -48,14 +48,14 @@ from oms_es.events import (
     QuarantineResolved,
     StateChanged,
 )
-from oms_es.given import Given
-from oms_es.handling import handle
-from oms_es.instants import SECOND, instant
-from oms_es.locating import located
-from oms_es.moment import Moment
-from oms_es.order import Order, evolve
-from oms_es.policy import Policy, Value, checked, path_of
-from oms_es.projections.world import World
+from oms_es.domain.order import Order, evolve
+from oms_es.domain.order_rules import decide
+from oms_es.domain.policy import Policy, Value, checked, path_of
+from oms_es.engine.command_handler import handle
+from oms_es.engine.decision_time import Moment
+from oms_es.engine.order_lookup import located
+from oms_es.projections.state import World
+from oms_es.timestamps import SECOND, instant
 from oms_es.vocabulary import (
     EVERY_ACCOUNT,
     CostMethod,

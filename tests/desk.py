@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from oms_es import OMSOrder, OrderManagementSystem, OrderSide, OrderState, OrderType, Settings
-from oms_es.envelope import Draft, Recorded
-from oms_es.events import Event, MarkRecorded
-from oms_es.importers.door import Imported, import_facts
+from oms_es.domain.envelope import Draft, Recorded
+from oms_es.domain.events import Event, MarkRecorded
 from oms_es.importers.facts import Defaults, read_facts
-from oms_es.instants import SECOND, instant
+from oms_es.importers.importer import Imported, import_facts
 from oms_es.log.contract import Log
-from oms_es.log.rows import Head
+from oms_es.log.hash_chain import Head
 from oms_es.log.sqlite import SqliteLog
+from oms_es.timestamps import SECOND, instant
 from oms_es.vocabulary import Origin
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from oms_es import OrderManagementSystem, Settings, errors
-from oms_es.box import unpack
+from oms_es.audit.day_archive import unpack
+from oms_es.audit.replay import Replay, end_of_day, replay, replayed
 from oms_es.decimals import text
-from oms_es.instants import instant, iso
 from oms_es.log.contract import Log
-from oms_es.log.rows import Row
+from oms_es.log.hash_chain import Row
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
-from oms_es.reading import Questions, When, fill_rows, order_rows
-from oms_es.replay import Replay, end_of_day, replay, replayed
+from oms_es.queries.queries import Questions, When, fill_rows, order_rows
+from oms_es.timestamps import instant, iso
 from oms_es.vocabulary import CostMethod
 
 DAYS = Path(__file__).resolve().parent.parent / "replay_fixtures"
@@ -34,9 +34,9 @@ FLAGS = {"true": True, "false": False}
 REPLAYING = """
 import json, sys
 from pathlib import Path
-from oms_es.box import unpack
+from oms_es.audit.day_archive import unpack
 from oms_es.projections.projection import plain
-from oms_es.replay import replayed
+from oms_es.audit.replay import replayed
 for path in sys.argv[1:]:
     box = unpack(Path(path))
     seen = replayed(box.events, box.opening, day=box.manifest.trading_day, check=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from oms_es.commands import (
+from oms_es.domain.commands import (
     AddFill,
     AmendOrder,
     BustFill,
@@ -23,9 +23,9 @@ from oms_es.commands import (
     SetLevel,
     SubmitOrder,
 )
-from oms_es.envelope import Recorded
+from oms_es.domain.envelope import Recorded
 from oms_es.errors import LogError, OmsError
-from oms_es.instants import SECOND
+from oms_es.timestamps import SECOND
 from oms_es.vocabulary import CostMethod, OrderSide, OrderState, OrderType, Origin, TimeInForce, TradingLevel
 from tests.builders import Desk, limits, num, submit
 

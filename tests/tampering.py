@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from oms_es.envelope import Recorded
+from oms_es.domain.envelope import Recorded
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import BUY, SELL, START, desk, submit, trade
 

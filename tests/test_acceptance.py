@@ -23,18 +23,18 @@ import pytest
 from typer.testing import CliRunner
 
 from oms_es import OMSOrder, OrderManagementSystem, OrderState, Position
-from oms_es.bisecting import bisect
-from oms_es.box import pack, unpack
-from oms_es.claims import Claim
+from oms_es.audit.bisect import bisect
+from oms_es.audit.day_archive import pack, unpack
+from oms_es.audit.expression import Claim
+from oms_es.audit.replay import end_of_day, replayed
 from oms_es.cli.app import app
 from oms_es.decimals import minus, text
-from oms_es.events import FillAdded
-from oms_es.importers.door import Imported
+from oms_es.domain.events import FillAdded
+from oms_es.importers.importer import Imported
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
+from oms_es.projections.state import World
 from oms_es.projections.tables import update_tables
-from oms_es.projections.world import World
-from oms_es.replay import end_of_day, replayed
 from oms_es.vocabulary import CostMethod
 from tests.desk import Clock, desk, take_in
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from oms_es.accounting import Lot, Lots, MixedLots, book, lot, match, total
-from oms_es.commands import DefineInstrument
 from oms_es.decimals import ONE, ZERO, minus, negate, plus, quotient, text, times
-from oms_es.instants import SECOND
+from oms_es.domain.accounting import Lot, Lots, MixedLots, book, lot, match, total
+from oms_es.domain.commands import DefineInstrument
+from oms_es.timestamps import SECOND
 from oms_es.vocabulary import CostMethod
 from tests.builders import BUY, METHODS, SELL, SYMBOL, Desk, add_fill, mark, num, submit, table
 from tests.builders import said as words_of

@@ -37,9 +37,9 @@ from oms_es import (
     UnknownOrder,
     UnknownQuarantine,
 )
-from oms_es.events import FillAdded, FillQuarantined, OrderSubmitted, PolicyChanged, StateChanged
-from oms_es.instants import SECOND
+from oms_es.domain.events import FillAdded, FillQuarantined, OrderSubmitted, PolicyChanged, StateChanged
 from oms_es.log.sqlite import SqliteLog
+from oms_es.timestamps import SECOND
 from tests.desk import (
     ADA,
     BUY,

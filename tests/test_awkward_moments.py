@@ -13,10 +13,10 @@ import pytest
 
 from oms_es import FillQuarantinedError
 from oms_es.errors import DayNotClosable, LogBusy, LogError
-from oms_es.exporting import write
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.world import World
+from oms_es.projections.state import World
+from oms_es.queries.export import write
 from tests.desk import ADA, Clock, D, Gate, Watched, desk, submit, work
 from tests.test_listening import until
 from tests.test_other_processes import FREE
@@ -118,9 +118,9 @@ def test_daily_pnl_asked_while_a_second_currency_comes_in_is_not_kept_without_it
 def test_a_process_that_is_closed_in_the_middle_keeps_no_half_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oms_es.live.LEAST", 1)
+    monkeypatch.setattr("oms_es.engine.write_model.LEAST", 1)
     kept: list[int] = []
-    monkeypatch.setattr("oms_es.live.keep", lambda _log, _kind, world: kept.append(world.settled_seq))
+    monkeypatch.setattr("oms_es.engine.write_model.keep", lambda _log, _kind, world: kept.append(world.settled_seq))
 
     async def run(*, at_rest: bool) -> None:
         oms = desk(tmp_path / f"{at_rest}.db", Clock())
@@ -211,8 +211,8 @@ def test_who_is_cancelled_while_callbacks_are_told_has_answered_first(tmp_path: 
 
 
 def test_a_keeper_that_gets_no_thread_takes_no_answer_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oms_es.keeper.EVENTS", 1)
-    monkeypatch.setattr("oms_es.keeper.ThreadPoolExecutor.submit", _refuse, raising=True)
+    monkeypatch.setattr("oms_es.engine.checkpoint_worker.EVENTS", 1)
+    monkeypatch.setattr("oms_es.engine.checkpoint_worker.ThreadPoolExecutor.submit", _refuse, raising=True)
     oms = desk(tmp_path / "day.db", Clock())
     monkeypatch.setattr(oms.sequencer, "_in_thread", _here)
 

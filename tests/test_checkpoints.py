@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem, Settings, errors
-from oms_es.envelope import Recorded
-from oms_es.events import FillAdded, FillBusted
-from oms_es.instants import SECOND
-from oms_es.log import writing
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import FillAdded, FillBusted
+from oms_es.log import insert
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections import checkpointing
-from oms_es.projections.checkpointing import advance, forget
-from oms_es.projections.checkpoints import cache_path
-from oms_es.projections.moves import MOVES, moves_in
-from oms_es.reading import Basis, Questions, When
+from oms_es.projections.snapshots import builder
+from oms_es.projections.snapshots.builder import advance, forget
+from oms_es.projections.snapshots.fill_index import MOVES, moves_in
+from oms_es.projections.snapshots.positions_at import cache_path
+from oms_es.queries.queries import Basis, Questions, When
+from oms_es.timestamps import SECOND
 from oms_es.vocabulary import CostMethod
 
 START = 1_700_000_000 * SECOND
@@ -155,7 +155,7 @@ def _reads(log: SqliteLog) -> list[int]:
 
 
 def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpointing, "OVERTAKEN", 1)  # every state that is overtaken stays; its days do not
+    monkeypatch.setattr(builder, "OVERTAKEN", 1)  # every state that is overtaken stays; its days do not
     desk = Desk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
     asyncio.run(desk.work(200))
     advance(desk.log, every=5)
@@ -375,7 +375,7 @@ def _harm(harm: str, path: Path, folder: Path) -> None:
 def test_a_log_of_more_streams_than_are_remembered_numbers_every_stream_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writing, "MOST_STREAMS", 7)
+    monkeypatch.setattr(insert, "MOST_STREAMS", 7)
     desk = Desk(tmp_path / "day.db", seed=5)
 
     async def at_once() -> None:

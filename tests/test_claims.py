@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_es.bisecting import Turn, bisect
-from oms_es.claims import FUNCTIONS, Claim, ClaimError, Moment
+from oms_es.audit.bisect import Turn, bisect
+from oms_es.audit.expression import FUNCTIONS, Claim, ClaimError, Moment
 from oms_es.log.memory import MemoryLog
-from oms_es.projections.world import World
+from oms_es.projections.state import World
 from tests.golden_days import play
 
 TABLE = (Path(__file__).parent / "tables" / "claims.txt").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from oms_es import risk
+from oms_es.domain import risk_checks
 from tests.golden_days import restore
 from tests.test_cli import Oms
 from tests.test_cli_output import HOSTILE, UNSAFE
@@ -291,7 +291,7 @@ def test_the_sums_stand_under_the_parts(demo: Oms) -> None:
 
 
 def test_parts_that_do_not_add_up_are_told_loudly(demo: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oms_es.explaining._lot_row", lambda *_: {"quantity": Decimal(1), "cost": Decimal(1)})
+    monkeypatch.setattr("oms_es.queries.explain._lot_row", lambda *_: {"quantity": Decimal(1), "cost": Decimal(1)})
 
     assert demo.json("why position BOLT", code=1)["positions"][0]["adds_up"] is False
 
@@ -317,7 +317,7 @@ def test_an_order_is_explained_check_by_check(oms: Oms) -> None:
 
     (verdict,) = answer["verdicts"]
     checks = {check["code"]: check for check in verdict["checks"]}
-    assert list(checks) == [rule.code for rule in risk.RULES]
+    assert list(checks) == [rule.code for rule in risk_checks.RULES]
     assert checks["POSITION_SIZE"]["holds"] is False
     assert checks["POSITION_SIZE"]["limits"] == {"risk.max_position_size": "100"}
     assert checks["POSITION_SIZE"]["inputs"] == {"position": "0", "open_buys": "60", "open_sells": "0"}
@@ -337,7 +337,7 @@ def test_every_judgement_of_an_order_is_shown(oms: Oms) -> None:
 
 def test_a_judgement_that_comes_out_differently_is_told_loudly(oms: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
     judged(oms)
-    monkeypatch.setattr("oms_es.risk.violations", lambda *_: ())
+    monkeypatch.setattr("oms_es.domain.risk_checks.violations", lambda *_: ())
 
     assert oms.json("why order o-2", code=1)["verdicts"][0]["agrees"] is False
     told = oms("why order o-2", code=1).stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from oms_es.events import OrderSubmitted
+from oms_es.domain.events import OrderSubmitted
 from tests.golden_days import restore
 from tests.test_cli import Oms
 
@@ -156,7 +156,7 @@ def test_the_days_of_a_replay_are_told_to_a_person(golden: Oms) -> None:
 def test_a_decision_that_comes_out_differently_is_shown_with_the_state_around_it(
     golden: Oms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oms_es.risk.violations", lambda *_: ())
+    monkeypatch.setattr("oms_es.domain.risk_checks.violations", lambda *_: ())
 
     check = golden.json("replay --check", code=1)["check"]
     shown = golden("replay --check", code=1)
@@ -171,7 +171,7 @@ def test_a_decision_that_comes_out_differently_is_shown_with_the_state_around_it
 
 def test_a_timeline_is_a_line_an_event_at_the_pace_of_the_day(demo: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("oms_es.cli.replaying.time.sleep", pauses.append)
+    monkeypatch.setattr("oms_es.cli.commands.replay.time.sleep", pauses.append)
 
     fast = demo("replay --speed max").stdout
     assert pauses == []

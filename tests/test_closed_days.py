@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem
-from oms_es.checking import by_command, decided_again
+from oms_es.audit.redecide import by_command, decided_again
+from oms_es.audit.replay import replay
+from oms_es.domain.events import DayClosed
 from oms_es.errors import DayNotClosable, FillQuarantinedError
-from oms_es.events import DayClosed
-from oms_es.importers.door import import_facts
 from oms_es.importers.facts import Defaults, to_fact
-from oms_es.instants import instant
+from oms_es.importers.importer import import_facts
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.world import World
-from oms_es.replay import replay
+from oms_es.projections.state import World
+from oms_es.timestamps import instant
 
 MONDAY = "2024-03-04"
 TUESDAY = "2024-03-05"

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oms_es.codec import Codec, CodecError
 from oms_es.decimals import decimal, text
-from oms_es.events import (
+from oms_es.domain.events import (
     EVENTS,
     AccountEvent,
     Event,
@@ -23,6 +22,7 @@ from oms_es.events import (
     OrderSubmitted,
     StateChanged,
 )
+from oms_es.log.codec import Codec, CodecError
 from oms_es.vocabulary import OrderSide, OrderState, OrderType
 from tests.builders import S, filled, marked, moved, num, submitted, table
 
@@ -328,8 +328,8 @@ def test_a_codec_knows_only_the_events_it_was_given() -> None:
         "FillAdded\0",
         "Event",
         "OrderEvent",
-        "oms_es.events:FillAdded",
-        "oms_es.events.FillAdded",
+        "oms_es.domain.events:FillAdded",
+        "oms_es.domain.events.FillAdded",
         "os:system",
         "builtins:eval",
         "__class__",

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem, OrderRejected
+from oms_es.audit.replay import replay
+from oms_es.audit.what_if import what_if
+from oms_es.audit.why_order import why_order
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.world import World
-from oms_es.replay import replay
-from oms_es.verdicts import why_order
+from oms_es.projections.state import World
 from oms_es.vocabulary import CostMethod
-from oms_es.what_if import what_if
 from tests.desk import BUY, DAY, SELL, Clock, desk, facts_file, filled, ruled, submitted, take_in, trade
 
 FREE = ruled(risk={"max_position_size": None, "max_daily_loss": 50}, trading={"min_quote_size": None, "max_skew": None})

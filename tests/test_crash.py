@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from oms_es.envelope import Recorded
-from oms_es.events import Event
-from oms_es.log.rows import genesis, sealed
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import Event
+from oms_es.log.hash_chain import genesis, sealed
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import child, desk, digest_of, fact, facts_file, filled, submitted, take_in
 
@@ -21,7 +21,7 @@ MANY = range(100, 200)
 IMPORTING = """
 import asyncio, sys
 from pathlib import Path
-from oms_es.importers import door
+from oms_es.importers import importer as door
 from oms_es.importers.facts import Defaults, read_facts
 from tests.desk import desk
 

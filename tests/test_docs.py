@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from oms_es.risk import RULES
+from oms_es.domain.risk_checks import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from oms_es.log.rows import genesis, sealed
+from oms_es.log.hash_chain import genesis, sealed
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import ROOT, desk, mark, ruled
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from oms_es.commands import AddFill, AmendOrder, BustFill, CancelOrder, ChangeState, Command, SubmitOrder
+from oms_es.domain.commands import AddFill, AmendOrder, BustFill, CancelOrder, ChangeState, Command, SubmitOrder
 from oms_es.errors import CommandConflict, UnknownOrder
 from oms_es.vocabulary import OrderSide, OrderState, OrderType
 from tests.builders import Desk, S

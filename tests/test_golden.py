@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from oms_es import __version__
-from oms_es.box import pack
+from oms_es.audit.day_archive import pack
+from oms_es.audit.replay import replay
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
-from oms_es.replay import replay
 from oms_es.vocabulary import CostMethod
 from tests.golden_days import BOXES, DATES, DAYS, SPANS, answers, boxed, digests, from_box, from_log, play, restore
 

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 
 from oms_es import OrderManagementSystem, Settings
 from oms_es.cli.app import app
+from oms_es.domain.events import FillAdded
 from oms_es.errors import ImportFailed, LogError, OmsError, SettingsError
-from oms_es.events import FillAdded
-from oms_es.importers.door import import_facts
 from oms_es.importers.facts import Defaults, read_facts
+from oms_es.importers.importer import import_facts
 from oms_es.importers.lobster import Day
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import Clock, desk, fact, facts_file, submit, submitted, trade, work
@@ -545,7 +545,9 @@ def test_a_huge_text_in_a_body_costs_no_more_memory_than_a_few_copies_of_it(path
     assert peak_of(lambda: read_by_everybody(path)) < 100_000_000
 
 
-@pytest.mark.parametrize("topic", ["os:system", "oms_es.events:FillAdded", "FillAddedTwice", "\x1b[2J"], ids=ascii)
+@pytest.mark.parametrize(
+    "topic", ["os:system", "oms_es.domain.events:FillAdded", "FillAddedTwice", "\x1b[2J"], ids=ascii
+)
 def test_an_unknown_topic_is_a_typed_error_and_nothing_is_imported(path: Path, topic: str) -> None:
     seq = first_fill(path)
     spoil(path, "UPDATE names SET name = ? WHERE name = 'FillAdded'", topic)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem, OrderRejected, Settings
-from oms_es.checking import by_command, decided_again
-from oms_es.events import DayClosed, PolicyChanged
+from oms_es.audit.redecide import by_command, decided_again
+from oms_es.audit.replay import replay
+from oms_es.domain.events import DayClosed, PolicyChanged
+from oms_es.domain.policy import DEFAULTS
 from oms_es.log.sqlite import SqliteLog
-from oms_es.policy import DEFAULTS
-from oms_es.projections.world import World
-from oms_es.replay import replay
+from oms_es.projections.state import World
 from oms_es.vocabulary import CostMethod
 from tests.desk import codes, desk, events_of, facts_file, filled, ruled, submit, submitted, take_in
 from tests.test_cli import Oms

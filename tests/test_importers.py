@@ -14,10 +14,10 @@ import pytest
 
 from oms_es import OMSOrder, OrderManagementSystem, OrderState
 from oms_es.errors import ImportFailed
-from oms_es.importers.door import Imported, import_facts
 from oms_es.importers.facts import Defaults, read_facts
+from oms_es.importers.importer import Imported, import_facts
 from oms_es.importers.lobster import Day
-from oms_es.instants import instant
+from oms_es.timestamps import instant
 from oms_es.vocabulary import Origin
 from tests.desk import (
     BUY,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_es.errors import InvalidInput
-from oms_es.instants import SECOND, Calendar, clock_time, instant, iso, roll_instant, trading_day
+from oms_es.timestamps import SECOND, Calendar, clock_time, instant, iso, roll_instant, trading_day
 from tests.builders import table
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from oms_es import OrderManagementSystem
-from oms_es.cli import replaying
-from oms_es.envelope import Recorded
+from oms_es.cli.commands import replay
+from oms_es.domain.envelope import Recorded
 from oms_es.errors import FillQuarantinedError
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections import kept as keeping
-from oms_es.projections.kept import keep, kept, states_path
-from oms_es.projections.world import World
+from oms_es.projections.snapshots import state_store as keeping
+from oms_es.projections.snapshots.state_store import keep, kept, states_path
+from oms_es.projections.state import World
 from tests.desk import BUY, SELL, Clock, D, desk, ruled, submit, trade
 from tests.golden_days import SPANS, play
 from tests.test_cli import Oms
@@ -25,7 +25,7 @@ RETIRING = ruled(system={"order_history_retention": 0}, risk={"max_open_orders":
 
 @pytest.fixture(autouse=True)
 def _worth_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (keeping, replaying, __import__("oms_es.live", fromlist=["live"])):
+    for module in (keeping, replay, __import__("oms_es.engine.write_model", fromlist=["live"])):
         monkeypatch.setattr(module, "LEAST", 1)
 
 
@@ -149,7 +149,7 @@ def test_a_late_fill_of_an_order_that_had_left_memory_does_not_keep_the_log_from
             for number in range(2):
                 await submit(oms, f"later-{number}")
                 clock.now += 200_000 * 10**9
-        monkeypatch.setattr("oms_es.live.LEAST", 10**6)  # not kept again
+        monkeypatch.setattr("oms_es.engine.write_model.LEAST", 10**6)  # not kept again
         async with desk(path, clock, RETIRING) as oms:
             await oms.add_fill("gone", 10, 10, "late")
 

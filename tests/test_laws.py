@@ -8,24 +8,32 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oms_es.accounting import Lots
-from oms_es.commands import Request
+from oms_es.audit.what_if import what_if
 from oms_es.decimals import ONE, minus, times
-from oms_es.envelope import Draft, Recorded
+from oms_es.domain.accounting import Lots
+from oms_es.domain.command_of import rebuild
+from oms_es.domain.commands import Request
+from oms_es.domain.envelope import Draft, Recorded
+from oms_es.domain.events import (
+    Event,
+    FillAdded,
+    FillBusted,
+    FillCorrected,
+    FillQuarantined,
+    QuarantineResolved,
+    StateChanged,
+)
+from oms_es.domain.order import Order
+from oms_es.domain.policy import Policy
+from oms_es.engine.command_handler import handle
+from oms_es.engine.decision_time import Moment
+from oms_es.engine.order_lookup import located
 from oms_es.errors import OmsError
-from oms_es.events import Event, FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved, StateChanged
-from oms_es.handling import handle
-from oms_es.locating import located
 from oms_es.log.memory import MemoryLog
-from oms_es.moment import Moment
-from oms_es.order import Order
-from oms_es.policy import Policy
 from oms_es.projections.as_of import positions_as_of
 from oms_es.projections.positions import Positions
-from oms_es.projections.world import World
-from oms_es.recall import rebuild
+from oms_es.projections.state import World
 from oms_es.vocabulary import TRANSITIONS, CostMethod, OrderSide, OrderState
-from oms_es.what_if import what_if
 from tests.builders import METHODS, Desk, S
 from tests.random_days import Step, days, play, played
 

@@ -18,14 +18,14 @@ from eventsourcing.persistence import Mapper, Tracking
 from eventsourcing.utils import Environment, get_topic
 
 from oms_es.log import LogFactory
-from oms_es.log.datastore import LogDatastore
-from oms_es.log.recorders import (
+from oms_es.log.eventsourcing_adapter.datastore import LogDatastore
+from oms_es.log.eventsourcing_adapter.recorders import (
     LogAggregateRecorder,
     LogApplicationRecorder,
     LogProcessRecorder,
     LogTrackingRecorder,
 )
-from oms_es.log.rows import genesis, sealed
+from oms_es.log.hash_chain import genesis, sealed
 from oms_es.log.sqlite import SqliteLog
 
 STOCK_MAPPER = {"MAPPER_TOPIC": get_topic(Mapper)}  # the suites store aggregates of their own

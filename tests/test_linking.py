@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from oms_es import OMSOrder, OrderManagementSystem
+from oms_es.audit.replay import replay
 from oms_es.errors import AmbiguousOrder, CommandConflict, FillQuarantinedError, InvalidTransition
 from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.state import World
 from oms_es.projections.tables import update_tables
-from oms_es.projections.world import World
-from oms_es.replay import replay
 from oms_es.vocabulary import OrderState
 from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, submit, topics_of, work
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oms_es.envelope import Draft
-from oms_es.errors import HeadMoved, LogError
-from oms_es.events import (
+from oms_es.domain.envelope import Draft
+from oms_es.domain.events import (
     EVENTS,
     AmendRefused,
     CommandChangedNothing,
@@ -34,9 +33,10 @@ from oms_es.events import (
     StateChanged,
     TradingLevelChanged,
 )
+from oms_es.errors import HeadMoved, LogError
 from oms_es.log.contract import Log
+from oms_es.log.hash_chain import Row
 from oms_es.log.memory import MemoryLog
-from oms_es.log.rows import Row
 from oms_es.log.sqlite import SqliteLog
 from oms_es.vocabulary import (
     OrderSide,
@@ -526,7 +526,7 @@ def sized(value: str | int | None) -> bytes:
 
 
 def chains(found: Stored) -> Iterator[bytes]:
-    """Yield the chain after each row, worked out again from the formula at the top of `oms_es/log/rows.py`."""
+    """Yield the chain after each row, worked out again from the formula at the top of `oms_es/log/hash_chain.py`."""
     chain = sha256(sized(1) + sized(found.log_id)).digest()
     for row in found.rows:
         columns: list[str | int | None] = [*row[:4], *row[5:12]]  # all but the state and the chain

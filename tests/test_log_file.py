@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from oms_es.codec import CODEC
 from oms_es.errors import (
     DamagedLog,
     HeadMoved,
@@ -24,10 +23,11 @@ from oms_es.errors import (
     NewerLog,
     NotALog,
 )
-from oms_es.log import files
-from oms_es.log.files import open_reader, open_writer
+from oms_es.log import open_connections
+from oms_es.log.codec import CODEC
+from oms_es.log.hash_chain import Row, genesis, sealed
 from oms_es.log.memory import MemoryLog
-from oms_es.log.rows import Row, genesis, sealed
+from oms_es.log.open_connections import open_reader, open_writer
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import ROOT, child, desk, mark
 
@@ -636,7 +636,7 @@ def test_the_first_append_waits_for_whoever_makes_the_file_at_the_same_moment(tm
 
 
 def test_a_lock_that_is_never_released_is_a_typed_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(open_connections, "LOCK_TIMEOUT", 0.1)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     log = SqliteLog(path)
@@ -652,7 +652,7 @@ def test_a_lock_that_is_never_released_is_a_typed_error(path: Path, monkeypatch:
 
 
 def test_nobody_else_appends_while_the_log_is_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr(open_connections, "LOCK_TIMEOUT", 0.1)
     one, other = SqliteLog(path), SqliteLog(path)
 
     one.lock()

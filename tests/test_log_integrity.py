@@ -18,10 +18,10 @@ from oms_es.errors import (
     LogWriteFailed,
 )
 from oms_es.log import LogFactory, reader
-from oms_es.log.files import open_reader, open_writer
+from oms_es.log.insert import Keys, write
+from oms_es.log.open_connections import open_reader, open_writer
 from oms_es.log.schema_check import DECLARED, differences
 from oms_es.log.sqlite import SqliteLog
-from oms_es.log.writing import Keys, write
 from tests.desk import ADA, mark
 from tests.tampering import LAST, READS, run, short_day, tampered
 

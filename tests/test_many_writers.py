@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from oms_es.events import Event, FillAdded, OrderAmended, OrderSubmitted, StateChanged
+from oms_es.domain.events import Event, FillAdded, OrderAmended, OrderSubmitted, StateChanged
+from oms_es.domain.order import is_order_event
 from oms_es.log.sqlite import SqliteLog
-from oms_es.order import is_order_event
-from oms_es.projections.checkpointing import advance
-from oms_es.projections.checkpoints import cache_path
-from oms_es.projections.world import World
+from oms_es.projections.snapshots.builder import advance
+from oms_es.projections.snapshots.positions_at import cache_path
+from oms_es.projections.state import World
 from oms_es.vocabulary import OrderState
 from tests.desk import child, desk, digest_of, ruled
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem, OrderRejected, OrderState, Settings
-from oms_es.instants import SECOND
 from oms_es.metrics import MetricsMissing
-from oms_es.projections.world import World
+from oms_es.projections.state import World
+from oms_es.timestamps import SECOND
 
 START = 1_700_000_000 * SECOND
 

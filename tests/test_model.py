@@ -21,10 +21,10 @@ from hypothesis.stateful import (
 )
 
 from oms_es import OMSOrder, OrderManagementSystem, Settings
-from oms_es.checking import by_command, decided_again
+from oms_es.audit.redecide import by_command, decided_again
 from oms_es.errors import FillQuarantinedError, OmsError, OrderRejected
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.world import World
+from oms_es.projections.state import World
 from tests.desk import START, codes
 from tests.model import NOTHING, NS, Model, Order, Outcome
 

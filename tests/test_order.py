@@ -6,9 +6,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from oms_es.commands import CorrectFill, ReduceOrder, ResolveQuarantined
-from oms_es.deciding import decide
+from oms_es.api.refusals import raise_known_fill, raise_refusal
 from oms_es.decimals import ZERO, text
+from oms_es.domain.commands import CorrectFill, ReduceOrder, ResolveQuarantined
+from oms_es.domain.decision_context import Given
+from oms_es.domain.events import (
+    Event,
+    FillAdded,
+    FillCorrected,
+    FillQuarantined,
+    OrderAmended,
+    OrderSubmitted,
+    StateChanged,
+)
+from oms_es.domain.order import Order
+from oms_es.domain.order_rules import decide
 from oms_es.errors import (
     AmbiguousOrder,
     CommandConflict,
@@ -21,11 +33,7 @@ from oms_es.errors import (
     UnknownOrder,
     UnknownQuarantine,
 )
-from oms_es.events import Event, FillAdded, FillCorrected, FillQuarantined, OrderAmended, OrderSubmitted, StateChanged
-from oms_es.given import Given
-from oms_es.instants import SECOND
-from oms_es.order import Order
-from oms_es.refusals import raise_known_fill, raise_refusal
+from oms_es.timestamps import SECOND
 from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason, TimeInForce
 from tests.builders import (
     BUY,

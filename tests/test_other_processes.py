@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from oms_es import InvalidInput, OrderManagementSystem
-from oms_es.envelope import Recorded
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import PolicyChanged
 from oms_es.errors import LogBusy
-from oms_es.events import PolicyChanged
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import ADA, BUY, LIMIT, Clock, D, desk, ruled, submit, work
 

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from oms_es.commands import (
+from oms_es.api.oms import OrderManagementSystem
+from oms_es.decimals import ONE
+from oms_es.domain.command_of import rebuild, same_content
+from oms_es.domain.commands import (
     AddFill,
     BustFill,
     ChangeState,
@@ -23,16 +26,13 @@ from oms_es.commands import (
     ResolveQuarantined,
     SubmitOrder,
 )
-from oms_es.deciding import decide
-from oms_es.decimals import ONE
+from oms_es.domain.decision_context import Given
+from oms_es.domain.events import Event
+from oms_es.domain.order_rules import decide
+from oms_es.engine.order_lookup import located
+from oms_es.engine.settings import Settings
 from oms_es.errors import CommandConflict, FillQuarantinedError, UnknownQuarantine
-from oms_es.events import Event
-from oms_es.given import Given
-from oms_es.locating import located
 from oms_es.log.memory import MemoryLog
-from oms_es.oms import OrderManagementSystem
-from oms_es.recall import rebuild, same_content
-from oms_es.settings import Settings
 from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, TimeInForce, TradingLevel
 from tests.builders import (
     BUY,

@@ -20,18 +20,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_es import risk
-from oms_es.box import BadBox, NothingBooked, pack, unpack
+from oms_es.audit.day_archive import BadBox, NothingBooked, pack, unpack
+from oms_es.audit.replay import replay, replayed
+from oms_es.audit.what_if import NOTE, what_if
+from oms_es.domain import risk_checks
 from oms_es.errors import InvalidInput, LogError
-from oms_es.exporting import COLUMNS, FORMATS, WHAT, Narrowed, export_rows, write
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
-from oms_es.projections.world import World
-from oms_es.reading import Questions, When
-from oms_es.replay import replay, replayed
+from oms_es.projections.state import World
+from oms_es.queries.export import COLUMNS, FORMATS, WHAT, Narrowed, export_rows, write
+from oms_es.queries.queries import Questions, When
 from oms_es.vocabulary import CostMethod
-from oms_es.what_if import NOTE, what_if
 from tests.desk import desk, submit
 from tests.golden_days import BOXES, DATES, DAYS, REPLAYING, SPANS, boxed, from_box, play, restore
 
@@ -70,9 +70,11 @@ def test_a_planted_change_in_a_check_is_found_at_the_order_it_would_have_refused
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = restore("ordinary_day", tmp_path / "day.db")
-    strict = risk.Rule("OPEN_ORDERS", lambda order, *_: "OPEN_ORDERS: 45" if order.total == 45 else None, (), (), "")
-    rules = tuple(strict if rule.code == "OPEN_ORDERS" else rule for rule in risk.RULES)
-    monkeypatch.setattr(risk, "RULES", rules)
+    strict = risk_checks.Rule(
+        "OPEN_ORDERS", lambda order, *_: "OPEN_ORDERS: 45" if order.total == 45 else None, (), (), ""
+    )
+    rules = tuple(strict if rule.code == "OPEN_ORDERS" else rule for rule in risk_checks.RULES)
+    monkeypatch.setattr(risk_checks, "RULES", rules)
 
     (found, *more) = replay(log.read(), check=True).divergent
 

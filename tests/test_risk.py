@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_es import risk
-from oms_es.commands import AddFill, DefineInstrument, SetLimits
 from oms_es.decimals import ONE, ZERO, text
+from oms_es.domain import risk_checks
+from oms_es.domain.commands import AddFill, DefineInstrument, SetLimits
+from oms_es.domain.events import AmendRefused, Event, FillAdded, StateChanged
+from oms_es.domain.order import Order
+from oms_es.domain.policy import Policy, Value, typed
+from oms_es.domain.risk_checks import Exposure, Proposal
 from oms_es.errors import OmsError
-from oms_es.events import AmendRefused, Event, FillAdded, StateChanged
-from oms_es.instants import SECOND
-from oms_es.order import Order
-from oms_es.policy import Policy, Value, typed
-from oms_es.risk import Exposure, Proposal
+from oms_es.timestamps import SECOND
 from oms_es.vocabulary import EVERY_ACCOUNT, OrderSide, OrderType, Origin, TradingLevel
 from tests.builders import (
     BUY,
@@ -110,7 +110,7 @@ def codes(violations: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize("row", table("risk"))
 def test_an_order_breaks_the_limits_worked_out_by_hand_and_no_other(row: dict[str, str]) -> None:
-    found = risk.violations(
+    found = risk_checks.violations(
         proposal(row["order"]), exposure(row["held"], row["open"], row["around"]), policy(row["limits"])
     )
 
@@ -128,7 +128,7 @@ def test_the_table_has_every_code_and_cases_on_both_sides_of_it() -> None:
 
 @pytest.mark.parametrize("row", [row for row in table("risk") if row.values[0]["codes"]])
 def test_a_violation_is_a_code_then_what_was_measured_then_the_limit(row: dict[str, str]) -> None:
-    found = risk.violations(
+    found = risk_checks.violations(
         proposal(row["order"]), exposure(row["held"], row["open"], row["around"]), policy(row["limits"])
     )
 
@@ -153,7 +153,7 @@ def test_a_violation_is_a_code_then_what_was_measured_then_the_limit(row: dict[s
 def test_the_figures_of_a_violation_are_those_that_were_compared(
     order: str, held: str, limit: str, words: list[str]
 ) -> None:
-    (violation,) = risk.violations(proposal(order), exposure(held, "", ""), policy(limit))
+    (violation,) = risk_checks.violations(proposal(order), exposure(held, "", ""), policy(limit))
 
     assert all(word in violation.split() for word in words)
 
@@ -194,7 +194,7 @@ def test_a_limit_never_traps_anyone_in_a_position(
     )
     around = Exposure(position=held, open_buys=buys, open_sells=sells, daily_pnl=pnl, level=TradingLevel.REDUCE_ONLY)
 
-    assert risk.violations(order, around, typed(values)) == ()
+    assert risk_checks.violations(order, around, typed(values)) == ()
 
 
 @given(held_amounts, amounts, amounts, amounts.filter(bool), st.sampled_from(OrderSide))
@@ -213,7 +213,9 @@ def test_what_reduces_is_opposite_to_the_position_and_fits_into_what_is_left_of_
     covers, sells_off = held + buys + quantity <= 0, held - sells - quantity >= 0
     reduces = (held < 0 and covers) if side is BUY else (held > 0 and sells_off)
 
-    found = risk.violations(order, Exposure(position=held, open_buys=buys, open_sells=sells), Policy(max_clock_step=1))
+    found = risk_checks.violations(
+        order, Exposure(position=held, open_buys=buys, open_sells=sells), Policy(max_clock_step=1)
+    )
 
     assert codes(found) == ([] if reduces else ["REDUCE_ONLY"])
 

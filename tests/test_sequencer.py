@@ -12,7 +12,7 @@ import pytest
 
 from oms_es import InvalidInput, OMSOrder, OrderManagementSystem, OrderRejected, OrderState, Position
 from oms_es.errors import HeadMoved, LogBusy, LogError, LogWriteFailed
-from oms_es.log import files
+from oms_es.log import open_connections
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import (
@@ -446,7 +446,7 @@ def test_a_desk_that_others_are_always_faster_than_gets_its_turn(path: Path, mon
     async def session() -> None:
         async with desk(log) as oms:
             await submit(oms, "o-1")
-            monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.05)
+            monkeypatch.setattr(open_connections, "LOCK_TIMEOUT", 0.05)
             log.before = faster
 
             assert (await submit(oms, "o-2")).state is OrderState.PENDING

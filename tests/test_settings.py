@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from oms_es.decimals import text
+from oms_es.domain.policy import Policy, Value, differing
+from oms_es.engine.settings import Settings
 from oms_es.errors import OmsError, SettingsError
-from oms_es.policy import Policy, Value, differing
-from oms_es.settings import Settings
 from oms_es.vocabulary import CostMethod
 from tests.builders import num, table
 

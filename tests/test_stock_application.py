@@ -33,13 +33,13 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.projection import Projection, ProjectionRunner
 
+from oms_es.domain.events import Event, FillAdded, MarkRecorded, OrderSubmitted, StateChanged
+from oms_es.domain.order import Order, evolve
 from oms_es.errors import DamagedLog, InvalidInput, NotALog
-from oms_es.events import Event, FillAdded, MarkRecorded, OrderSubmitted, StateChanged
 from oms_es.log import LogFactory
-from oms_es.log.mapper import InLog, LogMapper, in_log
-from oms_es.log.recorders import LogApplicationRecorder, LogProcessRecorder, LogTrackingRecorder
+from oms_es.log.eventsourcing_adapter.mapper import InLog, LogMapper, in_log
+from oms_es.log.eventsourcing_adapter.recorders import LogApplicationRecorder, LogProcessRecorder, LogTrackingRecorder
 from oms_es.log.sqlite import SqliteLog
-from oms_es.order import Order, evolve
 from oms_es.vocabulary import OrderState, Origin
 from tests.desk import ADA, BUY, SELL, START, Clock, child, desk, mark, trade
 
@@ -285,7 +285,7 @@ def test_the_append_of_another_thread_wakes_a_subscription(path: Path) -> None:
 def test_an_insert_through_the_same_recorder_wakes_a_subscription_at_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oms_es.log.subscription.POLL_INTERVAL", 60)
+    monkeypatch.setattr("oms_es.log.eventsourcing_adapter.subscription.POLL_INTERVAL", 60)
     with recorder_of(path) as recorder, following(recorder, gt=recorder.max_notification_id()) as subscription:
         timer = threading.Timer(0.1, recorder.insert_events, [[stored()]])
         timer.start()
@@ -477,7 +477,13 @@ def test_closing_lets_what_is_under_way_finish_and_leaves_no_connection_open(pat
 
 @pytest.mark.parametrize(
     "topic",
-    ["os:system", "oms_es.oms:OrderManagementSystem", "oms_es.events:FillAdded", "this:s", "antigravity:geohash"],
+    [
+        "os:system",
+        "oms_es.api.oms:OrderManagementSystem",
+        "oms_es.domain.events:FillAdded",
+        "this:s",
+        "antigravity:geohash",
+    ],
 )
 def test_a_topic_that_names_code_is_refused_and_imports_nothing(path: Path, topic: str) -> None:
     with recorder_of(path) as recorder:

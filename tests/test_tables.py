@@ -24,14 +24,14 @@ from hypothesis import strategies as st
 
 from oms_es import errors
 from oms_es.decimals import text
-from oms_es.envelope import Recorded
-from oms_es.instants import SECOND, iso
+from oms_es.domain.envelope import Recorded
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections import tables
-from oms_es.projections.checkpointing import advance
-from oms_es.projections.checkpoints import cache_path
+from oms_es.projections.snapshots.builder import advance
+from oms_es.projections.snapshots.positions_at import cache_path
 from oms_es.projections.tables import rebuild_tables, update_tables
-from oms_es.reading import Questions, When, fill_rows, order_rows
+from oms_es.queries.queries import Questions, When, fill_rows, order_rows
+from oms_es.timestamps import SECOND, iso
 from tests.golden_days import DATES, DAYS, play
 from tests.test_time_travel import ALFA, FEWER, STEPS, Desk, Step, desk, trade
 

@@ -15,17 +15,17 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from oms_es import OrderManagementSystem, Settings, errors
-from oms_es.commands import RecordMark, Request
 from oms_es.decimals import text
-from oms_es.explaining import Why, diff_by_symbol, history, why_positions
-from oms_es.instants import SECOND, instant, iso
+from oms_es.domain.commands import RecordMark, Request
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.checkpointing import advance
-from oms_es.projections.checkpoints import cache_path
-from oms_es.projections.holdings import Held
+from oms_es.projections.position_state import Held
 from oms_es.projections.positions import Positions
-from oms_es.reading import Questions, When, narrowed, summed
-from oms_es.views import OMSOrder, Position, order_view
+from oms_es.projections.snapshots.builder import advance
+from oms_es.projections.snapshots.positions_at import cache_path
+from oms_es.projections.views import OMSOrder, Position, order_view
+from oms_es.queries.explain import Why, diff_by_symbol, history, why_positions
+from oms_es.queries.queries import Questions, When, narrowed, summed
+from oms_es.timestamps import SECOND, instant, iso
 from oms_es.vocabulary import CostMethod, Origin
 from tests import brute_force
 from tests.brute_force import Key, Sums, Told

@@ -1,1 +1,5 @@
-"""History from files: parsed into facts, and all facts through one door."""
+"""
+Orders, fills and marks from files: each format is parsed into facts, and all facts go through one importer.
+
+May import: the engine, the domain.
+"""

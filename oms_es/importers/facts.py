@@ -15,12 +15,21 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from oms_es.commands import AddFill, AmendOrder, CancelOrder, Command, RecordMark, ReduceOrder, Request, SubmitOrder
 from oms_es.decimals import ZERO, decimal
+from oms_es.domain.commands import (
+    AddFill,
+    AmendOrder,
+    CancelOrder,
+    Command,
+    RecordMark,
+    ReduceOrder,
+    Request,
+    SubmitOrder,
+)
+from oms_es.domain.validation import choice, limit_price, not_negative, positive
 from oms_es.errors import ImportFailed, InvalidInput
 from oms_es.identifiers import account, identifier, shown
-from oms_es.inputs import choice, limit_price, not_negative, positive
-from oms_es.instants import instant
+from oms_es.timestamps import instant
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderType, Origin
 
 KINDS = ("submit", "fill", "reduce", "replace", "cancel", "mark")

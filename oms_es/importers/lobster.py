@@ -20,7 +20,7 @@ from oms_es.decimals import divide, plus, quotient, text
 from oms_es.errors import ImportFailed, InvalidInput
 from oms_es.identifiers import identifier, shown
 from oms_es.importers.facts import Defaults, Fact, lines, to_fact
-from oms_es.instants import SECOND, instant, iso
+from oms_es.timestamps import SECOND, instant, iso
 
 ZONE = ZoneInfo("America/New_York")
 _UNITS = Decimal(10000)

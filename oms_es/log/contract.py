@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
-from oms_es.codec import CODEC, CodecError
-from oms_es.envelope import Draft, Recorded
+from oms_es.domain.envelope import Draft, Recorded
 from oms_es.errors import DamagedLog
 from oms_es.identifiers import escaped
-from oms_es.log.rows import Head, Row
+from oms_es.log.codec import CODEC, CodecError
+from oms_es.log.hash_chain import Head, Row
 from oms_es.vocabulary import Origin
 
 

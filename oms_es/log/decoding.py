@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from oms_es.errors import DamagedLog
-from oms_es.log.rows import Head, Row
-from oms_es.log.writing import Keys
+from oms_es.log.hash_chain import Head, Row
+from oms_es.log.insert import Keys
 
 SELECT = """
 SELECT e.seq, s.prefix, s.name, e.originator_version, e.topic, e.state, e.account, e.origin, e.occurred_at,

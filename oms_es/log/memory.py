@@ -3,10 +3,10 @@
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 
-from oms_es.envelope import Draft, Recorded
+from oms_es.domain.envelope import Draft, Recorded
 from oms_es.errors import HeadMoved, LogWriteFailed
 from oms_es.log.contract import to_recorded, to_row
-from oms_es.log.rows import Head, Row, genesis, sealed
+from oms_es.log.hash_chain import Head, Row, genesis, sealed
 
 
 class MemoryLog:

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from oms_es.errors import LogError, LogWriteUncertain
 from oms_es.identifiers import escaped
-from oms_es.log.files import in_words
 from oms_es.log.identity import REOPEN, LogFile
+from oms_es.log.open_connections import in_words
 from oms_es.log.wal import may_hold_commit
 
 _NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}  # a write ended early; what stands in the file tells how far it came

@@ -11,20 +11,20 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from oms_es.codec import CODEC
-from oms_es.envelope import Recorded
+from oms_es.domain.envelope import Recorded
 from oms_es.errors import DamagedLog, LogFileChanged
 from oms_es.identifiers import escaped
 from oms_es.log import schema, schema_check
+from oms_es.log.codec import CODEC
 from oms_es.log.completeness import Completeness, count_between
 from oms_es.log.connections import Connection
 from oms_es.log.contract import to_recorded
 from oms_es.log.decoding import SELECT, in_row, read_head
-from oms_es.log.files import open_reader, told_apart
+from oms_es.log.hash_chain import Head, Row
 from oms_es.log.identity import LogFile
+from oms_es.log.insert import Keys
+from oms_es.log.open_connections import open_reader, told_apart
 from oms_es.log.private_copy import stamp
-from oms_es.log.rows import Head, Row
-from oms_es.log.writing import Keys
 
 EMPTY = Head(0, b"", 0)
 PAGE = 2000  # rows read at once

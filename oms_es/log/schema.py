@@ -6,7 +6,7 @@ import uuid
 from typing import NamedTuple
 
 from oms_es.errors import DamagedLog, NewerLog, NotALog
-from oms_es.log.rows import FORMAT
+from oms_es.log.hash_chain import FORMAT
 
 # Short words (topics, accounts, origins, days, the beginnings of stream names) stand once in `names`, stream names
 # once in `streams`; `events` holds their keys. The view `journal` shows everything in words.

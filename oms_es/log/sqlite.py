@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from oms_es.envelope import Draft, Recorded
+from oms_es.domain.envelope import Draft, Recorded
 from oms_es.errors import HeadMoved, LogFileChanged, LogMissing
 from oms_es.log import schema
 from oms_es.log.connections import Connection
 from oms_es.log.contract import to_row
 from oms_es.log.decoding import read_head
-from oms_es.log.files import open_writer, refuse_orphan, told_apart
+from oms_es.log.hash_chain import Head, Row, genesis
+from oms_es.log.insert import Keys, write
+from oms_es.log.open_connections import open_writer, refuse_orphan, told_apart
 from oms_es.log.outcome import failed_commit, is_failed_sync, uncertain
 from oms_es.log.reader import EMPTY, LogReader
-from oms_es.log.rows import Head, Row, genesis
 from oms_es.log.schema_check import SchemaCheck
-from oms_es.log.writing import Keys, write
 
 
 class SqliteLog(LogReader):

@@ -1,0 +1,200 @@
+"""`oms bisect`: the first event after which a claim is false."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from oms_es.audit.bisect import Turn, unknown_to
+from oms_es.audit.bisect import bisect as turned
+from oms_es.audit.expression import Claim
+from oms_es.cli.columns import HISTORY, STATES
+from oms_es.cli.context import say_waiting
+from oms_es.cli.exit_codes import REFUSED
+from oms_es.cli.options import AllowEmpty, ConfigPath, Json, LogPath, Method
+from oms_es.cli.progress import counting
+from oms_es.cli.render import say, show_json, show_table
+from oms_es.cli.replay_source import Source, by_method, source
+from oms_es.cli.results import point
+from oms_es.cli.rows import event_row
+from oms_es.errors import InvalidInput
+from oms_es.queries.known_names import Unknown
+from oms_es.queries.queries import When, cost_method
+from oms_es.timestamps import iso
+
+Row = dict[str, Any]
+Expression = Annotated[str, typer.Argument(metavar="EXPRESSION", help="A claim that is true or false.")]
+Boxed = Annotated[
+    Path | None, typer.Argument(metavar="[BOX]", help="A day that `oms export -o day.omsday` packed, instead of a log.")
+]
+Points = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="POINT POINT", help="Only from the one to the other: seq:N, now, or what the log held then."),
+]
+
+
+class _Range(NamedTuple):
+    """The events to be looked at."""
+
+    first: int
+    last: int
+    past_end: bool = False  # a point of `--between` is past the end of the log
+
+    @property
+    def size(self) -> int:
+        return max(0, self.last - self.first + 1)
+
+
+def bisect(
+    expression: Expression,
+    box: Boxed = None,
+    between: Points = None,
+    log: LogPath = None,
+    config: ConfigPath = None,
+    method: Method = None,
+    allow_empty: AllowEmpty = False,
+    as_json: Json = False,
+) -> None:
+    """
+    Find the first event after which a claim about the state is false; exit code 1 when there is one.
+
+    A claim compares figures with < <= > >= == !=, and, or, not, + - * and these functions: position(SYMBOL),
+    realized_pnl(SYMBOL), unrealized_pnl(SYMBOL), daily_pnl(), open_orders(), quarantined(), mark(SYMBOL), state(ORDER),
+    filled(ORDER), abs, min, max; those of an account take its name as one more text. A figure that does not exist makes
+    its comparison false.
+
+    Exit code 1 also when nothing is certified: the claim names a symbol, account or order that does not occur up to the
+    last event looked at, or there is no event to look at. --allow-empty accepts both.
+
+    For example:
+
+        oms bisect 'abs(position("GOOG")) <= 1000 and daily_pnl() > -500'
+
+        oms bisect 'quarantined() == 0' --between seq:120 now
+
+        oms bisect 'open_orders() <= 10' amzn.omsday
+    """
+    claim, chosen, begun = Claim(expression), cost_method(method), time.monotonic()
+    points = [point(each, known=True) for each in between or ("seq:1", "now")]
+    with source(box, log, config) as found:
+        events = _between(found, points)
+        opening = partial(by_method, found.opening, chosen)
+        used = opening().positions.method
+        with counting() as told:
+            watch = None if told is None else lambda seen: told(seen, events.size)
+            first, last = events.first, events.last
+            turn = turned(claim, opening, found.events, found.history, first=first, last=last, progress=watch)
+        unknown = unknown_to(claim, opening, found.events, last)
+        certified = allow_empty or not (unknown or not events.size)
+        if as_json:
+            basis = {"seq": last, "first_seq": first, "method": used.value, "log_seq": found.last_seq}
+            answer = {"claim": expression, "holds": _holds(turn, certified=certified), "turn": _turn_row(turn)}
+            doubts = {"events": events.size, "unknown": [each.row() for each in unknown]}
+            show_json({"basis": {**basis, "past_end": events.past_end}, **answer, **doubts})
+        elif turn is not None:
+            _show(turn)
+        _say_doubts(events, unknown, found.last_seq)
+        _say(turn, certified=certified)
+        if found.asked is not None:
+            say_waiting(len(found.asked.questions.waiting(found.asked.questions.basis(When()))))
+    looked = f"looked at from seq {first} to {last}" if events.size else "looked at no event"
+    say(f"{looked}, {used.value.upper()}, in {_seconds(begun)}")
+    if turn is not None or not certified:
+        raise typer.Exit(REFUSED)
+
+
+def _between(found: Source, points: list[When]) -> _Range:
+    """Return which events are to be looked at; none where the first point is past the end of the log."""
+    if found.asked is not None:
+        bases = [found.asked.questions.basis(each) for each in points]
+        (begin, end), past = (each.seq for each in bases), [each.past_end for each in bases]
+    elif all(each.known_at is None for each in points):
+        seqs = [found.last_seq if each.at_seq is None else each.at_seq for each in points]
+        (begin, end), past = (min(found.last_seq, seq) for seq in seqs), [seq > found.last_seq for seq in seqs]
+    else:
+        raise InvalidInput("--between: of a box the points are seq:N or now")
+    if past[0]:
+        return _Range(found.last_seq + 1, found.last_seq, past_end=True)
+    first = max(found.first_seq, begin)
+    if first > max(found.first_seq, end):
+        raise InvalidInput(f"--between: it ends (seq {end}) before it begins (seq {first})")
+    return _Range(first, end, past_end=past[1])
+
+
+def _holds(turn: Turn | None, *, certified: bool) -> bool | None:
+    """Return whether the claim holds throughout; None where that is not certified."""
+    return False if turn is not None else True if certified else None
+
+
+def _seconds(begun: float) -> str:
+    return f"{time.monotonic() - begun:.2f} s"
+
+
+def _turn_row(turn: Turn | None) -> Row | None:
+    if turn is None:
+        return None
+    return {
+        "seq": turn.at.seq,
+        "from_the_start": turn.from_the_start,
+        "event": event_row(turn.at),
+        "before": _state(turn.before),
+        "after": _state(turn.after),
+        "history": [event_row(each) for each in turn.history],
+    }
+
+
+def _state(state: Row) -> Row:
+    """Return a state with its times as text."""
+    return {**state, "positions": [_timed(each) for each in state["positions"]]}
+
+
+def _timed(position: Row) -> Row:
+    return {
+        **position,
+        **{name: None if position[name] is None else iso(position[name]) for name in ("mark_at", "updated_at")},
+    }
+
+
+def _show(turn: Turn) -> None:
+    show_table(HISTORY, [event_row(turn.at)])
+    before, after = _figures(_state(turn.before)), _figures(_state(turn.after))
+    names = [*after, *(name for name in before if name not in after)]
+    lines = [{"figure": name, "before": before.get(name), "after": after.get(name)} for name in names]
+    show_table(STATES, [each for each in lines if each["before"] is not None or each["after"] is not None])
+    show_table(HISTORY, map(event_row, turn.history))
+
+
+def _figures(state: Row) -> Row:
+    """Return the figures of a state by name, on one level."""
+    order = state["order"] or {}
+    found = {f"order {order['order_id']}: {name}": order[name] for name in _ORDER} if order else {}
+    for held in state["positions"]:
+        found |= {f"{held['account']}/{held['symbol']}: {name}": held[name] for name in _POSITION}
+    return {**found, "open orders": state["open_orders"]}
+
+
+_ORDER = ("state", "quantity", "filled_quantity", "open_quantity", "waiting")
+_POSITION = ("quantity", "cost_basis", "realized_pnl", "mark_price", "unrealized_pnl")
+
+
+def _say_doubts(events: _Range, unknown: list[Unknown], log_seq: int) -> None:
+    """Say what the answer lacks: names that do not occur, events to look at."""
+    for each in unknown:
+        say(f"{each} up to seq {max(0, events.last)}{each.hint()}")
+    if events.past_end:
+        say(f"--between reaches past the end of the log (seq {log_seq})")
+    if not events.size:
+        say("there is no event to look at")
+
+
+def _say(turn: Turn | None, *, certified: bool) -> None:
+    if turn is None and not certified:
+        say("nothing is certified: exit code 1 (--allow-empty accepts it)")
+    elif turn is None:
+        say("the claim holds throughout")
+    elif turn.from_the_start:
+        say(f"the claim is false from the start, and after seq {turn.at.seq}")
+    else:
+        say(f"the claim is false for the first time after seq {turn.at.seq}")

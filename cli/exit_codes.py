@@ -1,0 +1,151 @@
+"""The one place where what goes wrong becomes a line for a person, and an exit code."""
+
+import io
+import logging
+import os
+import re
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from oms_es.audit.expression import ClaimError
+from oms_es.cli.render import say
+from oms_es.errors import AmbiguousOrder, FillQuarantinedError, InvalidInput, OmsError
+
+FINE: Final = 0
+REFUSED: Final = 1  # or a bad file, a missing or foreign log, an unknown order
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+_NOWHERE: Final = logging.NullHandler()
+# Wrong usage, as typer tells it: click's exception, or the one of the click that newer versions bring along.
+_Usage: Final[type[Exception]] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException" and issubclass(kind, Exception)
+)
+
+
+def _check_given_once(command: Any, context: typer.Context, arguments: list[str]) -> None:
+    """Refuse an option that takes one value and is given several; the parser would silently use the last."""
+    _, _, given = command.make_parser(context).parse_args(args=list(arguments))
+    if any(parameter.is_eager for parameter in given):  # --help and --version answer whatever else is given
+        return
+    for parameter, count in Counter(given).items():
+        if count > 1 and _takes_one_value(parameter):
+            names = " / ".join((*parameter.opts, *parameter.secondary_opts))
+            raise typer.BadParameter(f"given {count} times; it takes one value", context, param_hint=f"'{names}'")
+
+
+def _takes_one_value(parameter: Any) -> bool:
+    if parameter.param_type_name != "option" or parameter.multiple or parameter.count:
+        return False
+    return not parameter.is_flag or bool(parameter.secondary_opts)  # --json twice says the same
+
+
+class GuardedCommand(TyperCommand):
+    """A command whose options are given once."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _check_given_once(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+
+class Guarded(TyperGroup):
+    """The group of all commands; run as a program, it ends with an exit code and never with a traceback."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _check_given_once(self, ctx, args)
+        return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        if not options.get("standalone_mode", True):
+            return super().main(*args, **options)
+        _prepare_streams()
+        options |= {"standalone_mode": False}
+        code = exit_code(lambda: super(Guarded, self).main(*args, **options))
+        sys.exit(code if _flushed() else code or REFUSED)
+
+
+def _flushed() -> bool:
+    """Return whether all was written; a disk that is full is told by the exit code, not by Python at its end."""
+    written = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            written = False
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return written
+
+
+class _Aloud(logging.Handler):
+    """Says what the log warns of, like limits that a settings file has changed; tracebacks are not for people."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not record.exc_info:
+            say(f"oms: {record.getMessage()}")
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no emoji is no reason to stop
+    named = logging.getLogger("oms_es")
+    if not any(isinstance(each, _Aloud) for each in named.handlers):
+        named.addHandler(_Aloud(logging.WARNING))
+    logging.getLogger().addHandler(_NOWHERE)  # what is logged beside an error would be a traceback
+
+
+def exit_code(run: Callable[[], object]) -> int:
+    """Run; say in one line what went wrong, if anything, and return the exit code for it."""
+    try:
+        code = run()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except _Usage as error:
+        _say_usage(error)
+        return WRONG_USAGE
+    except (OmsError, OSError) as error:
+        for line in f"oms: {_text(error)}".split("\n") if isinstance(error, ClaimError) else [f"oms: {_text(error)}"]:
+            say(line)  # a claim is shown with a caret under what is wrong
+        return WRONG_USAGE if isinstance(error, InvalidInput) else REFUSED
+    except Exception as error:
+        _say_bug(error)
+        return REFUSED
+    return code if isinstance(code, int) else FINE
+
+
+def _text(error: OmsError | OSError) -> str:
+    match error:
+        case FillQuarantinedError():
+            return str(error).replace("resolve_quarantined", f"oms quarantine accept|reject {error.quarantine_id}")
+        case AmbiguousOrder():
+            return f"{error} (--account)"
+        case OSError(filename=name, strerror=str(why)):
+            return why if name is None else f"{name}: {why}"
+        case _:
+            return str(error)
+
+
+def _say_usage(error: Any) -> None:
+    message = error.format_message()
+    if re.match(r"No such option:? '?-[.\d]", message):
+        message += "; a value that begins with a minus stands after --"
+    if getattr(error, "ctx", None) is not None:
+        say(" ".join(error.ctx.get_usage().split()))
+        message += f" (see {error.ctx.command_path} --help)"
+    say(f"oms: {' '.join(message.split())}")
+
+
+def _say_bug(error: Exception) -> None:
+    if os.environ.get("OMS_DEBUG") == "1":
+        for line in traceback.format_exc().splitlines():
+            say(line)
+    what = " ".join(str(error).split())
+    say(f"oms: this is a bug in oms: {type(error).__name__}: {what} (OMS_DEBUG=1 shows where)")

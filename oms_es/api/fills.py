@@ -1,0 +1,161 @@
+"""The part of the API that takes executions in, and decides about those that wait."""
+
+from typing import Any
+
+from oms_es.api.refusals import raise_known_fill
+from oms_es.api.session import Session
+from oms_es.decimals import ZERO, decimal
+from oms_es.domain.commands import AddFill, BustFill, CorrectFill, ResolveQuarantined
+from oms_es.domain.validation import Number, choice, flag, named, named_account, named_actor, positive
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import identifier
+from oms_es.identifiers import reason as checked_reason
+from oms_es.projections.views import OMSOrder, order_view
+from oms_es.vocabulary import OrderSide
+
+
+class FillDesk(Session):
+    """Fills: add, bust, correct, and quarantine."""
+
+    async def add_fill(
+        self,
+        order_id: str,
+        fill_quantity: Number,
+        fill_price: Number,
+        trade_id: str | None = None,
+        fee: Number = ZERO,
+        *,
+        symbol: str | None = None,
+        side: OrderSide | str | None = None,
+        account: str | None = None,
+        command_id: str | None = None,
+        occurred_at: Any = None,
+        actor: str = "",
+    ) -> OMSOrder:
+        """
+        Record an execution; the same trade id and content again changes nothing.
+
+        Args:
+            order_id: ours, or the venue's.
+            fill_quantity: base units, above 0.
+            fill_price: quote units per base unit.
+            trade_id: unique per account and order; without one a repetition cannot be recognised.
+            fee: quote units, negative for a rebate.
+            symbol: with `side`, opens an external order where the order is unknown.
+            side: see `symbol`.
+            account: whose order it is; every account is looked in when None.
+            command_id: as in `submit_order`.
+            occurred_at: when it was executed; None: now.
+            actor: who tells.
+
+        Raises:
+            FillQuarantinedError: it breaks a rule; it is recorded and waits for `resolve_quarantined`.
+        """
+        command = AddFill(
+            account=named_account(account),
+            actor=named_actor(actor),
+            order_id=identifier(order_id, "order_id"),
+            fill_quantity=positive(fill_quantity, "fill_quantity"),
+            fill_price=decimal(fill_price, "fill_price"),
+            trade_id=named(trade_id, "trade_id"),
+            fee=decimal(fee, "fee"),
+            symbol=named(symbol, "symbol"),
+            side=None if side is None else choice(OrderSide, side, "side"),
+        )
+        answer = await self._perform(command, command_id, occurred_at, any_account=account is None)
+        if answer.order is None and isinstance(answer.command, AddFill):
+            raise_known_fill(self.sequencer.world, answer.command)
+        return self._order(answer)
+
+    async def bust_fill(
+        self,
+        order_id: str,
+        trade_id: str,
+        *,
+        reason: str = "",
+        account: str | None = None,
+        command_id: str | None = None,
+        occurred_at: Any = None,
+        actor: str = "",
+    ) -> OMSOrder:
+        """
+        Take a fill back (FIX TradeCancel); lots are folded again as if it had never been.
+
+        Raises:
+            UnknownFill: the order has no standing fill with this trade id.
+        """
+        command = BustFill(
+            account=named_account(account),
+            actor=named_actor(actor),
+            order_id=identifier(order_id, "order_id"),
+            trade_id=identifier(trade_id, "trade_id"),
+            reason=checked_reason(reason),
+        )
+        return self._order(await self._perform(command, command_id, occurred_at, any_account=account is None))
+
+    async def correct_fill(
+        self,
+        order_id: str,
+        trade_id: str,
+        *,
+        fill_quantity: Number | None = None,
+        fill_price: Number | None = None,
+        fee: Number | None = None,
+        reason: str = "",
+        account: str | None = None,
+        command_id: str | None = None,
+        occurred_at: Any = None,
+        actor: str = "",
+    ) -> OMSOrder:
+        """
+        Change a fill (FIX TradeCorrect); None keeps what it is.
+
+        Raises:
+            UnknownFill: the order has no standing fill with this trade id.
+            FillQuarantinedError: the new quantity overfills the order.
+        """
+        if fill_quantity is None and fill_price is None and fee is None:
+            raise InvalidInput("correct_fill: give fill_quantity, fill_price or fee")
+        command = CorrectFill(
+            account=named_account(account),
+            actor=named_actor(actor),
+            order_id=identifier(order_id, "order_id"),
+            trade_id=identifier(trade_id, "trade_id"),
+            fill_quantity=None if fill_quantity is None else positive(fill_quantity, "fill_quantity"),
+            fill_price=None if fill_price is None else decimal(fill_price, "fill_price"),
+            fee=None if fee is None else decimal(fee, "fee"),
+            reason=checked_reason(reason),
+        )
+        return self._order(await self._perform(command, command_id, occurred_at, any_account=account is None))
+
+    async def resolve_quarantined(
+        self,
+        quarantine_id: str,
+        accept: bool,
+        *,
+        symbol: str | None = None,
+        side: OrderSide | str | None = None,
+        reason: str = "",
+        command_id: str | None = None,
+        actor: str = "",
+    ) -> OMSOrder | None:
+        """
+        Accept a fill in quarantine, or reject it; accepted, it moves order and position at the time it was executed.
+
+        Returns:
+            The order; None when a fill of an unknown order was rejected.
+
+        Raises:
+            UnknownQuarantine: nothing waits under this id.
+        """
+        command = ResolveQuarantined(
+            actor=named_actor(actor),
+            order_id="",
+            quarantine_id=identifier(quarantine_id, "quarantine_id"),
+            accept=flag(accept, "accept"),
+            symbol=named(symbol, "symbol"),
+            side=None if side is None else choice(OrderSide, side, "side"),
+            reason=checked_reason(reason),
+        )
+        answer = await self._perform(command, command_id, None)
+        return None if answer.order is None else order_view(answer.order)

@@ -1,0 +1,152 @@
+"""The part of the API that answers: now, and at any moment of the log."""
+
+from typing import Any
+
+from oms_es.api.session import Session
+from oms_es.domain.order import Order
+from oms_es.domain.validation import choice
+from oms_es.errors import AmbiguousOrder
+from oms_es.identifiers import shown
+from oms_es.projections.views import OMSOrder, Position, order_view, position_view
+from oms_es.queries.portfolio import portfolio_summary
+from oms_es.queries.queries import Answers, Questions, cost_method, moment, narrowed
+from oms_es.vocabulary import CostMethod, OrderState
+
+
+class Reading(Session):
+    """Questions. They see durable state only, and never write."""
+
+    def get_order(self, order_id: str, *, account: str | None = None) -> OMSOrder | None:
+        """
+        Return the order with this id (ours, or else the venue's); None when there is none.
+
+        Raises:
+            AmbiguousOrder: several orders have it.
+        """
+        with self.sequencer.reading() as world:
+            key = world.orders.find(order_id, account)
+            order = None if key is None else world.orders.order(key)
+            return None if order is None else order_view(order)
+
+    def get_all_orders(
+        self, symbol: str | None = None, state: OrderState | str | None = None, *, account: str | None = None
+    ) -> list[OMSOrder]:
+        """
+        Return orders, by account and order id; only those of a symbol, a state, an account where given.
+
+        Completed ones leave memory after `system.order_history_retention`; `orders()` reads all of them from the log.
+        """
+        wanted = None if state is None else choice(OrderState, state, "state")
+        return [order_view(each) for each in self._orders(symbol, account) if wanted in (None, each.state)]
+
+    def get_open_orders(self, symbol: str | None = None, *, account: str | None = None) -> list[OMSOrder]:
+        """Return the orders with something open: PENDING and WORKING ones."""
+        return [order_view(each) for each in self._orders(symbol, account) if each.is_open]
+
+    def _orders(self, symbol: str | None, account: str | None) -> list[Order]:
+        with self.sequencer.reading() as world:
+            found = world.orders.sorted()
+        return [each for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
+
+    def get_position(self, symbol: str, *, account: str | None = None) -> Position | None:
+        """
+        Return the position in a symbol, flat ones too; None when it was never traded.
+
+        Of a symbol that was redefined in another currency, the one in today's currency, unless only another is open;
+        `get_all_positions` has all of them.
+
+        Raises:
+            AmbiguousOrder: several accounts hold it and none was named.
+        """
+        found = [each for each in self.get_all_positions() if each.symbol == symbol and account in (None, each.account)]
+        accounts = sorted({each.account for each in found})
+        if len(accounts) > 1:
+            where = ", ".join(accounts)
+            raise AmbiguousOrder(f"{shown(symbol)} is held in several accounts ({where}); give account=")
+        with self.sequencer.reading() as world:
+            today = world.positions.currency(symbol)
+        found.sort(key=lambda each: (bool(each.quantity), each.currency == today))
+        return found[-1] if found else None
+
+    def get_all_positions(self, *, account: str | None = None) -> list[Position]:
+        """Return every position, flat ones too, by account and symbol."""
+        with self.sequencer.reading() as world:
+            held = sorted(world.positions.held.settled.items())
+            return [position_view(world.positions, each) for key, each in held if account in (None, key[0])]
+
+    def get_portfolio_summary(self, *, account: str | None = None) -> dict[str, Any]:
+        """Return totals over what is held, open and earned; see `oms_es.queries.portfolio` for the keys."""
+        with self.sequencer.reading() as world:
+            return portfolio_summary(world, self.risk_manager.today(world), account)
+
+    def positions(
+        self,
+        *,
+        as_of: Any = None,
+        known_at: Any = None,
+        at_seq: int | None = None,
+        method: CostMethod | str | None = None,
+        symbol: str | None = None,
+        account: str | None = None,
+    ) -> Answers[Position]:
+        """
+        Return what was held at a moment.
+
+        Args:
+            as_of: true then, with all that is known now (late fills and corrections at their own time).
+            known_at: what the log held then. With `as_of`: true at `as_of`, with what was known at `known_at`.
+            at_seq: what the log held after this event.
+            method: fifo, lifo or average; the log's policy when None.
+            symbol: only this one.
+            account: only this one.
+
+        Instants are ISO text with a zone, aware datetimes or int ns UTC; that very nanosecond is included.
+        The answer is a list with a `basis`.
+        """
+        questions = Questions(self.log, self.settings.policy.method)
+        basis = questions.basis(moment(as_of, known_at, at_seq), cost_method(method))
+        positions = questions.positions(basis)
+        rows = [
+            position_view(positions, held)
+            for key, held in sorted(positions.held.settled.items())
+            if account in (None, key[0]) and symbol in (None, key[1])
+        ]
+        return Answers(rows, basis)
+
+    def orders(
+        self,
+        *,
+        as_of: Any = None,
+        known_at: Any = None,
+        at_seq: int | None = None,
+        symbol: str | None = None,
+        account: str | None = None,
+    ) -> Answers[OMSOrder]:
+        """Return the orders as they stood at a moment; the arguments are those of `positions`."""
+        questions = Questions(self.log, self.settings.policy.method)
+        basis = questions.basis(moment(as_of, known_at, at_seq))
+        found = questions.orders(basis).sorted()
+        rows = [order_view(each) for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
+        return Answers(rows, basis)
+
+    def pnl(
+        self,
+        *,
+        as_of: Any = None,
+        known_at: Any = None,
+        at_seq: int | None = None,
+        method: CostMethod | str | None = None,
+        day: str | None = None,
+        symbol: str | None = None,
+        account: str | None = None,
+    ) -> Answers[dict[str, Any]]:
+        """
+        Return what each trading day brought, a row (dict) for a day, an account and a symbol.
+
+        Keys as in `oms pnl --json`; money as Decimal in the row's `currency`. `unrealized_pnl` is the level at the
+        day's end, `unrealized_change` how far it moved that day. The other arguments are those of `positions`.
+        """
+        questions = Questions(self.log, self.settings.policy.method)
+        basis = questions.basis(moment(as_of, known_at, at_seq), cost_method(method))
+        found = narrowed(questions.days(basis), symbol, account)
+        return Answers([row for row in found if day in (None, row["trading_day"])], basis)

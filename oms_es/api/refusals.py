@@ -1,0 +1,64 @@
+"""Errors that the recorded outcome of a command raises: a rejection, or a fill in quarantine."""
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from oms_es.decimals import text
+from oms_es.domain.commands import AddFill, Command, SubmitOrder
+from oms_es.domain.events import AmendRefused, Event, ExternalIdAssigned, FillQuarantined, StateChanged
+from oms_es.domain.order import Order
+from oms_es.domain.order_rules import impossible
+from oms_es.errors import FillQuarantinedError, InvalidTransition, OrderRejected, UnknownOrder
+from oms_es.identifiers import shown
+from oms_es.projections.state import World
+from oms_es.vocabulary import OrderState
+
+
+def raise_refusal(command: Command, events: Sequence[Event], order: Order | None, view: object = None) -> None:
+    """
+    Raise what the recorded outcome of a command asks for, if anything.
+
+    Args:
+        command: what was asked.
+        events: of the command; [] for an order id that was submitted before.
+        order: the order as it is now.
+        view: what the error carries of it.
+
+    Raises:
+        OrderRejected: a limit refused the order or its amendment.
+        FillQuarantinedError: the fill waits.
+        InvalidTransition: the order could not go to a state, but the venue's id that came with it is recorded.
+    """
+    if isinstance(command, SubmitOrder) and not events and order is not None and order.violations:
+        raise OrderRejected(order.violations, view)
+    for event in events:
+        if isinstance(event, StateChanged) and event.violations and event.new is OrderState.REJECTED:
+            raise OrderRejected(event.violations, view)
+        if isinstance(event, AmendRefused):
+            raise OrderRejected(event.violations, view)
+        if isinstance(event, FillQuarantined):
+            raise quarantine_error(event)
+        if isinstance(event, ExternalIdAssigned) and event.refused_in is not None and event.reported is not None:
+            raise InvalidTransition(impossible(event.order_id, event.refused_in, event.reported))
+
+
+def quarantine_error(fill: FillQuarantined) -> FillQuarantinedError:
+    """Return the error that tells of a fill in quarantine."""
+    trade = "a fill" if fill.trade_id is None else f"trade {shown(fill.trade_id)}"
+    return FillQuarantinedError(
+        f"{trade} of {text(fill.fill_quantity)} @ {text(fill.fill_price)} for order {shown(fill.order_id)} is in "
+        f"quarantine as {fill.quarantine_id}: {fill.why.value}; accept or reject it with resolve_quarantined",
+        fill.quarantine_id,
+        fill.why.value,
+    )
+
+
+def raise_known_fill(world: World, fill: AddFill) -> NoReturn:
+    """Raise for a repeated fill of an unknown order: it waits in quarantine, or was rejected from there."""
+    told = (fill.trade_id, fill.fill_quantity, fill.fill_price)
+    for each in world.orders.waiting_of((fill.account, fill.order_id)):
+        if (each.fill.trade_id, each.fill.fill_quantity, each.fill.fill_price) == told:
+            raise quarantine_error(each.fill)
+    raise UnknownOrder(
+        f"no order {shown(fill.order_id)} in account {fill.account}; this fill of it was rejected from quarantine"
+    )

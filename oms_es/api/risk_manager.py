@@ -1,0 +1,99 @@
+"""The spec's `RiskManager`: the same checks that `submit_order` makes, to ask without submitting."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from oms_es.decimals import ZERO, canonical, minus, plus
+from oms_es.domain import risk_checks
+from oms_es.domain.risk_checks import Proposal
+from oms_es.engine.decision_time import Moment
+from oms_es.engine.sequencer import Sequencer
+from oms_es.engine.settings import Settings
+from oms_es.projections.state import World
+from oms_es.projections.views import OMSOrder, Position
+from oms_es.timestamps import SECOND
+from oms_es.vocabulary import OrderSide
+
+
+class RiskManager:
+    """Asks the limits; decides nothing and writes nothing."""
+
+    def __init__(self, sequencer: Sequencer, settings: Settings, clock: Callable[[], int]) -> None:
+        self._sequencer = sequencer
+        self._policy = settings.policy
+        self._clock = clock
+
+    def check_risk(self, order: OMSOrder, position: Position | None) -> tuple[bool, list[str]]:
+        """
+        Judge an order as `submit_order` would.
+
+        Args:
+            order: the order; one that is open already is not counted twice.
+            position: what is held of its symbol; None: what the log says.
+
+        Returns:
+            Whether it may go, and everything that is wrong with it.
+        """
+        with self._sequencer.reading() as world, self._sequencer.under_coming_rules(world):
+            moment = self._moment(world)
+            today, behind = moment.day_of(moment.now), -(-moment.behind // SECOND)
+            exposure = world.exposure(order.account, order.symbol, today, moment.now, behind)
+            limits = world.policies.policy(order.account)
+            known = world.orders.orders.get((order.account, order.order_id))
+        if known is not None and known.is_open:
+            exposure = replace(
+                exposure,
+                open_orders=exposure.open_orders - 1,
+                open_buys=_without(exposure.open_buys, known.open_quantity, known.side is OrderSide.BUY),
+                open_sells=_without(exposure.open_sells, known.open_quantity, known.side is OrderSide.SELL),
+            )
+        if position is not None:
+            exposure = replace(exposure, position=position.quantity)
+        proposal = Proposal(
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.order_type,
+            quantity=order.remaining_quantity,
+            total=order.quantity,
+            price=order.price,
+            reduce_only=order.reduce_only,
+        )
+        found = risk_checks.violations(proposal, exposure, limits)
+        return not found, list(found)
+
+    @property
+    def daily_pnl(self) -> Decimal | None:
+        """
+        Return the P&L of the trading day so far, net of fees, over all accounts; quote units.
+
+        None when money is counted in several currencies, for they do not add up; `get_portfolio_summary()` has the
+        sums of each under `currencies`.
+        """
+        with self._sequencer.reading() as world:
+            today, earned = self.today(world), dict[str, Decimal]()
+            for account in world.positions.symbols:
+                basis = world.policies.policy(account).basis
+                for currency in world.positions.currencies(account):
+                    pnl = world.positions.daily_pnl(account, today, currency, basis)
+                    earned[currency] = canonical(plus(earned.get(currency, ZERO), pnl))
+        return ZERO if not earned else earned.popitem()[1] if len(earned) == 1 else None
+
+    @property
+    def open_order_count(self) -> int:
+        """Return how many orders are open (PENDING or WORKING), over all accounts."""
+        with self._sequencer.reading() as world:
+            return sum(world.orders.open_count.settled.values())
+
+    def today(self, world: World) -> str:
+        """Return the trading day that a command would be booked on now."""
+        moment = self._moment(world)
+        return moment.day_of(moment.now)
+
+    def _moment(self, world: World) -> Moment:
+        return Moment.of(self._clock(), world, self._policy)
+
+
+def _without(quantity: Decimal, own: Decimal, counts: bool) -> Decimal:
+    return minus(quantity, own) if counts else quantity

@@ -1,0 +1,124 @@
+"""What all parts of the embedded API stand on: one log, one sequencer, settings, callbacks."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from oms_es.api.refusals import raise_refusal
+from oms_es.api.risk_manager import RiskManager
+from oms_es.domain.commands import Command, Request
+from oms_es.engine.callbacks import Callbacks, OrderCallback, PositionCallback
+from oms_es.engine.command_result import Answer
+from oms_es.engine.log_poller import Watch
+from oms_es.engine.metrics import Metrics
+from oms_es.engine.sequencer import Sequencer
+from oms_es.engine.settings import Settings
+from oms_es.errors import UnknownOrder
+from oms_es.identifiers import identifier
+from oms_es.log.contract import Log
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.views import OMSOrder, order_view
+from oms_es.timestamps import instant
+
+
+class Session:
+    """An open log, and the one way to put something into it."""
+
+    def __init__(
+        self,
+        settings: str | Path | Settings | None = None,
+        *,
+        log: str | Path | Log | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        if settings is None:
+            settings = Settings.find()
+        elif not isinstance(settings, Settings):
+            settings = Settings.from_file(settings)
+        self.settings = settings
+        if log is None:
+            log = os.environ.get("OMS_LOG") or settings.log_path
+        self.log: Log = SqliteLog(log, durability=settings.durability) if isinstance(log, str | Path) else log
+        self._callbacks = Callbacks()
+        self.sequencer = Sequencer(self.log, settings, clock, self._callbacks)
+        self.risk_manager = RiskManager(self.sequencer, settings, clock)
+        self._watch = Watch(self.sequencer.follow)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Wait for what is under way and let go of the file; not needed, for every answer is durable already."""
+        self._watch.end()
+        await self.sequencer.idle()
+        self.sequencer.close()
+
+    @property
+    def metrics(self) -> Metrics:
+        """
+        Return latencies and sizes; measured from the first look on.
+
+        Raises:
+            MetricsMissing: prometheus-client is not installed (`pip install 'oms_es[metrics]'`).
+        """
+        if self.sequencer.metrics is None:
+            self.sequencer.metrics = Metrics(self.sequencer)
+        return self.sequencer.metrics
+
+    def add_order_callback(self, callback: OrderCallback) -> None:
+        """
+        Call `callback` with the order after each of its events, after the commit, in log order.
+
+        Events of other processes are told as well, within a moment. A synchronous callback runs in a thread of its own.
+        """
+        self._listen()
+        self._callbacks.add_order_callback(callback)
+
+    def add_position_callback(self, callback: PositionCallback) -> None:
+        """Call `callback` with the position after each change; otherwise as `add_order_callback`."""
+        self._listen()
+        self._callbacks.add_position_callback(callback)
+
+    def _listen(self) -> None:
+        """Listen from here on: what stands in the log by now is no news, what other processes add is."""
+        _ = self.sequencer.world
+        self._watch.begin()
+
+    async def _perform(
+        self,
+        command: Command,
+        command_id: str | None,
+        occurred_at: Any,
+        *,
+        any_account: bool = False,
+        drawn_id: bool = False,
+    ) -> Answer:
+        """Carry out a command and raise what its recorded outcome asks for."""
+        request = Request(
+            command=command,
+            command_id=None if command_id is None else identifier(command_id, "command_id"),
+            occurred_at=None if occurred_at is None else instant(occurred_at, "occurred_at"),
+            any_account=any_account,
+            drawn_id=drawn_id,
+        )
+        if self._callbacks.anybody:
+            self._watch.begin()
+        answer = await self.sequencer.perform(request)
+        raise_refusal(
+            answer.command, answer.events, answer.order, None if answer.order is None else order_view(answer.order)
+        )
+        return answer
+
+    @staticmethod
+    def _order(answer: Answer) -> OMSOrder:
+        if answer.order is None:
+            raise UnknownOrder("no order came of this command")
+        return order_view(answer.order)

@@ -1,0 +1,149 @@
+"""The first event after which a claim is false, with the state before and after it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from oms_es.audit.expression import Claim, Moment
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import Event
+from oms_es.domain.order import Order
+from oms_es.projections.orders import row
+from oms_es.projections.position_state import Held, Mark, position_row
+from oms_es.projections.state import World
+from oms_es.queries.known_names import Unknown, topics_with, unknown_names
+
+Progress = Callable[[int], None]  # events looked at
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """Where a claim stopped being true."""
+
+    at: Recorded
+    from_the_start: bool  # it was false before the first event that was looked at
+    before: dict[str, Any]  # the order and the position that the event is about
+    after: dict[str, Any]
+    history: list[Recorded]  # of the order, up to the event
+
+
+class _Seen(NamedTuple):
+    """The order and the positions that an event is about, as they stand: what never changes is only pointed at."""
+
+    order: Order | None
+    held: list[Held]
+    mark: Mark | None
+    open_orders: int
+
+    @classmethod
+    def of(cls, world: World, event: Event) -> "_Seen":
+        account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
+        order = None if account is None or order_id is None else world.orders.order((account, order_id))
+        symbol = getattr(event, "symbol", None) or (None if order is None else order.symbol)
+        count = sum(world.orders.open_count.settled.values())
+        if symbol is None:
+            return cls(order, [], None, count)
+        holders = [account] if account else sorted(world.positions.holders.get(symbol) or ())
+        held = [held for name in holders for held in world.positions.held_in(name, symbol)]
+        return cls(order, held, world.positions.marks.get(symbol), count)
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "order": None if self.order is None else row(self.order),
+            "positions": [position_row(each, self.mark) for each in self.held],
+            "open_orders": self.open_orders,
+        }
+
+
+def bisect(
+    claim: Claim,
+    opening: Callable[[], World],
+    events: Callable[[frozenset[str] | None], Iterable[Recorded]],
+    history: Callable[[str], list[Recorded]],
+    *,
+    first: int = 1,
+    last: int | None = None,
+    progress: Progress | None = None,
+) -> Turn | None:
+    """
+    Return the first event in `first`..`last` after which the claim is false; None when it holds throughout.
+
+    A claim may turn true again and false again, so it is judged after every event that can change it. Only what it
+    speaks of is folded until it is false; then everything once, up to there, for the state before and after.
+
+    Args:
+        claim: what should hold after each event.
+        opening: gives the state before all of the events, one of its own each time.
+        events: gives the events, all or those of some topics.
+        history: gives the events of a stream.
+        first: the seq of the first event that is looked at.
+        last: the seq of the last one; None: to the end.
+        progress: called now and then.
+
+    Raises:
+        ClaimError: it cannot be judged; the message shows where.
+    """
+    found = _first_false(claim, opening(), events, first, last, progress)
+    if found is None:
+        return None
+    at, from_the_start = found
+    world = opening()
+    world.replay(each for each in _until(events(None), at.seq - 1))
+    before = _Seen.of(world, at.event)
+    world.replay([at])
+    own = history(at.originator_id) if at.originator_id.startswith("order/") else []
+    return Turn(
+        at=at,
+        from_the_start=from_the_start,
+        before=before.told(),
+        after=_Seen.of(world, at.event).told(),
+        history=[each for each in own if each.seq <= at.seq],
+    )
+
+
+def unknown_to(
+    claim: Claim,
+    opening: Callable[[], World],
+    events: Callable[[frozenset[str] | None], Iterable[Recorded]],
+    last: int | None = None,
+) -> list[Unknown]:
+    """
+    Return the names in a claim that occur nowhere up to the event `last`; such a claim certifies nothing about them.
+
+    Args: as in `bisect`.
+    """
+    if not claim.names:
+        return []
+    return unknown_names(claim.names, _until(events(topics_with(claim.names)), last), opening())
+
+
+def _first_false(
+    claim: Claim,
+    world: World,
+    events: Callable[[frozenset[str] | None], Iterable[Recorded]],
+    first: int,
+    last: int | None,
+    progress: Progress | None,
+) -> tuple[Recorded, bool] | None:
+    """Return the event after which the claim is false, and whether it was false before the first one, too."""
+    topics = world.restrict(claim.parts)
+    day, moment, judged, false_before = None, Moment(world, ""), False, False
+    # A claim about the day also looks at the events that begin one, whatever they are.
+    for number, each in enumerate(_until(events(None if claim.of_the_day else topics), last)):
+        if each.seq >= first:
+            moment.trading_day = each.trading_day
+            false_before = day is None and not claim.holds(moment)
+            judged = day is None or type(each.event) in claim.lives_on or (claim.of_the_day and each.trading_day != day)
+            day = each.trading_day
+        world.apply(each)
+        world.settle()
+        if progress is not None and number % 1000 == 0:
+            progress(each.seq - first + 1)
+        if each.seq >= first and judged and not claim.holds(moment):
+            return each, false_before
+    return None
+
+
+def _until(events: Iterable[Recorded], last: int | None) -> Iterator[Recorded]:
+    return takewhile(lambda each: last is None or each.seq <= last, events)

@@ -1,0 +1,201 @@
+"""
+A day as a box: one file with a slice of the log, its chain, and the state it opens with.
+
+A zip of three members: `manifest.json` (what it is, and digests of the rest), `opening.json` (the state before the
+first event), `rows.jsonl` (the rows as stored, each with the salt of its leaf and its chain). Replayed on another
+machine it gives the same report and the same digest; a row that was changed on the way breaks its chain.
+"""
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from oms_es.audit.replay import end_of_day
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.policy import RULES
+from oms_es.errors import LogError, OmsError
+from oms_es.files import replacing
+from oms_es.identifiers import escaped, shown
+from oms_es.log.contract import to_recorded
+from oms_es.log.hash_chain import FORMAT, Row, genesis, link, salt_of, salted_leaf
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.snapshots.state_codec import dumped, restored
+from oms_es.projections.state import World
+from oms_es.vocabulary import CostMethod
+
+SUFFIX = ".omsday"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: the same day gives the same bytes
+_MEMBERS = ("manifest.json", "opening.json", "rows.jsonl")
+_MOST = 2**31  # bytes of a member: a day of ten million events
+_MOST_OF_MANIFEST = 2**16
+_MOST_RATIO = 100  # rows pack to about a tenth; what packs to a hundredth is there to fill memory
+_BOX = 2  # the version of the opening state; 1 knew no books
+# What damaged or hostile bytes can raise on their way through zip, JSON and our own types.
+_UNREADABLE = (
+    OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError,
+    NotImplementedError, zipfile.BadZipFile, zlib.error, msgspec.MsgspecError,
+)  # fmt: skip
+
+
+class BadBox(LogError):
+    """The file is no box, or it is not what was packed."""
+
+
+class NothingBooked(OmsError, LookupError):
+    """No event is booked on the day."""
+
+
+class Manifest(Struct, frozen=True, kw_only=True):
+    """What a box is."""
+
+    box: int = 1  # the version of what is in it
+    log_format: int
+    rules: int
+    code: str
+    log_id: str
+    trading_day: str
+    method: CostMethod
+    first_seq: int
+    last_seq: int
+    previous_chain: str  # hex; of the row before the first
+    chain: str  # hex; of the last row
+    opening_state: str  # digest of the state, as `oms replay` shows it
+    opening: str  # SHA-256 of the member
+    rows: str
+
+
+class Box(Struct, frozen=True):
+    """A box that was opened and found whole."""
+
+    manifest: Manifest
+    opening: World
+    events: list[Recorded]
+
+
+def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code: str) -> Manifest:
+    """
+    Pack a trading day into a file.
+
+    Raises:
+        NothingBooked: the log holds no event of that day.
+        LogError: the log, or the file, cannot be used.
+    """
+    meta = log.meta()
+    if meta is None:
+        raise NothingBooked(f"{log.path} holds no events")
+    first, last = _span(log, trading_day)
+    opening = World(method).replay(log.read(until=first - 1))
+    state = dumped(opening)
+    rows = b"".join(_packed(row, meta.secret) for row in log.rows(first - 1, last))
+    previous = genesis(meta.log_id).hex() if first == 1 else log.chain_at(first - 1)
+    manifest = Manifest(
+        box=_BOX,
+        log_format=FORMAT,
+        rules=RULES,
+        code=code,
+        log_id=meta.log_id,
+        trading_day=trading_day,
+        method=method,
+        first_seq=first,
+        last_seq=last,
+        previous_chain=str(previous),
+        chain=str(log.chain_at(last)),
+        opening_state=opening.digest(),
+        opening=hashlib.sha256(state).hexdigest(),
+        rows=hashlib.sha256(rows).hexdigest(),
+    )
+    with replacing(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as box:
+        content = (msgspec.json.format(msgspec.json.encode(manifest), indent=1), state, rows)
+        for name, member in zip(_MEMBERS, content, strict=True):
+            box.writestr(zipfile.ZipInfo(name, _EPOCH), member, zipfile.ZIP_DEFLATED)
+    return manifest
+
+
+def _span(log: SqliteLog, trading_day: str) -> tuple[int, int]:
+    last = end_of_day(log, trading_day)
+    if not last:
+        raise NothingBooked(f"no event is booked on {shown(trading_day)}")
+    return log.first_of_day(trading_day), last
+
+
+def _packed(row: Row, secret: bytes) -> bytes:
+    body = {**row._asdict(), "state": row.state.decode("utf-8", "surrogateescape"), "chain": row.chain.hex()}
+    return json.dumps({**body, "salt": salt_of(row.seq, secret).hex()}, ensure_ascii=True).encode() + b"\n"
+
+
+def unpack(path: Path) -> Box:
+    """
+    Open a box and hold it to its digests and its chain.
+
+    Raises:
+        BadBox: it is none, or something in it is not what was packed; names the member, and the seq of a row.
+    """
+    try:
+        manifest, opening, rows = _read(path)
+    except _UNREADABLE as error:
+        raise BadBox(f"{path} is no box of a day: {escaped(str(error))}") from None
+    for name, content, digest in (("opening.json", opening, manifest.opening), ("rows.jsonl", rows, manifest.rows)):
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise BadBox(f"{path}: {name} is not what was packed")
+    try:
+        world = restored(opening)
+    except _UNREADABLE as error:
+        raise BadBox(f"{path}: opening.json is no state that this version reads: {escaped(str(error))}") from None
+    if world.digest() != manifest.opening_state:
+        raise BadBox(f"{path}: the opening state does not come to the digest it was packed with")
+    events = list(_checked(path, rows, manifest))
+    if all(each.trading_day != manifest.trading_day for each in events):
+        raise BadBox(f"{path}: no event in it is booked on {shown(manifest.trading_day)}")
+    return Box(manifest, world, events)
+
+
+def _read(path: Path) -> tuple[Manifest, bytes, bytes]:
+    with zipfile.ZipFile(path) as box:
+        for name in _MEMBERS:
+            member = box.getinfo(name)
+            most = _MOST_OF_MANIFEST if name == "manifest.json" else _MOST
+            if member.file_size > min(most, _MOST_RATIO * member.compress_size + _MOST_OF_MANIFEST):
+                raise BadBox(f"{path}: {name} is larger than any day has reason to be")
+        manifest = msgspec.json.decode(box.read("manifest.json"), type=Manifest)
+        newest = {"box": _BOX, "log_format": FORMAT, "rules": RULES}
+        for name, known in newest.items():
+            if (version := getattr(manifest, name)) > known:
+                raise BadBox(f"{path} was packed by a later release ({name} {version}, known up to {known}): upgrade")
+        return manifest, box.read("opening.json"), box.read("rows.jsonl")
+
+
+def _checked(path: Path, rows: bytes, manifest: Manifest) -> Iterator[Recorded]:
+    try:
+        chain, seq = bytes.fromhex(manifest.previous_chain), manifest.first_seq - 1
+    except ValueError:
+        raise BadBox(f"{path}: the manifest names no chain") from None
+    for line in rows.splitlines():
+        row, salt = _row(path, line)
+        seq += 1
+        try:
+            chain = link(chain, salted_leaf(row, salt))
+        except _UNREADABLE:
+            chain = b""
+        if row.seq != seq or row.chain != chain:
+            raise BadBox(f"{path}: seq {seq}: the row does not fit the chain")
+        yield to_recorded(row)
+    if seq != manifest.last_seq or chain.hex() != manifest.chain:
+        raise BadBox(f"{path}: the rows end at seq {seq}, not at {manifest.last_seq} as packed")
+
+
+def _row(path: Path, line: bytes) -> tuple[Row, bytes]:
+    try:
+        body: dict[str, Any] = json.loads(line)
+        salt = bytes.fromhex(body.pop("salt"))
+        body["state"] = body["state"].encode("utf-8", "surrogateescape")
+        body["chain"] = bytes.fromhex(body["chain"])
+        return Row(**body), salt
+    except _UNREADABLE as error:
+        raise BadBox(f"{path}: a row cannot be read: {escaped(str(error))}") from None

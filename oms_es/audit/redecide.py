@@ -1,0 +1,185 @@
+"""
+Deciding again: every command of a log on the state before it, with the rules in force then.
+
+The events must be the recorded ones. What was of the moment (our clock's step back, a check that took too long) is
+taken as it was recorded; what a settings file brought is given, not decided, and so is a day that earlier rules closed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms_es.domain.command_of import rebuild
+from oms_es.domain.commands import Command, Request
+from oms_es.domain.envelope import Draft, Recorded
+from oms_es.domain.events import (
+    AmendRefused,
+    DayClosed,
+    Event,
+    FillQuarantined,
+    PolicyChanged,
+    StateChanged,
+    TradingLevelChanged,
+)
+from oms_es.domain.policy import RULES, Policy
+from oms_es.engine.admin_commands import FILE_CHANGED, FIRST, NEWER_RULES
+from oms_es.engine.command_handler import handle
+from oms_es.engine.decision_time import Moment
+from oms_es.engine.order_lookup import located
+from oms_es.errors import OmsError
+from oms_es.projections.projection import plain
+from oms_es.projections.state import World
+from oms_es.timestamps import SECOND
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin
+
+
+def is_given(event: Event) -> bool:
+    """Return whether an event that begins a command was given from outside, and not decided."""
+    if isinstance(event, PolicyChanged):
+        return bool(event.from_file) or event.reason in (FIRST, FILE_CHANGED) or event.reason.startswith(NEWER_RULES)
+    if isinstance(event, TradingLevelChanged):
+        return event.from_file
+    return isinstance(event, DayClosed) and event.rules < 2  # the first rules worked out other digests
+
+
+class Divergence(Struct, frozen=True, kw_only=True):
+    """A command that is decided differently now."""
+
+    seq: int
+    command: str
+    recorded: list[dict[str, Any]]
+    decided: list[dict[str, Any]]
+    error: str | None = None  # what deciding raised instead
+    state: dict[str, Any]  # the order and the position as they stood before
+
+
+def by_command(events: Iterable[Recorded]) -> Iterator[list[Recorded]]:
+    """Return the events of a log, command by command."""
+    group: list[Recorded] = []
+    for each in events:
+        if each.begins_command and group:
+            yield group
+            group = []
+        group.append(each)
+    if group:
+        yield group
+
+
+def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
+    """
+    Decide one command again.
+
+    Args:
+        world: the state before it; it is not changed.
+        group: the events that were recorded.
+
+    Returns:
+        None when the same comes out. A log that does not tell the version of the rules agrees if any version agrees.
+    """
+    if is_given(group[0].event):
+        return None
+    first: Divergence | None = None
+    for version in rules_of(world):
+        found = _decided_by(world, group, version)
+        if found is None:
+            return None
+        first = first or found
+    return first
+
+
+def rules_of(world: World) -> tuple[int, ...]:
+    """Return the version of the rules that decide on a log; all of them, newest first, where it does not tell."""
+    known = world.policies.rules.get(EVERY_ACCOUNT)
+    return tuple(range(RULES, 1, -1)) if known is None else (known,)
+
+
+def _decided_by(world: World, group: list[Recorded], rules: int) -> Divergence | None:
+    first = group[0]
+    command = rebuild([each.event for each in group])
+    request = request_of(group, command)
+    drafts: list[Draft] = []
+    error = None
+    try:
+        drafts = handle(world, request, located(world, request, rules), moment_of(world, group, rules))
+    except OmsError as refusal:
+        error = f"{type(refusal).__name__}: {refusal}"
+    has_rules = world.policies.is_set
+    if _judged(group, has_rules=has_rules) == _judged(drafts, has_rules=has_rules):
+        return None
+    return Divergence(
+        seq=first.seq,
+        command=type(command).__name__,
+        recorded=[_told(each, has_rules=has_rules) for each in group],
+        decided=[_told(each, has_rules=has_rules) for each in drafts],
+        error=error,
+        state=_around(world, first.event),
+    )
+
+
+def request_of(group: list[Recorded], command: Command) -> Request:
+    """Return the request of a recorded command; only the order of an unknown fill is still to be found."""
+    first, (*_, last) = group[0], group
+    unknown = isinstance(last.event, FillQuarantined) and not last.event.order_known
+    return Request(
+        command=command,
+        command_id=first.command_id or None,
+        occurred_at=first.occurred_at,
+        origin=Origin.IMPORT if first.origin is Origin.IMPORT else Origin.COMMAND,
+        is_located=not unknown,
+    )
+
+
+def moment_of(world: World, group: list[Recorded], rules: int = RULES) -> Moment:
+    """Return the moment of a decision as the log tells it; `rules` is the version that decides."""
+    first = group[0]
+    calendar = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else Policy()
+    told = [text for each in group for text in _violations(each.event)]
+    behind = 1 if getattr(first.event, "clamped", False) else 0
+    if any(text.startswith("CLOCK") for text in told):
+        behind = int(next(text for text in told if text.startswith("CLOCK")).split(" s behind")[0].split()[-1]) * SECOND
+    overtime = next((text for text in told if text.startswith("RISK_TIMEOUT")), None)
+    return Moment(
+        now=first.recorded_at,
+        behind=behind,
+        overtime=overtime,
+        rules=rules,
+        calendar=calendar,
+        closed=world.days.all_closed(),
+        ended=world.days.all_ended(),
+    )
+
+
+def _violations(event: Event) -> tuple[str, ...]:
+    return event.violations if isinstance(event, StateChanged | AmendRefused) else ()
+
+
+def _judged(events: Sequence[Recorded | Draft], *, has_rules: bool) -> list[tuple[Event, int, str]]:
+    """Return what must be the same: the events and their times; the day only where the log holds the calendar."""
+    return [(_ruled(each.event), each.effective_at, each.trading_day if has_rules else "") for each in events]
+
+
+def _ruled(event: Event) -> Event:
+    """Return the event without the version of the rules that decided it: these rules decide again."""
+    return replace(event, rules=RULES) if isinstance(event, PolicyChanged | DayClosed) else event
+
+
+def _told(each: Recorded | Draft, *, has_rules: bool) -> dict[str, Any]:
+    """Return an event in words, to be shown beside another."""
+    body = msgspec.to_builtins(each.event, builtin_types=(str,))
+    told = {"event": type(each.event).__name__, **plain(body), "effective_at": each.effective_at}
+    return {**told, "trading_day": each.trading_day} if has_rules else told
+
+
+def _around(world: World, event: Event) -> dict[str, Any]:
+    account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
+    order = None if account is None or order_id is None else world.orders.order((account, order_id))
+    symbol = getattr(event, "symbol", None) or (order.symbol if order else None)
+    position = world.positions.position(account, symbol) if account and symbol else None
+    return {
+        "order": None if order is None else f"{order.state.value}, filled {order.filled_quantity} of {order.quantity}",
+        "position": position,
+        "open_orders": world.orders.open_count.get(account) if account else None,
+    }

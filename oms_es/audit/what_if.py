@@ -1,0 +1,285 @@
+"""
+The same commands under other limits: a thought experiment, for the market would have answered differently.
+
+Every command is put to a second state that has the other limits from the day on that is asked about, or from the
+start. An order that was accepted in life and is refused there takes everything that followed from it along: its
+acknowledgements, its fills, its cancels. An order that is accepted there and was refused in life stands open, for
+nobody knows what would have become of it. History that was imported is not judged, there as in life.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from oms_es.audit.high_water import Reach, Reaches
+from oms_es.audit.redecide import by_command, moment_of, request_of, rules_of
+from oms_es.decimals import ZERO, canonical, minus
+from oms_es.domain.command_of import rebuild
+from oms_es.domain.commands import AmendOrder, Command, OrderCommand, SubmitOrder
+from oms_es.domain.envelope import Draft, Recorded
+from oms_es.domain.events import AmendRefused, Event, FillAdded, PolicyChanged, StateChanged
+from oms_es.domain.events import TradingLevelChanged as LevelChanged
+from oms_es.domain.policy import Value
+from oms_es.engine.command_handler import handle, is_judged
+from oms_es.engine.order_lookup import located
+from oms_es.errors import InvalidInput, OmsError
+from oms_es.projections.state import World
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, TradingLevel
+
+NOTE = "a thought experiment: the market would have answered differently"
+STOP = "risk.emergency_stop"
+Progress = Callable[[int], None]  # events taken in
+
+
+class Flip(Struct, frozen=True, kw_only=True):
+    """An order, or an amendment, whose verdict is another one."""
+
+    seq: int
+    account: str
+    order_id: str
+    asked: str  # "submit" or "amend"
+    was: tuple[str, ...]  # the violations in life; () accepted
+    now: tuple[str, ...]  # under the other limits
+
+
+class Lost(Struct, frozen=True):
+    """A fill that could then not have happened."""
+
+    seq: int
+    fill: FillAdded
+
+
+class WhatIf(Struct, kw_only=True):
+    """What would have been."""
+
+    commands: int = 0
+    judged: int = 0  # orders and amendments that limits had a say in
+    not_judged: int = 0  # those that were imported
+    flips: list[Flip] = field(default_factory=list)
+    lost_commands: int = 0  # what followed from orders that would not have been
+    lost_fills: list[Lost] = field(default_factory=list)
+    impossible: int = 0  # commands that the other state does not allow
+    days: list[dict[str, Any]] = field(default_factory=list)  # P&L in life and there, by day, account and symbol
+    exposure: list[dict[str, Any]] = field(default_factory=list)  # the largest, by day, account and symbol
+    daily_loss: list[dict[str, Any]] = field(default_factory=list)  # the worst, by day, account and currency
+
+    def rows(self) -> dict[str, Any]:
+        """Return the experiment as it stands in JSON."""
+        return {
+            "note": NOTE,
+            "commands": self.commands,
+            "judged": self.judged,
+            "not_judged": self.not_judged,
+            "flips": [{**_fields(flip), "was": list(flip.was), "now": list(flip.now)} for flip in self.flips],
+            "lost_commands": self.lost_commands,
+            "lost_fills": len(self.lost_fills),
+            "fills": [
+                {
+                    "seq": each.seq,
+                    "account": each.fill.account,
+                    "order_id": each.fill.order_id,
+                    "trade_id": each.fill.trade_id,
+                    "symbol": each.fill.symbol,
+                    "side": each.fill.side.value,
+                    "quantity": each.fill.fill_quantity,
+                    "price": each.fill.fill_price,
+                }
+                for each in self.lost_fills
+            ],
+            "impossible": self.impossible,
+            "days": self.days,
+            "exposure": self.exposure,
+            "daily_loss": self.daily_loss,
+        }
+
+
+def _fields(each: Struct) -> dict[str, Any]:
+    return {name: getattr(each, name) for name in each.__struct_fields__}
+
+
+def what_if(
+    events: Iterable[Recorded],
+    limits: Mapping[str, Value],
+    method: CostMethod = CostMethod.FIFO,
+    *,
+    worlds: tuple[World, World] | None = None,
+    day: str | None = None,
+    progress: Progress | None = None,
+) -> WhatIf:
+    """
+    Put the commands of a log to a state with other limits.
+
+    Args:
+        events: the log from its first event on, or from where `worlds` stand.
+        limits: the settings' keys that are other, for every account; what the log says of these keys later does not
+            count.
+        method: the cost method that the log begins with.
+        worlds: two equal states to go on from, as a box opens with.
+        day: the trading day from whose first event on the limits are other, and that is reported; None: from the start.
+        progress: called now and then.
+
+    Raises:
+        InvalidInput: a key that is no limit, like the calendar's.
+    """
+    foreign = sorted(key for key in limits if key.startswith(("day.", "accounting.")))
+    if foreign:
+        raise InvalidInput(f"{', '.join(foreign)}: not a limit; what-if takes risk, trading, daily_loss and fills")
+    life, there = worlds or (World(method), World(method))
+    experiment = _Experiment(dict(limits), life, there, day)
+    for number, group in enumerate(by_command(events)):
+        experiment.take(group)
+        if progress is not None and number % 500 == 0:
+            progress(group[-1].seq)
+    return experiment.finished()
+
+
+class _Experiment:
+    def __init__(self, limits: dict[str, Value], life: World, there: World, day: str | None) -> None:
+        self._limits, self._only = limits, day
+        self._life, self._there = life, there
+        self._reached: dict[str, tuple[Reaches, Reaches]] = {}  # by day, in life and there
+        self._gone: set[tuple[str, str]] = set()  # orders that were never accepted there
+        self._result = WhatIf()
+        self._begun = False
+
+    def take(self, group: list[Recorded]) -> None:
+        first = group[0]
+        if not self._begun and self._only in (None, first.trading_day):
+            self._begun = True
+            self._begin(first)
+        if not self._begun:
+            for each in group:
+                self._add(each.event, each)
+        else:
+            self._result.commands += 1
+            self._put(group)
+        for each in group:
+            self._life.apply(each)
+        self._life.settle()
+        if self._begun:
+            life, there = self._reached.setdefault(first.trading_day, (Reaches(), Reaches()))
+            life.take(self._life, group)
+            there.take(self._there, group)
+
+    def _begin(self, at: Recorded) -> None:
+        # Where the log has no rules yet, only the limits may differ: the cost method stays what it is.
+        method = {} if self._there.policies.is_set else {"accounting.method": self._there.positions.method.value}
+        self._add(PolicyChanged(account=EVERY_ACCOUNT, values={**method, **self._limits}), at)
+        if STOP in self._limits:  # in life as well, the key of a settings file becomes a level
+            level = TradingLevel.HALTED if self._limits[STOP] == "true" else TradingLevel.NORMAL
+            self._add(LevelChanged(account=EVERY_ACCOUNT, level=level, reason=STOP), at)
+
+    def _put(self, group: list[Recorded]) -> None:
+        first = group[0].event
+        if isinstance(first, PolicyChanged):
+            kept = {key: value for key, value in first.values.items() if key not in self._limits}
+            self._add(replace(first, values=kept, from_file=()), group[0])
+        elif isinstance(first, LevelChanged) and first.from_file and STOP in self._limits:
+            return
+        elif hasattr(first, "order_id"):
+            self._order(group, rebuild([each.event for each in group]))
+        else:
+            for each in group:
+                self._add(each.event, each)
+
+    def _order(self, group: list[Recorded], command: Command) -> None:
+        assert isinstance(command, OrderCommand), "the group is about an order"
+        first = group[0]
+        if (command.account, command.order_id) in self._gone:
+            self._result.lost_commands += 1
+            self._lose(group, [])
+            return
+        request = request_of(group, command)
+        (rules, *_) = rules_of(self._life)
+        try:
+            command = located(self._there, request, rules)
+            drafts = handle(self._there, request, command, moment_of(self._there, group, rules))
+        except OmsError:
+            self._result.impossible += 1
+            self._lose(group, [])
+            return
+        if isinstance(command, SubmitOrder | AmendOrder):
+            judged = is_judged(request, command)
+            self._result.judged += judged
+            self._result.not_judged += not judged
+            self._compare(group, command, drafts)
+        self._lose(group, drafts)
+        for draft in drafts:
+            self._add(draft.event, first, draft)
+
+    def _lose(self, group: list[Recorded], drafts: list[Draft]) -> None:
+        """Count the fills of life that are none there; one that waits there waits for somebody who is not asked."""
+        if any(isinstance(draft.event, FillAdded) for draft in drafts):
+            return
+        self._result.lost_fills += [Lost(each.seq, each.event) for each in group if isinstance(each.event, FillAdded)]
+
+    def _compare(self, group: list[Recorded], command: SubmitOrder | AmendOrder, drafts: list[Draft]) -> None:
+        was = _violations([each.event for each in group])
+        now = _violations([draft.event for draft in drafts])
+        submitted = isinstance(command, SubmitOrder)
+        if now and not was and submitted:
+            self._gone.add((command.account, command.order_id))
+        if bool(was) != bool(now):
+            flip = Flip(
+                seq=group[0].seq,
+                account=command.account,
+                order_id=command.order_id,
+                asked="submit" if submitted else "amend",
+                was=was,
+                now=now,
+            )
+            self._result.flips.append(flip)
+
+    def _add(self, event: Event, at: Recorded, draft: Draft | None = None) -> None:
+        moved = at if draft is None else draft
+        there = Draft(
+            event=event,
+            origin=at.origin,
+            occurred_at=moved.occurred_at,
+            effective_at=moved.effective_at,
+            recorded_at=at.recorded_at,
+            trading_day=at.trading_day,
+            command_id=at.command_id,
+        )
+        self._there.apply(there.recorded_as(self._there.seq + 1))
+        self._there.settle()
+
+    def finished(self) -> WhatIf:
+        names = ("trading_day", "account", "symbol", "currency")
+        life, there = ({tuple(row[name] for name in names): row for row in world.positions.day_rows()}
+                       for world in (self._life, self._there))  # fmt: skip
+        for key in sorted({*life, *there}):
+            if self._only in (None, key[0]):
+                figures: dict[str, Any] = {}
+                for figure in ("realized_pnl", "unrealized_pnl"):
+                    pair = [row[figure] if row else ZERO for row in (life.get(key), there.get(key))]
+                    figures |= dict(zip((figure, f"{figure}_what_if"), pair, strict=True))
+                change = canonical(minus(figures["realized_pnl_what_if"], figures["realized_pnl"]))
+                self._result.days.append({**dict(zip(names, key, strict=True)), **figures, "change": change})
+        for day, (was_reached, now_reached) in sorted(self._reached.items()):
+            if self._only in (None, day):
+                self._result.exposure += _side_by_side(day, "symbol", was_reached.exposure, now_reached.exposure)
+                self._result.daily_loss += _side_by_side(
+                    day, "currency", was_reached.worst_loss, now_reached.worst_loss
+                )
+        return self._result
+
+
+def _side_by_side(day: str, name: str, life: dict[str, Reach], there: dict[str, Reach]) -> list[dict[str, Any]]:
+    """Return how far a figure went in life and there, with the limits that stood."""
+    rows = []
+    for key in sorted({*life, *there}):
+        account, _, rest = key.partition("/")
+        was, now = life.get(key, Reach()), there.get(key, Reach())
+        most = {"most": was.most, "limit": was.limit, "most_what_if": now.most, "limit_what_if": now.limit}
+        rows.append({"trading_day": day, "account": account, name: rest, **most})
+    return rows
+
+
+def _violations(events: list[Event]) -> tuple[str, ...]:
+    for event in events:
+        if isinstance(event, StateChanged | AmendRefused) and event.violations:
+            return event.violations
+    return ()

@@ -1,0 +1,250 @@
+"""A command, rebuilt from the events it gave: for telling a repetition from a conflict, and for deciding it again."""
+
+import msgspec
+from msgspec.structs import replace
+
+from oms_es.domain.commands import (
+    AddFill,
+    AmendOrder,
+    BustFill,
+    CancelOrder,
+    ChangeState,
+    CloseDay,
+    Command,
+    CorrectFill,
+    DefineInstrument,
+    LinkOrder,
+    RecordMark,
+    ReduceOrder,
+    ResolveQuarantined,
+    SetLevel,
+    SetLimits,
+    SubmitOrder,
+)
+from oms_es.domain.events import (
+    AmendRefused,
+    CommandChangedNothing,
+    DayClosed,
+    Event,
+    ExternalIdAssigned,
+    FillAdded,
+    FillBusted,
+    FillCorrected,
+    FillQuarantined,
+    InstrumentDefined,
+    MarkRecorded,
+    OrderAmended,
+    OrderSubmitted,
+    PolicyChanged,
+    QuarantineResolved,
+    StateChanged,
+    TradingLevelChanged,
+)
+from oms_es.vocabulary import OrderState
+
+
+def rebuild(events: list[Event]) -> Command:
+    """Return the command that gave these events; times are no part of it."""
+    first = events[0]
+    if isinstance(first, StateChanged) and first.reported:  # what follows became the order's own by it
+        return _state_asked(first)
+    for event in events:
+        command = _asked(event)
+        if command is not None:
+            return command
+    assert isinstance(events[0], StateChanged), f"no command gives only {type(events[0]).__name__}"
+    return _state_asked(events[0])
+
+
+def _asked(event: Event) -> Command | None:
+    """Return what was asked, if this is the event that tells."""
+    match event:
+        case OrderSubmitted(external=False):
+            return SubmitOrder(
+                account=event.account,
+                actor=event.actor,
+                order_id=event.order_id,
+                symbol=event.symbol,
+                side=event.side,
+                order_type=event.order_type,
+                quantity=event.quantity,
+                price=event.price,
+                reduce_only=event.reduce_only,
+                time_in_force=event.time_in_force,
+            )
+        case CommandChangedNothing():
+            return _asked_in_vain(event)
+        case ExternalIdAssigned():
+            return _link_asked(event)
+        case FillAdded() | FillQuarantined(correction=False):
+            return _fill_asked(event)
+        case FillCorrected(completes=True):
+            return _fee_asked(event)
+        case OrderAmended() | AmendRefused():
+            return _amend_asked(event)
+        case FillBusted() | FillCorrected() | FillQuarantined():
+            return _correction_asked(event)
+        case QuarantineResolved(linked=False):
+            return ResolveQuarantined(
+                account=event.account,
+                actor=event.actor,
+                order_id=event.order_id,
+                quarantine_id=event.quarantine_id,
+                accept=event.accepted,
+                symbol=event.symbol,
+                side=event.side,
+                reason=event.reason,
+            )
+        case _:
+            return _rule_asked(event)
+
+
+def _rule_asked(event: Event) -> Command | None:
+    match event:
+        case MarkRecorded():
+            return RecordMark(actor=event.actor, symbol=event.symbol, price=event.price)
+        case InstrumentDefined():
+            return DefineInstrument(
+                actor=event.actor, symbol=event.symbol, multiplier=event.multiplier, currency=event.currency
+            )
+        case DayClosed():
+            return CloseDay(
+                account=event.account,
+                actor=event.actor,
+                trading_day=event.trading_day,
+                code=event.code,
+                reason=event.reason,
+                force=event.forced,
+            )
+        case PolicyChanged():
+            return SetLimits(account=event.account, actor=event.actor, values=event.values, reason=event.reason)
+        case TradingLevelChanged():
+            return SetLevel(account=event.account, actor=event.actor, level=event.level, reason=event.reason)
+        case _:
+            return None
+
+
+def _state_asked(event: StateChanged) -> Command:
+    if event.new is OrderState.CANCELLED and not event.reported:
+        return CancelOrder(account=event.account, actor=event.actor, order_id=event.order_id, reason=event.reason)
+    return ChangeState(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        new=event.new,
+        external_order_id=event.external_order_id,
+        error_message=event.error_message,
+    )
+
+
+def _fill_asked(event: FillAdded | FillQuarantined) -> AddFill:
+    asked_fee = event.asked_fee if isinstance(event, FillAdded) else None
+    return AddFill(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        fill_quantity=event.fill_quantity,
+        fill_price=event.fill_price,
+        trade_id=event.trade_id,
+        fee=event.fee if asked_fee is None else asked_fee,
+        symbol=event.symbol,
+        side=event.side,
+    )
+
+
+def _fee_asked(event: FillCorrected) -> AddFill:
+    return AddFill(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        fill_quantity=event.fill_quantity,
+        fill_price=event.fill_price,
+        trade_id=event.trade_id,
+        fee=event.fee,
+        symbol=event.symbol,
+        side=event.side,
+    )
+
+
+def _link_asked(event: ExternalIdAssigned) -> Command:
+    if event.reported is None:
+        return LinkOrder(
+            account=event.account,
+            actor=event.actor,
+            order_id=event.order_id,
+            external_order_id=event.external_order_id,
+        )
+    return ChangeState(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        new=event.reported,
+        external_order_id=event.external_order_id,
+        error_message=event.error_message,
+    )
+
+
+def changed_nothing(command: Command) -> CommandChangedNothing:
+    """Return the event of a command that found done what it asked for."""
+    asked = msgspec.to_builtins(command)
+    kept = {name: value for name, value in asked.items() if name not in ("account", "actor")}
+    return CommandChangedNothing(
+        account=command.account, actor=command.actor, command=type(command).__name__, asked=kept
+    )
+
+
+def _asked_in_vain(event: CommandChangedNothing) -> Command:
+    kind = _REMEMBERED[event.command]
+    return msgspec.convert({**event.asked, "account": event.account, "actor": event.actor}, kind)
+
+
+_REMEMBERED: dict[str, type[Command]] = {
+    kind.__name__: kind for kind in (BustFill, CancelOrder, ChangeState, CorrectFill, DefineInstrument, LinkOrder)
+}
+
+
+def _amend_asked(event: OrderAmended | AmendRefused) -> Command:
+    if isinstance(event, OrderAmended) and event.asked_reduction is not None:
+        return ReduceOrder(
+            account=event.account, actor=event.actor, order_id=event.order_id, quantity=event.asked_reduction
+        )
+    return AmendOrder(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        quantity=event.asked_quantity,
+        price=event.asked_price,
+    )
+
+
+def _correction_asked(event: FillBusted | FillCorrected | FillQuarantined) -> Command:
+    assert event.trade_id is not None, "a fill without a trade id cannot be named, so it is never busted or corrected"
+    if isinstance(event, FillBusted):
+        return BustFill(
+            account=event.account,
+            actor=event.actor,
+            order_id=event.order_id,
+            trade_id=event.trade_id,
+            reason=event.reason,
+        )
+    return CorrectFill(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        trade_id=event.trade_id,
+        fill_quantity=event.asked_quantity,
+        fill_price=event.asked_price,
+        fee=event.asked_fee,
+        reason=event.reason,
+    )
+
+
+def same_content(asked: Command, before: Command) -> bool:
+    """Return whether two commands ask for the same thing; who asks is no part of it."""
+    if type(asked) is not type(before):
+        return False
+    if isinstance(asked, AddFill) and isinstance(before, AddFill):
+        # A fill of a known order may name its symbol and side, or leave them to the order.
+        asked = replace(asked, symbol=asked.symbol or before.symbol, side=asked.side or before.side)
+        before = replace(before, symbol=before.symbol or asked.symbol, side=before.side or asked.side)
+    return replace(asked, actor="") == replace(before, actor="")

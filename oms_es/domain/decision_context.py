@@ -1,0 +1,57 @@
+"""What the rules of orders and of fills share."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from oms_es.decimals import ONE
+from oms_es.domain.commands import OrderCommand
+from oms_es.domain.events import StateChanged
+from oms_es.domain.order import Content, Order, Waiting
+from oms_es.domain.policy import RULES
+from oms_es.vocabulary import OrderState, Origin
+
+
+class Given(Struct, frozen=True, kw_only=True):
+    """What a decision about one order rests on, besides the order."""
+
+    origin: Origin = Origin.COMMAND
+    rules: int = RULES  # the version of the decision rules
+    violations: tuple[str, ...] = ()  # the limits that the command would break
+    price_band: Decimal | None = None  # fraction of the reference price; None: no check
+    price_band_floor: Decimal = ONE  # the band is at least this wide; quote units
+    accept_exceptions: bool = False  # fills.on_exception: accept
+    mark: Decimal | None = None  # the last mark of the symbol
+    multiplier: Decimal = ONE  # of the instrument
+    currency: str = "USD"
+    unknown_contents: frozenset[Content] = frozenset()  # of this order id's fills that came before any order
+    unknown_waiting: tuple[Waiting, ...] = ()  # those of them that still wait
+    unknown_count: int = 0  # how many fills of unknown orders the account ever had
+    is_ambiguous: bool = False  # the id names several orders, and none of them alone fits the fill
+    external_order: Order | None = None  # the external order that the venue's id in the command has opened before
+
+
+def moved(
+    command: OrderCommand,
+    old: OrderState,
+    new: OrderState,
+    *,
+    reason: str = "",
+    reported: bool = False,
+    violations: tuple[str, ...] = (),
+    external_order_id: str | None = None,
+    error_message: str | None = None,
+) -> StateChanged:
+    """Return the event of one transition."""
+    return StateChanged(
+        account=command.account,
+        order_id=command.order_id,
+        old=old,
+        new=new,
+        reason=reason,
+        reported=reported,
+        violations=violations,
+        external_order_id=external_order_id,
+        error_message=error_message,
+        actor=command.actor,
+    )

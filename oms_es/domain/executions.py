@@ -1,0 +1,164 @@
+"""
+How an execution changes its order: what it may break, what it books, and when the order is complete.
+
+The same trade reported again is recognised by its content: account, order, symbol, side, trade id, quantity, price
+and fee.
+"""
+
+import hashlib
+from decimal import Decimal
+
+from oms_es.decimals import ZERO, minus, plus, text, times
+from oms_es.domain.commands import AddFill, OrderCommand
+from oms_es.domain.decision_context import Given, moved
+from oms_es.domain.events import Event, FillAdded, FillQuarantined, OrderSubmitted
+from oms_es.domain.order import Content, Order
+from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason
+
+S = OrderState
+Q = QuarantineReason
+
+
+def reports(command: AddFill, order: Order | None, given: Given) -> list[Content]:
+    """Return what was reported before under the fill's trade id, of this order or under another of its ids."""
+    if command.trade_id is None:
+        return []
+    own = frozenset[Content]() if order is None else order.contents
+    return [each for known in (own, given.unknown_contents) for each in known if each.trade_id == command.trade_id]
+
+
+def is_repetition(command: AddFill, known: Content, order: Order | None, given: Given) -> bool:
+    """Return whether a report of the same trade id says the same; one without the fee is older news."""
+    if (command.fill_quantity, command.fill_price) != (known.quantity, known.price):
+        return False
+    if given.rules < 3:
+        return command.fee == known.fee
+    return known.is_of(*symbol_and_side(command, order)) and command.fee in (known.fee, ZERO)
+
+
+def symbol_and_side(command: AddFill, order: Order | None) -> tuple[str, str]:
+    """Return the symbol and side of a fill, those of its order where it names none; "" where nobody knows."""
+    symbol = command.symbol or (order.symbol if order else "")
+    side = command.side or (order.side if order else None)
+    return symbol, "" if side is None else side.value
+
+
+def broken_rule(command: AddFill, order: Order, given: Given) -> QuarantineReason | None:
+    """Return the first rule that the fill breaks."""
+    if command.symbol not in (None, order.symbol) or command.side not in (None, order.side):
+        return Q.CONFLICT
+    if order.state in (S.REJECTED, S.FILLED, S.IDLE):
+        return Q.ORDER_DONE
+    if order.is_external:
+        return Q.PRICE_BAND if is_out_of_band(command, None, order.side, given) else None
+    if plus(order.filled_quantity, command.fill_quantity) > order.quantity:
+        return Q.OVERFILL
+    return Q.PRICE_BAND if is_out_of_band(command, order.price, order.side, given) else None
+
+
+def is_out_of_band(command: AddFill, limit_price: Decimal | None, side: OrderSide, given: Given) -> bool:
+    """Return whether the price is further from the reference than the band allows; better than the limit never is."""
+    reference = given.mark if limit_price is None else limit_price
+    if given.origin is Origin.IMPORT or given.price_band is None or reference is None:
+        return False
+    distance = minus(command.fill_price, reference)
+    if given.rules < 3:
+        return distance.copy_abs() > times(given.price_band, reference.copy_abs())
+    if limit_price is not None and side.sign * distance <= 0:
+        return False
+    size = max(reference.copy_abs(), ZERO if given.mark is None else given.mark.copy_abs())
+    floor = given.price_band_floor if size <= given.price_band_floor else ZERO  # a fraction of next to nothing
+    return distance.copy_abs() > max(times(given.price_band, size), floor)
+
+
+def execute(
+    command: AddFill, order: Order, given: Given, *, forced: bool, quarantine_id: str | None = None
+) -> list[Event]:
+    """Return the events of booking a fill into its order."""
+    events: list[Event] = []
+    state = order.state
+    if state is S.PENDING:
+        events.append(moved(command, S.PENDING, S.WORKING, reason="filled before it was acknowledged"))
+        state = S.WORKING
+    events.append(
+        FillAdded(
+            account=order.account,
+            order_id=order.order_id,
+            symbol=order.symbol,
+            side=order.side,
+            fill_quantity=command.fill_quantity,
+            fill_price=command.fill_price,
+            trade_id=command.trade_id,
+            fee=command.fee,
+            multiplier=given.multiplier,
+            currency=given.currency,
+            late=state in (S.CANCELLED, S.FAILED),
+            forced=forced,
+            quarantine_id=quarantine_id,
+            actor=command.actor,
+        )
+    )
+    filled = plus(order.filled_quantity, command.fill_quantity)
+    return events + completed(command, order, state, filled)
+
+
+def completed(command: OrderCommand, order: Order, state: OrderState, filled: Decimal) -> list[Event]:
+    """Return the move that the new filled quantity asks for, if any."""
+    if order.is_external:
+        return []
+    if state is S.WORKING and filled >= order.quantity:
+        return [moved(command, S.WORKING, S.FILLED)]
+    if state is S.FILLED and filled < order.quantity:
+        return [moved(command, S.FILLED, S.WORKING, reason="a fill was taken back or corrected")]
+    return []
+
+
+def open_external(
+    command: AddFill,
+    what: tuple[str, OrderSide],
+    given: Given,
+    *,
+    forced: bool = False,
+    quarantine_id: str | None = None,
+) -> list[Event]:
+    """Return the events of a fill that opens an external order."""
+    symbol, side = what
+    submitted = OrderSubmitted(
+        account=command.account,
+        order_id=command.order_id,
+        symbol=symbol,
+        side=side,
+        quantity=command.fill_quantity,
+        order_type=OrderType.MARKET,
+        external=True,
+        actor=command.actor,
+    )
+    order = Order(submitted=submitted, quantity=ZERO, price=None, state=S.WORKING)
+    moves: list[Event] = [moved(command, S.IDLE, S.PENDING), moved(command, S.PENDING, S.WORKING)]
+    return [submitted, *moves, *execute(command, order, given, forced=forced, quarantine_id=quarantine_id)]
+
+
+def quarantine(command: AddFill, why: QuarantineReason, ordinal: int, order: Order | None = None) -> FillQuarantined:
+    """Return the event of a fill that breaks a rule; `ordinal` counts the fills quarantined before."""
+    return FillQuarantined(
+        account=command.account,
+        order_id=command.order_id,
+        quarantine_id=_quarantine_id(command, ordinal, order),
+        order_known=order is not None,
+        why=why,
+        fill_quantity=command.fill_quantity,
+        fill_price=command.fill_price,
+        trade_id=command.trade_id,
+        fee=command.fee,
+        symbol=command.symbol or (order.symbol if order else None),
+        side=command.side or (order.side if order else None),
+        actor=command.actor,
+    )
+
+
+def _quarantine_id(command: AddFill, ordinal: int, order: Order | None) -> str:
+    """Return an id that a replay works out again: a digest of the fill and of its place in the queue."""
+    known = "order" if order else "unknown"
+    figures = (text(command.fill_quantity), text(command.fill_price), text(command.fee))
+    parts = (known, command.account, command.order_id, command.trade_id or "", *figures, str(ordinal))
+    return "q-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

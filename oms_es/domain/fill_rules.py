@@ -1,0 +1,59 @@
+"""
+What a fill makes of an order: fills are facts, and none is ever lost or counted twice.
+
+A fill that breaks a rule waits in quarantine until somebody decides; a repeated one gives nothing.
+"""
+
+from oms_es.domain.commands import AddFill
+from oms_es.domain.corrections import complete_with_fee, fill_without_fee
+from oms_es.domain.decision_context import Given
+from oms_es.domain.events import Event
+from oms_es.domain.executions import (
+    broken_rule,
+    execute,
+    is_out_of_band,
+    is_repetition,
+    open_external,
+    quarantine,
+    reports,
+)
+from oms_es.domain.order import Order
+from oms_es.domain.quarantine import book_waiting, open_for_waiting, waiting_for
+from oms_es.vocabulary import QuarantineReason
+
+Q = QuarantineReason
+
+
+def add_fill(command: AddFill, order: Order, given: Given) -> list[Event]:
+    """Return what a fill of a known order gives."""
+    known = reports(command, order, given)
+    waiting = waiting_for(command, order, given)
+    if waiting is not None and not reports(command, order, Given()):  # the order itself does not know the trade
+        return book_waiting(waiting, order, given, command.actor, command.fee)
+    if any(is_repetition(command, each, order, given) for each in known):
+        return []
+    if (fill := fill_without_fee(command, order, given)) is not None:
+        return complete_with_fee(command, order, fill)
+    why = Q.CONFLICT if known else broken_rule(command, order, given)
+    if why is not None and not (given.accept_exceptions and why is not Q.CONFLICT):
+        return [quarantine(command, why, order.quarantined, order)]
+    return execute(command, order, given, forced=why is not None)
+
+
+def fill_unknown(command: AddFill, given: Given) -> list[Event]:
+    """Return what a fill gives whose order nobody submitted here."""
+    known = reports(command, None, given)
+    if (waiting := waiting_for(command, None, given)) is not None:
+        return open_for_waiting(waiting, command, given)
+    if any(is_repetition(command, each, None, given) for each in known):
+        return []
+    if given.is_ambiguous:
+        return [quarantine(command, Q.AMBIGUOUS_ORDER, given.unknown_count)]
+    if command.symbol is None or command.side is None:
+        return [quarantine(command, Q.UNKNOWN_ORDER, given.unknown_count)]
+    if known:
+        return [quarantine(command, Q.CONFLICT, given.unknown_count)]
+    wild = is_out_of_band(command, None, command.side, given)
+    if wild and not given.accept_exceptions:
+        return [quarantine(command, Q.PRICE_BAND, given.unknown_count)]
+    return open_external(command, (command.symbol, command.side), given, forced=wild)

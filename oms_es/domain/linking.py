@@ -1,0 +1,111 @@
+"""
+A venue's id of an order (FIX OrderID 37) becomes known: what was reported under it before becomes the order's own.
+
+Fills that the venue's id has opened an external order with are merged into the order; the position stays as it is.
+Fills that wait in quarantine under the id are booked, unless they break a rule.
+"""
+
+from oms_es.decimals import plus
+from oms_es.domain.commands import ChangeState, LinkOrder, OrderCommand
+from oms_es.domain.decision_context import Given, moved
+from oms_es.domain.events import Event, ExternalIdAssigned, FillBusted, OrdersMerged
+from oms_es.domain.executions import completed
+from oms_es.domain.order import Fill, Order, evolve, merged_fill
+from oms_es.domain.quarantine import book_waiting
+from oms_es.vocabulary import OrderState
+
+S = OrderState
+
+
+def link(command: LinkOrder | ChangeState, order: Order, given: Given) -> list[Event]:
+    """Return the events of a venue's id that becomes known; [] when the order has it already."""
+    name = command.external_order_id
+    if name is None or name in order.external_order_ids:
+        return []
+    assigned = ExternalIdAssigned(
+        account=order.account,
+        order_id=order.order_id,
+        external_order_id=name,
+        reported=command.new if isinstance(command, ChangeState) else None,
+        error_message=command.error_message if isinstance(command, ChangeState) else None,
+        actor=command.actor,
+    )
+    return [assigned, *join(command, after(order, [assigned]), given)]
+
+
+def join(command: OrderCommand, order: Order, given: Given) -> list[Event]:
+    """Return the events that make the order's own what was reported under the venue's id before."""
+    events = _merge(command, order, given)
+    for waiting in given.unknown_waiting:
+        events += book_waiting(waiting, after(order, events), given, command.actor)
+    return events
+
+
+def after(order: Order, events: list[Event]) -> Order:
+    """Return the order after events that are about to be recorded; their times do not matter here."""
+    for event in events:
+        if event.originator_id == f"order/{order.account}/{order.order_id}":
+            order = evolve(order, event, order.updated_at, order.recorded_at, order.last_seq)
+    return order
+
+
+# --- merging ---
+
+
+def _merge(command: OrderCommand, order: Order, given: Given) -> list[Event]:
+    """Return the events of merging the external order of the venue's id into the order, if it can be the same."""
+    other = given.external_order
+    if other is None or (other.symbol, other.side) != (order.symbol, order.side):
+        return []
+    doubled = [fill for fill in other.fills if _is_booked(fill, order)]
+    filled = order.filled_quantity
+    for fill in other.fills:
+        filled = filled if fill.busted or fill in doubled else plus(filled, fill.quantity)
+    if not order.is_external and filled > order.quantity:
+        return []  # more than the order can have: the venue's number was used again
+    busts: list[Event] = [_bust(other, fill, command.actor) for fill in doubled]
+    other = after(other, busts)
+    return [*busts, *_merged(command, order, other)]
+
+
+def _merged(command: OrderCommand, order: Order, other: Order) -> list[Event]:
+    standing = [fill for fill in other.fills if not fill.busted]
+    acknowledged = order.state is S.PENDING and bool(standing)
+    state = S.WORKING if acknowledged else order.state
+    both = OrdersMerged(
+        account=order.account,
+        order_id=order.order_id,
+        merged=other.order_id,
+        fills=tuple(merged_fill(fill, other.order_id) for fill in other.fills),
+        external_order_ids=other.external_order_ids,
+        actor=command.actor,
+    )
+    gone = OrdersMerged(account=other.account, order_id=other.order_id, into=order.order_id, actor=command.actor)
+    began = [moved(command, S.PENDING, S.WORKING, reason="filled before it was acknowledged")] if acknowledged else []
+    filled = after(order, [both]).filled_quantity
+    return [*began, gone, both, *completed(command, order, state, filled)]
+
+
+def _is_booked(fill: Fill, order: Order) -> bool:
+    """Return whether the order has the same trade already: it was reported under both ids."""
+    if fill.trade_id is None or fill.busted:
+        return False
+    same = (fill.trade_id, fill.quantity, fill.price, fill.fee)
+    return any(same == (own.trade_id, own.quantity, own.price, own.fee) for own in order.fills if not own.busted)
+
+
+def _bust(order: Order, fill: Fill, actor: str) -> FillBusted:
+    assert fill.trade_id is not None, "only a trade id tells that a fill is booked twice"
+    return FillBusted(
+        account=order.account,
+        order_id=order.order_id,
+        symbol=order.symbol,
+        side=order.side,
+        trade_id=fill.trade_id,
+        fill_quantity=fill.quantity,
+        fill_price=fill.price,
+        fee=fill.fee,
+        reason="reported under both ids of the order",
+        booked_as=fill.booked_as,
+        actor=actor,
+    )

@@ -1,0 +1,379 @@
+"""
+One order: what it is (`Order`), what a command makes of it (`decide`), what an event makes of it (`evolve`).
+
+`decide` may refuse; `evolve` may not, for what it is told has happened. Neither reads a clock, draws an id or waits.
+The rules are those of FIX's order state changes (FIX 4.4 volume 4, appendix D) over the spec's seven states.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms_es.decimals import ONE, ZERO, canonical, divide, minus, plus, text, times
+from oms_es.domain.events import (
+    AmendRefused,
+    Event,
+    ExternalIdAssigned,
+    FillAdded,
+    FillBusted,
+    FillCorrected,
+    FillQuarantined,
+    MergedFill,
+    OrderAmended,
+    OrderEvent,
+    OrdersMerged,
+    OrderSubmitted,
+    QuarantineEvent,
+    QuarantineResolved,
+    StateChanged,
+)
+from oms_es.vocabulary import OrderSide, OrderState, OrderType
+
+S = OrderState
+
+
+class Content(Struct, frozen=True, array_like=True, order=True):
+    """What two reports of one trade must agree in to be the same; symbol and side are "" where nothing was said."""
+
+    trade_id: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    symbol: str = ""  # states that an earlier release has written do not say it
+    side: str = ""
+
+    def is_of(self, symbol: str, side: str) -> bool:
+        """Return whether the report does not contradict this symbol and side."""
+        return ("" in (self.symbol, symbol) or self.symbol == symbol) and ("" in (self.side, side) or self.side == side)
+
+
+class Fill(Struct, frozen=True, kw_only=True):
+    """One execution as it stands now."""
+
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    trade_id: str | None
+    occurred_at: int  # ns UTC, at the venue
+    seq: int  # of the event that added it
+    multiplier: Decimal = ONE
+    currency: str = "USD"
+    late: bool = False
+    forced: bool = False
+    busted: bool = False
+    corrected: bool = False
+    booked_as: str | None = None  # the order id of its event, where that order was merged into this one
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """A fill in quarantine, and when it was executed."""
+
+    fill: FillQuarantined
+    occurred_at: int
+    recorded_at: int
+    seq: int
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """An order as its events have left it; immutable, so a reader never sees half a change."""
+
+    submitted: OrderSubmitted
+    quantity: Decimal
+    price: Decimal | None
+    state: OrderState = S.IDLE
+    filled_quantity: Decimal = ZERO
+    filled_cost: Decimal = ZERO  # sum of quantity times price: what adds up exactly
+    fees: Decimal = ZERO
+    fills: tuple[Fill, ...] = ()
+    contents: frozenset[Content] = frozenset()  # of every trade ever told, busted and quarantined ones too
+    external_order_ids: tuple[str, ...] = ()
+    error_message: str | None = None
+    reason: str = ""
+    violations: tuple[str, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    quarantined: int = 0  # how many fills ever were
+    submitted_at: int = 0
+    updated_at: int = 0
+    version: int = 0
+    last_seq: int = 0  # of its last event
+    recorded_at: int = 0  # of its last event
+    known_at: int = 0  # when its submission was recorded
+    merged_into: str | None = None  # the order of ours that this external order turned out to be
+
+    @property
+    def account(self) -> str:
+        """Return the account the order belongs to."""
+        return self.submitted.account
+
+    @property
+    def order_id(self) -> str:
+        """Return the id the order was submitted under."""
+        return self.submitted.order_id
+
+    @property
+    def symbol(self) -> str:
+        """Return what is traded."""
+        return self.submitted.symbol
+
+    @property
+    def side(self) -> OrderSide:
+        """Return which way."""
+        return self.submitted.side
+
+    @property
+    def is_external(self) -> bool:
+        """Return whether another session placed it."""
+        return self.submitted.external
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it counts as an open order."""
+        return self.state.is_open and not self.is_external
+
+    @property
+    def open_quantity(self) -> Decimal:
+        """Return what may still be executed (FIX LeavesQty 151); 0 once the order is done."""
+        return max(ZERO, minus(self.quantity, self.filled_quantity)) if self.is_open else ZERO
+
+    @property
+    def remaining_quantity(self) -> Decimal:
+        """Return quantity minus filled quantity."""
+        return canonical(minus(self.quantity, self.filled_quantity))
+
+    @property
+    def avg_fill_price(self) -> Decimal:
+        """Return the average price of what is filled (FIX AvgPx 6); 0 when nothing is."""
+        return divide(self.filled_cost, self.filled_quantity) if self.filled_quantity else ZERO
+
+
+def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int, seq: int) -> Order:
+    """
+    Return the order after `event`.
+
+    Args:
+        order: None before the first event of its stream.
+        event: one of the order's stream.
+        occurred_at: when it was so at the venue, ns UTC.
+        recorded_at: when we wrote it down, ns UTC.
+        seq: the event's place in the log.
+    """
+    if order is None:
+        assert isinstance(event, OrderSubmitted), f"a stream begins with OrderSubmitted, not {type(event).__name__}"
+        return Order(
+            submitted=event,
+            quantity=ZERO if event.external else event.quantity,
+            price=event.price,
+            submitted_at=occurred_at,
+            updated_at=occurred_at,
+            version=1,
+            last_seq=seq,
+            recorded_at=recorded_at,
+            known_at=recorded_at,
+        )
+    changed = _EVOLVE[type(event)](order, event, occurred_at, recorded_at, seq)
+    updated_at = max(order.updated_at, occurred_at)
+    return replace(changed, version=order.version + 1, updated_at=updated_at, last_seq=seq, recorded_at=recorded_at)
+
+
+def _state_changed(order: Order, event: StateChanged, *_: int) -> Order:
+    names = () if event.external_order_id is None else (event.external_order_id,)
+    return replace(
+        order,
+        state=event.new,
+        reason=event.reason or order.reason,
+        violations=event.violations or order.violations,
+        error_message=order.error_message if event.error_message is None else event.error_message,
+        external_order_ids=_with_names(order, names),
+    )
+
+
+def _with_names(order: Order, names: tuple[str, ...]) -> tuple[str, ...]:
+    known = order.external_order_ids
+    return (*known, *(name for name in names if name not in known)) if names else known
+
+
+def _id_assigned(order: Order, event: ExternalIdAssigned, *_: int) -> Order:
+    message = order.error_message if event.error_message is None else event.error_message
+    return replace(order, external_order_ids=_with_names(order, (event.external_order_id,)), error_message=message)
+
+
+def _merged(order: Order, event: OrdersMerged, *_: int) -> Order:
+    if event.into is not None:
+        return replace(order, merged_into=event.into)
+    order = replace(order, external_order_ids=_with_names(order, event.external_order_ids))
+    for each in event.fills:
+        fill = _fill_of(each)
+        counted = ZERO_FILL if each.busted else fill
+        order = _with_fills(order, (*order.fills, fill), counted, ZERO_FILL, _content_of(order, fill))
+    return order
+
+
+def _fill_of(merged: MergedFill) -> Fill:
+    return Fill(
+        quantity=merged.fill_quantity,
+        price=merged.fill_price,
+        fee=merged.fee,
+        trade_id=merged.trade_id,
+        occurred_at=merged.occurred_at,
+        seq=merged.seq,
+        multiplier=merged.multiplier,
+        currency=merged.currency,
+        late=merged.late,
+        forced=merged.forced,
+        busted=merged.busted,
+        corrected=merged.corrected,
+        booked_as=merged.booked_as,
+    )
+
+
+def merged_fill(fill: Fill, order_id: str) -> MergedFill:
+    """Return a fill of the order `order_id` as `OrdersMerged` keeps it."""
+    return MergedFill(
+        seq=fill.seq,
+        booked_as=fill.booked_as or order_id,
+        fill_quantity=fill.quantity,
+        fill_price=fill.price,
+        occurred_at=fill.occurred_at,
+        trade_id=fill.trade_id,
+        fee=fill.fee,
+        multiplier=fill.multiplier,
+        currency=fill.currency,
+        late=fill.late,
+        forced=fill.forced,
+        busted=fill.busted,
+        corrected=fill.corrected,
+    )
+
+
+def _content_of(order: Order, fill: Fill) -> frozenset[Content]:
+    if fill.trade_id is None:
+        return frozenset()
+    return frozenset({Content(fill.trade_id, fill.quantity, fill.price, fill.fee, order.symbol, order.side.value)})
+
+
+def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: int) -> Order:
+    fill = Fill(
+        quantity=event.fill_quantity,
+        price=event.fill_price,
+        fee=event.fee,
+        trade_id=event.trade_id,
+        occurred_at=occurred_at,
+        seq=seq,
+        multiplier=event.multiplier,
+        currency=event.currency,
+        late=event.late,
+        forced=event.forced,
+    )
+    waiting = _no_longer_waiting(order, event.quarantine_id)
+    return _with_fills(waiting, (*order.fills, fill), fill, ZERO_FILL, content(event))
+
+
+def _fill_busted(order: Order, event: FillBusted, *_: int) -> Order:
+    old = find_fill(order, event.trade_id)
+    if old is None:  # as of a moment before the fill was known
+        return order
+    fills = tuple(replace(f, busted=True) if f is old else f for f in order.fills)
+    return _with_fills(order, fills, ZERO_FILL, old, frozenset())
+
+
+def _fill_corrected(order: Order, event: FillCorrected, *_: int) -> Order:
+    old = find_fill(order, event.trade_id)
+    if old is None:
+        return order
+    new = replace(old, quantity=event.fill_quantity, price=event.fill_price, fee=event.fee, corrected=True)
+    fills = tuple(new if f is old else f for f in order.fills)
+    return _with_fills(_no_longer_waiting(order, event.quarantine_id), fills, new, old, content(event))
+
+
+ZERO_FILL = Fill(quantity=ZERO, price=ZERO, fee=ZERO, trade_id=None, occurred_at=0, seq=0)
+
+
+def _with_fills(order: Order, fills: tuple[Fill, ...], new: Fill, old: Fill, known: frozenset[Content]) -> Order:
+    filled = canonical(minus(plus(order.filled_quantity, new.quantity), old.quantity))
+    cost = minus(plus(order.filled_cost, times(new.quantity, new.price)), times(old.quantity, old.price))
+    return replace(
+        order,
+        fills=fills,
+        filled_quantity=filled,
+        filled_cost=cost,
+        fees=minus(plus(order.fees, new.fee), old.fee),
+        quantity=filled if order.is_external else order.quantity,
+        contents=order.contents | known if known else order.contents,
+    )
+
+
+def _amended(order: Order, event: OrderAmended, *_: int) -> Order:
+    if event.quantity < 0:
+        raise ValueError("a quantity is 0 or more")
+    return replace(order, quantity=event.quantity, price=event.price)
+
+
+def _unchanged(order: Order, _event: Event, *_: int) -> Order:
+    return order
+
+
+def _submitted_again(order: Order, event: OrderSubmitted, *_: int) -> Order:
+    raise ValueError(f"order {event.order_id!a} was submitted before, by an event before seq {order.last_seq + 1}")
+
+
+def _quarantined(order: Order, event: FillQuarantined, occurred_at: int, recorded_at: int, seq: int) -> Order:
+    waiting = Waiting(fill=event, occurred_at=occurred_at, recorded_at=recorded_at, seq=seq)
+    return replace(
+        order,
+        waiting=(*order.waiting, waiting),
+        quarantined=order.quarantined + 1,
+        contents=order.contents | content(event),
+    )
+
+
+def _resolved(order: Order, event: QuarantineResolved, *_: int) -> Order:
+    return _no_longer_waiting(order, event.quarantine_id)
+
+
+def _no_longer_waiting(order: Order, quarantine_id: str | None) -> Order:
+    if quarantine_id is None:
+        return order
+    return replace(order, waiting=tuple(w for w in order.waiting if w.fill.quarantine_id != quarantine_id))
+
+
+_EVOLVE: dict[type[Event], Callable[..., Order]] = {
+    StateChanged: _state_changed,
+    ExternalIdAssigned: _id_assigned,
+    OrdersMerged: _merged,
+    FillAdded: _fill_added,
+    OrderAmended: _amended,
+    AmendRefused: _unchanged,
+    FillBusted: _fill_busted,
+    FillCorrected: _fill_corrected,
+    FillQuarantined: _quarantined,
+    QuarantineResolved: _resolved,
+    OrderSubmitted: _submitted_again,
+}
+
+
+def content(event: FillAdded | FillCorrected | FillQuarantined) -> frozenset[Content]:
+    """Return what a repetition of this trade would look like; nothing without a trade id."""
+    if event.trade_id is None:
+        return frozenset()
+    side = "" if event.side is None else "buy" if event.side is OrderSide.BUY else "sell"  # faster than `.value`
+    figures = (event.fill_quantity, event.fill_price, event.fee)
+    return frozenset({Content(event.trade_id, *figures, event.symbol or "", side)})
+
+
+def find_fill(order: Order, trade_id: str) -> Fill | None:
+    """Return the order's standing fill with this trade id, the last one where there are several."""
+    standing = (f for f in reversed(order.fills) if f.trade_id == trade_id and not f.busted)
+    return next(standing, None)
+
+
+def is_order_event(event: Event) -> bool:
+    """Return whether the event belongs into an order's own stream."""
+    return isinstance(event, OrderEvent) or (isinstance(event, QuarantineEvent) and event.order_known)
+
+
+def describe(order: Order) -> str:
+    """Return the order in a few words, for messages."""
+    kind = "market" if order.submitted.order_type is OrderType.MARKET else text(order.price or ZERO)
+    return f"{order.side.value} {text(order.quantity)} {order.symbol} @ {kind} ({order.state.value})"

@@ -1,0 +1,179 @@
+"""
+The rules in force: what `PolicyChanged` events have made of the settings' keys.
+
+A value is kept as the text that was given, and typed by one table: the same for YAML, the command line and the log.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from oms_es.decimals import decimal, text
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import identifier, shown
+from oms_es.timestamps import clock_time
+from oms_es.vocabulary import CostMethod
+
+RULES = 3  # the version of our decision rules; a log says which one decided
+Value: TypeAlias = str | tuple[str, ...] | None
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """The rules of one account; None is no limit. Without any `PolicyChanged` in the log nothing is limited."""
+
+    max_position_size: Decimal | None = None
+    max_daily_loss: Decimal | None = None
+    emergency_stop: bool = False
+    max_open_orders: int | None = None
+    max_order_quantity: Decimal | None = None
+    max_order_notional: Decimal | None = None
+    price_collar: Decimal | None = None
+    max_orders_per_second: int | None = None
+    restricted: tuple[str, ...] = ()
+    min_quote_size: Decimal | None = None
+    max_skew: Decimal | None = None
+    method: CostMethod = CostMethod.FIFO
+    basis: str = "realized"
+    price_band: Decimal | None = None
+    price_band_floor: Decimal = Decimal(1)  # quote units
+    on_exception: str = "quarantine"
+    timezone: str = "UTC"
+    roll: str = "00:00"
+    label: str = "start"
+    max_clock_step: int = 5  # seconds
+
+
+def positive(value: str, name: str) -> Decimal:
+    """Read a limit: a number of 0 or more."""
+    number = decimal(value, name)
+    if number < 0:
+        raise InvalidInput(f"{name}: {text(number)} is negative; a limit is 0 or more, null for none")
+    return number
+
+
+def count(value: str, name: str) -> int:
+    """Read a whole number of 0 or more."""
+    number = positive(value, name)
+    if number != int(number):
+        raise InvalidInput(f"{name}: {text(number)} is not a whole number")
+    return int(number)
+
+
+def yes_or_no(value: str, name: str) -> bool:
+    """Read true or false."""
+    if value.lower() not in ("true", "false"):
+        raise InvalidInput(f"{name}: {shown(value)} is neither true nor false")
+    return value.lower() == "true"
+
+
+def one_of(*words: str) -> Callable[[str, str], str]:
+    """Return a reader that takes one of these words."""
+
+    def read(value: str, name: str) -> str:
+        if value not in words:
+            raise InvalidInput(f"{name}: {shown(value)} is not one of {', '.join(words)}")
+        return value
+
+    return read
+
+
+def zone(value: str, name: str) -> str:
+    """Read a time zone of the IANA database."""
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        raise InvalidInput(f"{name}: {shown(value)} is no time zone like America/New_York or UTC") from None
+    return value
+
+
+def roll_time(value: str, name: str) -> str:
+    """Read the time of day at which a trading day hands over to the next."""
+    clock_time(value, name)
+    return value
+
+
+def method(value: str, name: str) -> CostMethod:
+    """Read a cost method."""
+    return CostMethod(one_of("fifo", "lifo", "average")(value, name))
+
+
+class Key(Struct, frozen=True):
+    """One key of the settings that decides: its reader, its default text, and whether null means none."""
+
+    read: Callable[[str, str], Any]
+    default: Value
+    optional: bool = False
+
+
+# Path in the settings; the last part is the name of the field in `Policy` and in `set_limits`.
+KEYS: dict[str, Key] = {
+    "risk.max_position_size": Key(positive, "10000", optional=True),
+    "risk.max_daily_loss": Key(positive, "1000", optional=True),
+    "risk.emergency_stop": Key(yes_or_no, "false"),
+    "risk.max_open_orders": Key(count, "10", optional=True),
+    "risk.max_order_quantity": Key(positive, None, optional=True),
+    "risk.max_order_notional": Key(positive, None, optional=True),
+    "risk.price_collar": Key(positive, None, optional=True),
+    "risk.max_orders_per_second": Key(count, None, optional=True),
+    "risk.restricted": Key(identifier, ()),
+    "trading.min_quote_size": Key(positive, "10", optional=True),
+    "trading.max_skew": Key(positive, "5000", optional=True),
+    "accounting.method": Key(method, "fifo"),
+    "daily_loss.basis": Key(one_of("realized", "total"), "realized"),
+    "fills.price_band": Key(positive, "0.5", optional=True),
+    "fills.price_band_floor": Key(positive, "1"),
+    "fills.on_exception": Key(one_of("quarantine", "accept"), "quarantine"),
+    "day.timezone": Key(zone, "UTC"),
+    "day.roll": Key(roll_time, "00:00"),
+    "day.label": Key(one_of("start", "end"), "start"),
+    "day.max_clock_step": Key(count, "5"),
+}
+DEFAULTS: dict[str, Value] = {path: key.default for path, key in KEYS.items()}
+_PATHS = {path.rpartition(".")[2]: path for path in KEYS}
+
+
+def path_of(name: str) -> str:
+    """Return the full path of a key given as `risk.max_daily_loss` or as `max_daily_loss`."""
+    path = name if name in KEYS else _PATHS.get(name)
+    if path is None:
+        raise InvalidInput(f"{shown(name)} is no limit; there are: {', '.join(sorted(_PATHS))}")
+    return path
+
+
+def checked(path: str, value: Value) -> Value:
+    """Return the value as the log keeps it, in canonical text; an ill-typed one is an error naming its path."""
+    key = KEYS[path]
+    if path == "risk.restricted":
+        if value is None or isinstance(value, str):
+            raise InvalidInput(f"{path}: {shown(value)} is not a list of symbols")
+        return tuple(sorted({identifier(each, path) for each in value}))
+    if value is None:
+        if not key.optional:
+            raise InvalidInput(f"{path}: null is not allowed here")
+        return None
+    if not isinstance(value, str):
+        raise InvalidInput(f"{path}: a list is not allowed here")
+    read = key.read(value, path)
+    if isinstance(read, Decimal):
+        return text(read)
+    return str(read).lower() if isinstance(read, bool | int) else value
+
+
+def typed(values: Mapping[str, Value]) -> Policy:
+    """Return the policy that these values make; keys of later versions that we do not know are passed over."""
+    fields: dict[str, Any] = {}
+    for path, value in values.items():
+        key = KEYS.get(path)
+        if key is None:
+            continue
+        name = path.rpartition(".")[2]
+        fields[name] = value if value is None or isinstance(value, tuple) else key.read(value, path)
+    return Policy(**fields)
+
+
+def differing(values: Mapping[str, Value], last: Mapping[str, Value], keys: Iterable[str]) -> dict[str, Value]:
+    """Return the keys among `keys` whose value is another than the one taken last."""
+    return {key: values[key] for key in keys if key not in last or last[key] != values[key]}

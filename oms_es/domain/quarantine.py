@@ -1,0 +1,220 @@
+"""
+Fills in quarantine: why they wait, and what a decision about them gives.
+
+A person decides, or it becomes known which order the fill belongs to.
+"""
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from oms_es.decimals import ZERO
+from oms_es.domain.commands import AddFill, CorrectFill, ResolveQuarantined
+from oms_es.domain.corrections import corrected, standing
+from oms_es.domain.decision_context import Given
+from oms_es.domain.events import Event, FillAdded, FillQuarantined, QuarantineResolved
+from oms_es.domain.executions import (
+    broken_rule,
+    execute,
+    is_out_of_band,
+    is_repetition,
+    open_external,
+    reports,
+    symbol_and_side,
+)
+from oms_es.domain.order import Content, Order, Waiting, find_fill
+from oms_es.errors import InvalidInput, UnknownQuarantine
+from oms_es.identifiers import shown
+from oms_es.vocabulary import QuarantineReason
+
+Q = QuarantineReason
+_WAITS_FOR_ORDER = (Q.UNKNOWN_ORDER, Q.AMBIGUOUS_ORDER)
+
+
+def resolve(command: ResolveQuarantined, order: Order | None, given: Given) -> list[Event]:
+    """Return what a decision about a fill in quarantine gives."""
+    candidates = (*(order.waiting if order else ()), *given.unknown_waiting)
+    waiting = next((w for w in candidates if w.fill.quarantine_id == command.quarantine_id), None)
+    if waiting is None:
+        raise UnknownQuarantine(f"nothing waits in quarantine under {shown(command.quarantine_id)}")
+    fill = waiting.fill
+    symbol, side = command.symbol or fill.symbol, command.side or fill.side
+    resolved = QuarantineResolved(
+        account=fill.account,
+        order_id=fill.order_id,
+        quarantine_id=fill.quarantine_id,
+        order_known=fill.order_known,
+        accepted=command.accept,
+        symbol=command.symbol,
+        side=command.side,
+        reason=command.reason,
+        actor=command.actor,
+    )
+    if not command.accept:
+        return [resolved]
+    if fill.correction:
+        assert order is not None, "a correction waits in its order's stream"
+        return [resolved, *_accept_correction(command, order, fill)]
+    told = as_fill(fill, order, command.actor)
+    if order is not None:
+        _check_fits(fill, command, order)
+        if given.rules >= 3 and fill.trade_id is not None and find_fill(order, fill.trade_id) is not None:
+            return [resolved, *_replace_fill(command, order, fill)]
+        return [resolved, *execute(told, order, given, forced=True, quarantine_id=fill.quarantine_id)]
+    if symbol is None or side is None:
+        msg = f"accepting {shown(command.quarantine_id)} opens order {shown(fill.order_id)}: give its symbol and side"
+        raise InvalidInput(msg)
+    return [resolved, *open_external(told, (symbol, side), given, forced=True, quarantine_id=fill.quarantine_id)]
+
+
+def _check_fits(fill: FillQuarantined, command: ResolveQuarantined, order: Order) -> None:
+    """Refuse to book a fill into an order that it was not told of, unless whoever decides says so."""
+    symbol, side = command.symbol or fill.symbol, command.side or fill.side
+    if symbol in (None, order.symbol) and side in (None, order.side):
+        return
+    what = f"{side.value if side else ''} {symbol or ''}".strip()
+    raise InvalidInput(
+        f"{fill.quarantine_id} was told as {what}, but order {shown(order.order_id)} is {order.side.value} "
+        f"{order.symbol}: reject it, or give --symbol and --side of the order if it is the order's after all"
+    )
+
+
+def as_fill(fill: FillQuarantined, order: Order | None, actor: str) -> AddFill:
+    """Return a quarantined fill as the command that would book it."""
+    return AddFill(
+        account=fill.account,
+        order_id=fill.order_id if order is None else order.order_id,
+        fill_quantity=fill.fill_quantity,
+        fill_price=fill.fill_price,
+        trade_id=fill.trade_id,
+        fee=fill.fee,
+        actor=actor,
+    )
+
+
+def _replace_fill(command: ResolveQuarantined, order: Order, waiting: FillQuarantined) -> list[Event]:
+    """Return what accepting another report of a booked trade gives: it replaces the fill."""
+    assert waiting.trade_id is not None, "only a trade id can be booked already"
+    new = (waiting.fill_quantity, waiting.fill_price, waiting.fee)
+    fill = standing(order, waiting.trade_id)
+    if new == (fill.quantity, fill.price, fill.fee):
+        return []
+    asked = CorrectFill(
+        account=order.account,
+        order_id=order.order_id,
+        trade_id=waiting.trade_id,
+        fill_quantity=waiting.fill_quantity,
+        fill_price=waiting.fill_price,
+        fee=waiting.fee,
+        reason=command.reason,
+        actor=command.actor,
+    )
+    return corrected(asked, order, fill, new, forced=True, quarantine_id=waiting.quarantine_id)
+
+
+def _accept_correction(command: ResolveQuarantined, order: Order, waiting: FillQuarantined) -> list[Event]:
+    assert waiting.trade_id is not None, "a correction names its trade"
+    fill = standing(order, waiting.trade_id)
+    asked = CorrectFill(
+        account=order.account,
+        order_id=order.order_id,
+        trade_id=waiting.trade_id,
+        fill_quantity=waiting.asked_quantity,
+        fill_price=waiting.asked_price,
+        fee=waiting.asked_fee,
+        reason=waiting.reason,
+        actor=command.actor,
+    )
+    # What was not asked for stays as it is by now: another correction may have come in between.
+    new = (
+        fill.quantity if waiting.asked_quantity is None else waiting.asked_quantity,
+        fill.price if waiting.asked_price is None else waiting.asked_price,
+        fill.fee if waiting.asked_fee is None else waiting.asked_fee,
+    )
+    return corrected(asked, order, fill, new, forced=True, quarantine_id=waiting.quarantine_id)
+
+
+# --- fills whose order became known ---
+
+
+def waiting_for(command: AddFill, order: Order | None, given: Given) -> Waiting | None:
+    """Return the same trade in quarantine, if it waits only because nobody knew its order."""
+    for each in given.unknown_waiting if given.rules >= 3 and command.trade_id is not None else ():
+        fill = each.fill
+        same = (fill.trade_id, fill.fill_quantity, fill.fill_price) == (
+            command.trade_id, command.fill_quantity, command.fill_price
+        )  # fmt: skip
+        same = same and (fill.fee == command.fee or ZERO in (fill.fee, command.fee))
+        if same and fill.why in _WAITS_FOR_ORDER and _reported(fill).is_of(*symbol_and_side(command, order)):
+            return each
+    return None
+
+
+def _reported(fill: FillQuarantined) -> Content:
+    side = "" if fill.side is None else fill.side.value
+    return Content(fill.trade_id or "", fill.fill_quantity, fill.fill_price, fill.fee, fill.symbol or "", side)
+
+
+def book_waiting(waiting: Waiting, order: Order, given: Given, actor: str, fee: Decimal | None = None) -> list[Event]:
+    """
+    Return the events of booking a quarantined fill whose order became known.
+
+    Args:
+        waiting: the fill.
+        order: the order it belongs to.
+        given: the context.
+        actor: who reported it.
+        fee: of a later report of the same trade; None: there is none.
+
+    Returns:
+        [] where it contradicts the order or breaks a rule: then it goes on waiting for a person.
+    """
+    fill = waiting.fill
+    if fill.why not in (*_WAITS_FOR_ORDER, Q.PRICE_BAND) or not _reported(fill).is_of(order.symbol, order.side.value):
+        return []
+    told = as_fill(fill, order, actor)
+    told = replace(told, fee=fill.fee or fee or ZERO)
+    known = reports(told, order, Given())
+    if known:
+        booked = any(is_repetition(told, each, order, given) for each in known)
+        return [_linked(fill, actor, accepted=False, reason="booked under another id of the order")] if booked else []
+    why = broken_rule(told, order, given)
+    if why is not None and not given.accept_exceptions:
+        return []
+    booking = execute(told, order, given, forced=why is not None, quarantine_id=fill.quarantine_id)
+    return [_linked(fill, actor, accepted=True), *_as_asked(booking, fee)]
+
+
+def open_for_waiting(waiting: Waiting, command: AddFill, given: Given) -> list[Event]:
+    """Return what a repetition of a fill gives that waits for its symbol and side: with both, its external order."""
+    if given.is_ambiguous or command.symbol is None or command.side is None:
+        return []
+    fill = waiting.fill
+    told = replace(as_fill(fill, None, command.actor), fee=fill.fee or command.fee)
+    if is_out_of_band(told, None, command.side, given) and not given.accept_exceptions:
+        return []
+    opened = open_external(told, (command.symbol, command.side), given, quarantine_id=fill.quarantine_id)
+    return [_linked(fill, command.actor, accepted=True), *_as_asked(opened, command.fee)]
+
+
+def _as_asked(events: list[Event], fee: Decimal | None) -> list[Event]:
+    """Return the events with the fee that was reported last, where the fill has another."""
+    if fee is None:
+        return events
+    return [
+        replace(event, asked_fee=fee) if isinstance(event, FillAdded) and event.fee != fee else event
+        for event in events
+    ]
+
+
+def _linked(fill: FillQuarantined, actor: str, *, accepted: bool, reason: str = "") -> QuarantineResolved:
+    return QuarantineResolved(
+        account=fill.account,
+        order_id=fill.order_id,
+        quarantine_id=fill.quarantine_id,
+        order_known=fill.order_known,
+        accepted=accepted,
+        reason=reason,
+        linked=True,
+        actor=actor,
+    )

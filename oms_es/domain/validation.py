@@ -1,0 +1,124 @@
+"""Reading what a caller gives: enums by member or by value, numbers exactly, everything named in the message."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypeVar
+
+from oms_es.decimals import decimal, text
+from oms_es.domain.policy import Value, checked, path_of
+from oms_es.errors import InvalidInput, SettingsError
+from oms_es.identifiers import account, actor, escaped, identifier, shown
+from oms_es.vocabulary import DEFAULT_ACCOUNT, EVERY_ACCOUNT, OrderType
+
+Number = Decimal | int | str
+E = TypeVar("E", bound=Enum)
+
+
+def choice(kind: type[E], value: object, name: str) -> E:
+    """Return the member that `value` is, or that has it as its value ("buy", "limit", …)."""
+    if isinstance(value, kind):
+        return value
+    if isinstance(value, str):
+        for member in kind:
+            if value.lower() == member.value:
+                return member
+    words = ", ".join(member.value for member in kind)
+    raise InvalidInput(f"{name}: {shown(value)} is not one of {words}")
+
+
+def one_of(value: str, words: Sequence[str], name: str) -> str:
+    """Return the word that `value` is."""
+    if value not in words:
+        raise InvalidInput(f"{name}: {shown(value)} is not one of {', '.join(words)}")
+    return value
+
+
+def positive(value: object, name: str) -> Decimal:
+    """Return a quantity above 0."""
+    number = decimal(value, name)
+    if number <= 0:
+        raise InvalidInput(f"{name}: {text(number)} is not above 0")
+    return number
+
+
+def not_negative(value: object, name: str) -> Decimal:
+    """Return a quantity of 0 or more."""
+    number = decimal(value, name)
+    if number < 0:
+        raise InvalidInput(f"{name}: {text(number)} is below 0")
+    return number
+
+
+def limit_price(order_type: OrderType, value: object) -> Decimal | None:
+    """Return the price of an order: needed at a limit, none at market."""
+    if order_type is OrderType.LIMIT:
+        if value is None:
+            raise InvalidInput("price: a limit order needs one")
+        return decimal(value, "price")
+    if value is not None:
+        raise InvalidInput(f"price: a market order has none, {shown(value)} was given")
+    return None
+
+
+def limits(changes: Mapping[str, Any]) -> dict[str, Value]:
+    """Return changes of limits as the log keeps them; keys by full path or by last part."""
+    if not changes:
+        raise InvalidInput("no limit was named; give some, like max_position_size=500")
+    values: dict[str, Value] = {}
+    for name, value in changes.items():
+        path = path_of(name)
+        many = isinstance(value, list | tuple | set | frozenset)
+        kept: Value = tuple(identifier(each, path) for each in value) if many else limit_text(value, path)
+        values[path] = checked(path, kept)
+    if "risk.emergency_stop" in values:
+        raise InvalidInput("risk.emergency_stop: halt and resume pull and release it")
+    return values
+
+
+def flag(value: object, name: str) -> bool:
+    """Return a bool that is one."""
+    if not isinstance(value, bool):
+        raise InvalidInput(f"{name}: {shown(value)} is neither True nor False")
+    return value
+
+
+def named(value: object, name: str) -> str | None:
+    """Return an id or a symbol that may be left out."""
+    return None if value is None else identifier(value, name)
+
+
+def named_account(value: object) -> str:
+    """Return an account; the default one when none is named."""
+    return DEFAULT_ACCOUNT if value is None else account(value)
+
+
+def named_scope(value: object) -> str:
+    """Return the account that a rule is for; every account when none is named."""
+    return EVERY_ACCOUNT if value in (None, EVERY_ACCOUNT) else account(value)
+
+
+def named_actor(value: object) -> str:
+    """Return who asks; may be empty."""
+    return actor(value)
+
+
+def limit_text(value: Any, path: str) -> str | None:
+    """Return a single value as settings keep it: text, or None; floats are refused."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal | int):
+        try:
+            return text(decimal(value, path))
+        except InvalidInput as error:
+            raise settings_error(str(error)) from None
+    raise settings_error(
+        f"{path}: {shown(value)} ({type(value).__name__}) is not exact; give text, an int or a Decimal"
+    )
+
+
+def settings_error(message: str) -> SettingsError:
+    """Return the error of a settings file or value."""
+    return SettingsError(escaped(message))

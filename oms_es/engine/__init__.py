@@ -1,0 +1,5 @@
+"""
+The write side: queued commands are decided in order and appended in one transaction; callbacks run after it.
+
+May import: projections, the log, the domain.
+"""

@@ -1,0 +1,207 @@
+"""Commands about what rules: marks, instruments, limits, the emergency stop, the closing of days."""
+
+from collections.abc import Callable, Sequence
+
+from oms_es.decimals import text
+from oms_es.domain.command_of import changed_nothing
+from oms_es.domain.commands import (
+    AddFill,
+    AmendOrder,
+    CloseDay,
+    Command,
+    CorrectFill,
+    DefineInstrument,
+    RecordMark,
+    Request,
+    SetLevel,
+    SetLimits,
+    SubmitOrder,
+)
+from oms_es.domain.envelope import Draft
+from oms_es.domain.events import DayClosed, Event, InstrumentDefined, MarkRecorded, PolicyChanged, TradingLevelChanged
+from oms_es.domain.order import Waiting
+from oms_es.domain.policy import RULES, Value, differing
+from oms_es.engine.decision_time import Moment, drafts
+from oms_es.errors import DayNotClosable, InstrumentInUse
+from oms_es.identifiers import shown
+from oms_es.projections.policies import Policies
+from oms_es.projections.state import World
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
+
+_ACCOUNTING = ("accounting.", "day.")  # what every figure and every trading day rests on; no limit is among them
+_LIMITS = (  # the keys with a default that limits something; the first rules of every release have had all of them
+    "risk.max_position_size",
+    "risk.max_daily_loss",
+    "risk.max_open_orders",
+    "trading.min_quote_size",
+    "trading.max_skew",
+    "fills.price_band",
+)
+FIRST = "the settings of the first command"
+NEWER_RULES = "this release decides by rules of version "  # and which
+FILE_CHANGED = "the settings file has changed"
+
+
+def ruled(world: World, request: Request, command: Command, moment: Moment, occurred_at: int) -> list[Draft]:
+    """
+    Return what a command about rules puts into the log; [] for a repetition.
+
+    Raises:
+        InstrumentInUse, DayNotClosable: it cannot be carried out.
+    """
+    event: Event
+    match command:
+        case RecordMark():
+            event = MarkRecorded(symbol=command.symbol, price=command.price, actor=command.actor)
+        case DefineInstrument():
+            return _define(world, command, request, moment)
+        case CloseDay():
+            return _close(world, command, request, moment)
+        case SetLimits():
+            event = PolicyChanged(
+                account=command.account,
+                values=command.values,
+                rules=RULES,
+                reason=command.reason,
+                actor=command.actor,
+            )
+        case SetLevel():
+            event = TradingLevelChanged(
+                account=command.account, level=command.level, reason=command.reason, actor=command.actor
+            )
+        case _:
+            raise AssertionError(f"nobody handles {type(command).__name__}")
+    return drafts([(event, occurred_at, occurred_at)], request, moment)
+
+
+def _define(world: World, command: DefineInstrument, request: Request, moment: Moment) -> list[Draft]:
+    """Return the definition; [] when it says what holds already."""
+    symbol, positions = command.symbol, world.positions
+    was = (positions.multiplier(symbol), positions.currency(symbol))
+    if was == (command.multiplier, command.currency):
+        return remembered(command, request, moment)
+    holders = positions.holders.get(symbol) or ()
+    open_in = [account for account in holders if any(held.quantity for held in positions.held_in(account, symbol))]
+    if open_in:
+        raise InstrumentInUse(
+            f"{shown(symbol)} is held in {', '.join(open_in)}, booked with multiplier {text(was[0])} in {was[1]}; "
+            "close the positions before it becomes another instrument"
+        )
+    event = InstrumentDefined(
+        symbol=symbol, multiplier=command.multiplier, currency=command.currency, actor=command.actor
+    )
+    return drafts([(event, moment.now, moment.now)], request, moment)
+
+
+def _close(world: World, command: CloseDay, request: Request, moment: Moment) -> list[Draft]:
+    """Return the closing of a day; [] when it was closed before in the same way."""
+    day, span = command.trading_day, world.days.spans.get(command.trading_day)
+    with world.decided() as decided:  # what was quarantined in the same transaction waits as well
+        waiting = [each for each in decided.orders.all_waiting() if _day_of(decided, each, moment) <= day]
+    if world.days.closed.get(day) is not None:
+        raise DayNotClosable(f"{shown(day)} was closed before, by seq {world.days.closed.get(day)}")
+    if span is None:
+        known = ", ".join(sorted(world.days.spans.settled)[-3:]) or "none"
+        raise DayNotClosable(f"no event is booked on {shown(day)} (the last days: {known})")
+    if day > moment.own_day_of(moment.now):
+        raise DayNotClosable(f"{shown(day)} has not begun")
+    if command.force and not command.reason:
+        raise DayNotClosable("to force the closing of a day, say why (a reason)")
+    if waiting and not command.force:
+        raise DayNotClosable(
+            f"{len(waiting)} fills of {shown(day)} or before wait in quarantine; decide about them, or force the "
+            "closing and say why"
+        )
+    begins_at, ends_at = moment.span_of(day)
+    event = DayClosed(
+        account=EVERY_ACCOUNT,
+        trading_day=day,
+        first_seq=span.first_seq,
+        last_seq=span.last_seq,
+        begins_at=begins_at,
+        ends_at=ends_at,
+        digests=world.closing_digests(),
+        code=command.code,
+        rules=RULES,
+        reason=command.reason,
+        forced=bool(waiting),
+        actor=command.actor,
+    )
+    return drafts([(event, moment.now, moment.now)], request, moment)
+
+
+def _day_of(world: World, waiting: Waiting, moment: Moment) -> str:
+    """Return the trading day that a waiting fill was booked on; a box of an early release does not say."""
+    return world.orders.waiting_day.get(waiting.fill.quarantine_id) or moment.own_day_of(waiting.recorded_at)
+
+
+def remembered(command: Command, request: Request, moment: Moment) -> list[Draft]:
+    """Return the event of a command that changes nothing, where its command id must stand for its content."""
+    own_id = isinstance(command, SubmitOrder | AddFill)  # known by order id and trade id
+    if not request.command_id or own_id or request.origin is not Origin.COMMAND or moment.rules < 3:
+        return []
+    occurred_at = moment.now if request.occurred_at is None else request.occurred_at
+    return drafts([(changed_nothing(command), occurred_at, occurred_at)], request, moment)
+
+
+def newer_rules(world: World, now: Callable[[], Moment]) -> list[Draft]:
+    """Return the event that newer rules decide from here on; [] on a log that does not tell its rules, or has these."""
+    if (world.policies.rules.get(EVERY_ACCOUNT) or RULES) >= RULES:
+        return []
+    moment = now()
+    event = PolicyChanged(account=EVERY_ACCOUNT, values={}, rules=RULES, reason=f"{NEWER_RULES}{RULES}")
+    return drafts([(event, moment.now, moment.now)], Request(command=Command(account=EVERY_ACCOUNT)), moment)
+
+
+def brings_limits(request: Request) -> bool:
+    """Return whether a command brings the limits of the settings to imported history: it is judged, or sets some."""
+    judged = isinstance(request.command, SubmitOrder | AmendOrder | AddFill | CorrectFill | SetLimits)
+    return judged and request.origin is not Origin.IMPORT
+
+
+def awaits_limits(policies: Policies) -> bool:
+    """Return whether the limits of the settings are still to come: the log has none but those that a file named."""
+    values, named = policies.values.get(EVERY_ACCOUNT), policies.from_file.settled
+    if values is None:
+        return True
+    is_whole = all(key in values for key in _LIMITS)
+    return not is_whole and all(key in named or key.startswith(_ACCOUNTING) for key in values)
+
+
+def initial_policy(
+    world: World, values: dict[str, Value], named: Sequence[str], moment: Moment, *, limits: bool = True
+) -> list[Draft]:
+    """
+    Return the rules that the first command of a session brings along.
+
+    On a log without rules: all of the settings. Where it is not empty and the command is judged by no limit (`limits`
+    is False), only the calendar, the cost method and what a settings file names: imported history gets no limit that
+    nobody asked for, and a day that is closed keeps what its digests rest on. Later: only the keys that a settings file
+    names, and only where its value is another than the one last taken from a file, so that an operator's change stands
+    until the file changes. A log that was decided by earlier rules of ours is told which ones decide from here on.
+    """
+    in_force = world.policies.values.get(EVERY_ACCOUNT) or {}
+    changed = differing(values, world.policies.from_file.settled, named)
+    first = awaits_limits(world.policies)
+    if first:
+        whole = limits or not world.seq
+        wanted = {key: value for key, value in values.items() if whole or key.startswith(_ACCOUNTING)}
+        changed = {key: value for key, value in wanted.items() if key not in in_force} | changed
+    newer = (world.policies.rules.get(EVERY_ACCOUNT) or RULES) < RULES
+    if not changed and not newer:
+        return []
+    from_file = tuple(key for key in named if key in changed)
+    expected = limits or not world.seq or not from_file  # else somebody should hear of it
+    is_first = first and expected and not any(key in in_force for key in changed)
+    reason = FIRST if is_first else FILE_CHANGED if changed else f"{NEWER_RULES}{RULES}"
+    events: list[Event] = [
+        PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
+    ]
+    stop, before = changed.get("risk.emergency_stop"), world.policies.from_file.settled.get("risk.emergency_stop")
+    if stop == "true" or (stop, before) == ("false", "true"):  # a file that never pulled the stop does not release it
+        level = TradingLevel.HALTED if stop == "true" else TradingLevel.NORMAL
+        events.append(
+            TradingLevelChanged(account=EVERY_ACCOUNT, level=level, reason="risk.emergency_stop", from_file=True)
+        )
+    request = Request(command=Command(account=EVERY_ACCOUNT))
+    return drafts([(event, moment.now, moment.now) for event in events], request, moment)

@@ -1,0 +1,75 @@
+"""Keeping checkpoints up to date beside the work: every so many events, every so many seconds, and at the end."""
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from oms_es.log.contract import Log
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.snapshots.builder import EVERY, advance
+from oms_es.timestamps import SECOND
+
+EVENTS = 8 * EVERY  # a few checkpoints at a time
+_log = logging.getLogger("oms_es")
+
+
+class Keeper:
+    """
+    Makes checkpoints in a thread of its own; they are a cache, so what goes wrong here is logged and harms nobody.
+
+    Args:
+        log: whose checkpoints; a log in memory has none.
+        interval: seconds of `recorded_at` after which there is something to do, however little has happened.
+    """
+
+    def __init__(self, log: Log, interval: int) -> None:
+        self._path = log.path if isinstance(log, SqliteLog) else None
+        self._interval = interval * SECOND
+        self._kept_seq, self._kept_at = 0, 0
+        self._urgent = False
+        self._thread: ThreadPoolExecutor | None = None
+        self._working: Future[None] | None = None
+
+    def begin(self, seq: int, recorded_at: int) -> None:
+        """Count from here: what stands in the log already has its checkpoints, or gets them with the next."""
+        self._kept_seq, self._kept_at = seq, recorded_at
+
+    def reached_back(self) -> None:
+        """Make checkpoints soon: answers about the past begin further back until what came late is in them."""
+        self._urgent = True
+
+    def after(self, seq: int, recorded_at: int) -> None:
+        """Make checkpoints if enough has come since the last time, and none are being made."""
+        if self._path is None or seq == self._kept_seq or (self._working is not None and not self._working.done()):
+            return
+        if not self._kept_at:
+            self._kept_at = recorded_at  # the log has just begun: the interval counts from here
+        if self._hurried(seq) or seq - self._kept_seq >= EVENTS or recorded_at - self._kept_at >= self._interval:
+            self.begin(seq, recorded_at)
+            self._urgent = False
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-keeper")
+            try:
+                self._working = self._thread.submit(self._advance)
+            except RuntimeError:  # no more threads to be had
+                _log.exception("checkpoints could not be made; answers take longer, and stay right")
+
+    def finish(self, seq: int) -> None:
+        """Wait for what is under way; make the last checkpoints where it is worth it."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+            self._thread = self._working = None
+        if self._path is not None and (self._hurried(seq) or seq - self._kept_seq >= 2 * EVERY):
+            self._advance()
+
+    def _hurried(self, seq: int) -> bool:
+        return self._urgent and seq >= EVENTS  # a short log is read whole before a checkpoint would be found
+
+    def _advance(self) -> None:
+        assert self._path is not None, "only files have checkpoints"
+        log = SqliteLog(self._path)
+        try:
+            advance(log)
+        except Exception:
+            _log.exception("checkpoints could not be made; answers take longer, and stay right")
+        finally:
+            log.close()

@@ -1,0 +1,215 @@
+"""
+A request, decided on the state of the log: pure, so that a replay decides the same again.
+
+    verdict = f(log up to seq, request, the moment of our clock)
+"""
+
+from msgspec.structs import replace
+
+from oms_es.decimals import ONE, ZERO, minus
+from oms_es.domain import risk_checks
+from oms_es.domain.commands import (
+    AmendOrder,
+    ChangeState,
+    Command,
+    LinkOrder,
+    OrderCommand,
+    Request,
+    ResolveQuarantined,
+    SubmitOrder,
+)
+from oms_es.domain.decision_context import Given
+from oms_es.domain.envelope import Draft
+from oms_es.domain.events import (
+    Event,
+    FillAdded,
+    FillCorrected,
+    OrdersMerged,
+    OrderSubmitted,
+    QuarantineResolved,
+)
+from oms_es.domain.order import Order, is_order_event
+from oms_es.domain.order_rules import decide
+from oms_es.domain.risk_checks import Proposal
+from oms_es.engine.admin_commands import remembered, ruled
+from oms_es.engine.decision_time import Moment, drafts
+from oms_es.engine.order_lookup import is_ambiguous, reported_before
+from oms_es.errors import (
+    InvalidInput,
+)
+from oms_es.projections.orders import Unknown
+from oms_es.projections.state import World
+from oms_es.timestamps import SECOND, iso
+from oms_es.vocabulary import Origin
+
+# --- deciding ---
+
+
+def handle(world: World, request: Request, command: Command, moment: Moment) -> list[Draft]:
+    """
+    Return what carrying out `command` (located by `located`) puts into the log; [] for a repetition.
+
+    Raises:
+        OmsError: it cannot be carried out, and nothing is recorded.
+    """
+    occurred_at = _occurred_at(request, moment)
+    if isinstance(command, OrderCommand):
+        return _about_order(world, request, command, moment, occurred_at)
+    return ruled(world, request, command, moment, occurred_at)
+
+
+def _occurred_at(request: Request, moment: Moment) -> int:
+    if request.occurred_at is None:
+        return moment.now
+    ahead = request.occurred_at - moment.now
+    if moment.rules >= 3:
+        return request.occurred_at  # ahead of our clock: recorded as reported, flagged, and effective from now on
+    if request.origin is not Origin.IMPORT and ahead > moment.calendar.max_clock_step * SECOND:
+        raise InvalidInput(
+            f"occurred_at: {iso(request.occurred_at)} is ahead of our clock ({iso(moment.now)}) "
+            f"by more than {moment.calendar.max_clock_step} s"
+        )
+    return request.occurred_at
+
+
+def _about_order(
+    world: World, request: Request, command: OrderCommand, moment: Moment, occurred_at: int
+) -> list[Draft]:
+    ambiguous = is_ambiguous(world, request, command, moment.rules)
+    order = None if ambiguous else world.orders.order((command.account, command.order_id))
+    unknown = reported_before(world, request, command, order, moment.rules)
+    given = _given(world, request, command, order, unknown, moment)
+    events = decide(command, order, replace(given, is_ambiguous=True) if ambiguous else given)
+    if not events:
+        return remembered(command, request, moment)
+    timed = _timed(world, command, order, events, unknown, occurred_at)
+    external = any(isinstance(event, OrderSubmitted) and event.external for event in events)
+    return drafts(timed, request, moment, Origin.EXTERNAL if external or (order and order.is_external) else None)
+
+
+def _timed(
+    world: World, command: OrderCommand, order: Order | None, events: list[Event], unknown: Unknown, occurred_at: int
+) -> list[tuple[Event, int, int]]:
+    """Return events with when they were so, and from when on they count; a quarantined fill has its own time."""
+    accepts = isinstance(command, ResolveQuarantined)
+    if not accepts and not unknown.waiting and OrdersMerged not in map(type, events):  # nearly always
+        submitted_at = occurred_at if order is None else order.submitted_at
+        return [(event, occurred_at, max(occurred_at, submitted_at)) for event in events]
+    since = (
+        {}
+        if accepts or not unknown.waiting
+        else {each.fill.quarantine_id: each.occurred_at for each in unknown.waiting}
+    )
+    executed_at = _waiting_since(world, command) if accepts else occurred_at
+    if order is None:  # a fill that has waited for its symbol and side opens its order when it was executed
+        waited = (since.get(event.quarantine_id or "") for event in events if isinstance(event, FillAdded))
+        executed_at = next((moment for moment in waited if moment is not None), executed_at)
+    submitted_at = executed_at if order is None else order.submitted_at
+    fills = [fill for event in events if isinstance(event, OrdersMerged) for fill in event.fills]
+    merged_at = max((fill.occurred_at for fill in fills), default=0)  # as of a moment, not before the last of them
+    timed = []
+    for number, event in enumerate(events):
+        when = occurred_at if isinstance(event, QuarantineResolved) else executed_at
+        if isinstance(event, FillAdded | FillCorrected):
+            when = since.get(event.quarantine_id or "", when)
+        elif number:
+            when = max(when, merged_at)
+        timed.append((event, when, max(when, submitted_at) if is_order_event(event) else when))
+    return timed
+
+
+def _waiting_since(world: World, command: OrderCommand) -> int:
+    quarantine_id = getattr(command, "quarantine_id", "")
+    for each in world.orders.waiting_of(world.orders.waiting.get(quarantine_id) or ("", "")):
+        if each.fill.quarantine_id == quarantine_id:
+            return each.occurred_at
+    raise AssertionError("decide has found what waits")
+
+
+# --- what a decision rests on ---
+
+
+def _given(
+    world: World, request: Request, command: OrderCommand, order: Order | None, unknown: Unknown, moment: Moment
+) -> Given:
+    policy = world.policies.policy(command.account)
+    symbol = order.symbol if order is not None else getattr(command, "symbol", None)
+    positions = world.positions
+    mark = positions.marks.get(symbol) if symbol else None
+    return Given(
+        origin=request.origin,
+        violations=_violations(world, request, command, order, moment),
+        rules=moment.rules,
+        price_band=policy.price_band,
+        price_band_floor=policy.price_band_floor,
+        accept_exceptions=policy.on_exception == "accept",
+        mark=None if mark is None else mark.price,
+        multiplier=positions.multiplier(symbol) if symbol else ONE,
+        currency=positions.currency(symbol) if symbol else "USD",
+        unknown_contents=unknown.contents,
+        unknown_waiting=unknown.waiting,
+        unknown_count=world.orders.unknown_count.get(command.account) or 0,
+        external_order=_external_order(world, command, order),
+    )
+
+
+def _external_order(world: World, command: OrderCommand, order: Order | None) -> Order | None:
+    """Return the external order that fills under the venue's id in the command have opened, unless it was merged."""
+    if not isinstance(command, (ChangeState, LinkOrder)) or command.external_order_id is None:
+        return None
+    other = world.orders.order((command.account, command.external_order_id))
+    return None if other is None or other is order or not other.is_external or other.merged_into else other
+
+
+def _violations(
+    world: World, request: Request, command: OrderCommand, order: Order | None, moment: Moment
+) -> tuple[str, ...]:
+    if request.origin is Origin.IMPORT:
+        return ()
+    proposal = proposed(command, order)
+    if proposal is None:
+        return ()
+    found = judged(world, command.account, proposal, moment)
+    return found if moment.overtime is None else (*found, moment.overtime)
+
+
+def judged(world: World, account: str, proposal: Proposal, moment: Moment) -> tuple[str, ...]:
+    """Return the limits that an order would break at this moment."""
+    behind = -(-moment.behind // SECOND)
+    exposure = world.exposure(account, proposal.symbol, moment.day_of(moment.now), moment.now, behind)
+    return risk_checks.violations(proposal, exposure, world.policies.policy(account), moment.rules)
+
+
+def proposed(command: OrderCommand, order: Order | None) -> Proposal | None:
+    """Return what risk has to judge about a command; None when there is nothing."""
+    if isinstance(command, SubmitOrder) and order is None:
+        return Proposal(
+            symbol=command.symbol,
+            side=command.side,
+            order_type=command.order_type,
+            quantity=command.quantity,
+            total=command.quantity,
+            price=command.price,
+            reduce_only=command.reduce_only,
+        )
+    if isinstance(command, AmendOrder) and order is not None and order.is_open:
+        wanted = order.quantity if command.quantity is None else command.quantity
+        price = order.price if command.price is None else command.price
+        if wanted <= order.filled_quantity or (wanted <= order.quantity and price == order.price):
+            return None  # it only takes away
+        return Proposal(
+            symbol=order.symbol,
+            side=order.side,
+            order_type=order.submitted.order_type,
+            quantity=max(ZERO, minus(wanted, order.quantity)),
+            total=wanted,
+            price=price,
+            reduce_only=order.submitted.reduce_only,
+            amends=True,
+        )
+    return None
+
+
+def is_judged(request: Request, command: Command) -> bool:
+    """Return whether limits have a say in the command."""
+    return request.origin is not Origin.IMPORT and isinstance(command, SubmitOrder | AmendOrder)

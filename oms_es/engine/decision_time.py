@@ -1,0 +1,109 @@
+"""The moment of a decision: our clock, the trading day, and the times that its events bear."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms_es.domain.commands import Request
+from oms_es.domain.envelope import Draft
+from oms_es.domain.events import AccountEvent, Event, FillAdded
+from oms_es.domain.policy import RULES, Policy
+from oms_es.errors import DayIsClosed, InvalidInput
+from oms_es.identifiers import shown
+from oms_es.projections.state import World
+from oms_es.projections.trading_days import Shut
+from oms_es.timestamps import calendar, nanoseconds, trading_day
+from oms_es.vocabulary import EVERY_ACCOUNT, Origin
+
+
+class Moment(Struct, frozen=True, kw_only=True):
+    """The moment of a decision."""
+
+    now: int  # our clock, never behind the log's head; ns UTC: `recorded_at`
+    behind: int = 0  # how far our clock was behind the log's head, ns
+    overtime: str | None = None  # RISK_TIMEOUT, where judging took too long; a replay takes it as given
+    rules: int = RULES  # the version of the decision rules; a replay takes that of the log
+    calendar: Policy  # whose day settings tell the trading day
+    closed: frozenset[str] = frozenset()  # trading days that have handed over to the next
+    ended: tuple[Shut, ...] = ()  # what belonged to them, the one that ends last first
+
+    @classmethod
+    def of(cls, clock: int, world: World, fallback: Policy) -> "Moment":
+        """
+        Return the moment that a reading of our clock stands for.
+
+        Raises:
+            InvalidInput: the reading is no int of ns UTC.
+        """
+        if type(clock) is not int:
+            raise InvalidInput(f"clock: {shown(clock)} ({type(clock).__name__}) is no time; a clock gives int ns UTC")
+        clock = nanoseconds(clock, "clock")
+        rules = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else fallback
+        now, behind = max(clock, world.recorded_at), max(0, world.recorded_at - clock)
+        return cls(now=now, behind=behind, calendar=rules, closed=world.days.all_closed(), ended=world.days.all_ended())
+
+    def day_of(self, instant: int) -> str:
+        """Return the trading day that an instant is booked on: its own, or the next that is not closed."""
+        day = self.own_day_of(instant)
+        while day in self.closed:
+            day = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+        return day
+
+    def closed_day_of(self, instant: int) -> str | None:
+        """Return the closed trading day that a moment belongs to; None when its day is open."""
+        if not self.ended or instant >= self.ended[0][1]:
+            return None
+        return next((day for begin, end, day in self.ended if begin <= instant < end), None)
+
+    def span_of(self, trading_day: str) -> tuple[int, int]:
+        """
+        Return begin and end (ns UTC) of what belongs to a trading day that is closed now.
+
+        It begins where the day before ended, if that was closed early, and ends now if its roll is still to come.
+        """
+        begin, end = calendar(self.calendar.timezone, self.calendar.roll, self.calendar.label).span_of(trading_day)
+        before = (date.fromisoformat(trading_day) - timedelta(days=1)).isoformat()
+        early = (ended for _, ended, day in self.ended if day == before)
+        return min([begin, *early]), min(end, self.now)
+
+    def own_day_of(self, instant: int) -> str:
+        """Return the trading day of an instant, closed or not."""
+        rules = self.calendar
+        return trading_day(instant, rules.timezone, rules.roll, rules.label)
+
+
+def drafts(
+    timed: Sequence[tuple[Event, int, int]], request: Request, moment: Moment, origin: Origin | None = None
+) -> list[Draft]:
+    """Return events with their times as drafts of one command."""
+    imported = request.origin is Origin.IMPORT
+    found: list[Draft] = []
+    if imported and timed and moment.closed and (day := moment.own_day_of(timed[0][1])) in moment.closed:
+        raise DayIsClosed(f"trading day {day} is closed; history for it is refused")
+    for number, (event, occurred_at, effective_at) in enumerate(timed):
+        clamps = not imported and moment.rules >= 3  # nothing is in force before it is recorded
+        found.append(
+            Draft(
+                event=event if imported else _flagged(event, occurred_at, moment),
+                origin=request.origin if imported or origin is None else origin,
+                occurred_at=occurred_at,
+                effective_at=min(effective_at, moment.now) if clamps else effective_at,
+                recorded_at=moment.now,
+                trading_day=moment.day_of(occurred_at if imported else moment.now),
+                command_id=(request.command_id or "") if number == 0 else None,
+            )
+        )
+    return found
+
+
+def _flagged(event: Event, occurred_at: int, moment: Moment) -> Event:
+    """Return the event with what its moment adds to it; of history, only its own times matter."""
+    if moment.behind > 0:
+        event = replace(event, clamped=True)
+    if moment.rules >= 3 and occurred_at > moment.now and hasattr(event, "ahead"):
+        event = replace(event, ahead=True)
+    if not isinstance(event, AccountEvent) and (day := moment.closed_day_of(occurred_at)) is not None:
+        event = replace(event, late_for=day, **({"late": True} if isinstance(event, FillAdded) else {}))
+    return event

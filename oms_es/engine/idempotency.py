@@ -1,0 +1,52 @@
+"""Repeated commands: the same command id with the same content has the first outcome and appends nothing."""
+
+from msgspec.structs import replace
+
+from oms_es.domain.command_of import rebuild, same_content
+from oms_es.domain.commands import Command, OrderCommand, Request, ResolveQuarantined
+from oms_es.domain.events import Event
+from oms_es.engine.command_result import Answer
+from oms_es.errors import CommandConflict, HeadMoved
+from oms_es.identifiers import shown
+from oms_es.log.contract import Log
+from oms_es.projections.state import World
+
+
+def earlier_result(log: Log, world: World, request: Request, staged: dict[str, list[Event]]) -> Answer | None:
+    """
+    Return the first outcome of a command that was carried out before; None when it is new.
+
+    Raises:
+        HeadMoved: it was carried out by another process, past what is taken in here.
+    """
+    if not request.command_id:
+        return None
+    events = staged.get(request.command_id)
+    if events is None:
+        found = log.command(request.command_id)
+        if found and found[-1].seq > world.settled_seq:  # another process has just carried it out
+            raise HeadMoved(f"command {shown(request.command_id)} stands beyond seq {world.settled_seq}")
+        events = [recorded.event for recorded in found]
+    if not events:
+        return None
+    before = rebuild(events)
+    if not same_content(_as_named_before(world, request, before), before):
+        raise CommandConflict(
+            f"command {shown(request.command_id)} was carried out before with other content: "
+            f"{type(before).__name__}, not this {type(request.command).__name__}"
+        )
+    return Answer(before, events, None, repeated=True)
+
+
+def _as_named_before(world: World, request: Request, before: Command) -> Command:
+    """Return what is asked with the order named as it was then, if the name given now may mean that order."""
+    asked = request.command
+    if not isinstance(asked, OrderCommand) or not isinstance(before, OrderCommand):
+        return asked
+    order = world.orders.order((before.account, before.order_id))
+    names = {before.order_id, *(() if order is None else order.external_order_ids)}
+    by_own_id = isinstance(asked, ResolveQuarantined) or request.drawn_id  # the order is no part of what was asked
+    if by_own_id or (asked.order_id in names and (request.any_account or asked.account == before.account)):
+        account = before.account if isinstance(asked, ResolveQuarantined) or request.any_account else asked.account
+        return replace(asked, account=account, order_id=before.order_id)
+    return asked

@@ -1,0 +1,46 @@
+"""Saying aloud that rules or the trading level have changed: who, what and why."""
+
+import logging
+
+from oms_es.domain.events import Event, PolicyChanged, TradingLevelChanged
+from oms_es.engine.admin_commands import FILE_CHANGED, FIRST
+from oms_es.identifiers import escaped
+from oms_es.vocabulary import EVERY_ACCOUNT
+
+_log = logging.getLogger("oms_es")
+
+
+def say(event: Event, *, own: bool) -> None:
+    """
+    Say what changes the rules.
+
+    Args:
+        event: anything; only changes of rules and levels are said.
+        own: whether this process was asked for it: then it is no news, unless a settings file brought it.
+    """
+    if isinstance(event, PolicyChanged):
+        by_file = event.reason == FILE_CHANGED
+        level = logging.INFO if event.reason == FIRST or (own and not by_file) else logging.WARNING
+        changes = ", ".join(f"{key} = {_value(value)}" for key, value in sorted(event.values.items()))
+        _log.log(level, "%s", escaped(f"{_what(event, by_file=by_file)}: {changes or 'nothing else'}{_who(event)}"))
+    elif isinstance(event, TradingLevelChanged):
+        level = logging.INFO if own and not event.from_file else logging.WARNING
+        _log.log(level, "%s", escaped(f"the trading level of {_scope(event)} is {event.level.value}{_who(event)}"))
+
+
+def _what(event: PolicyChanged, *, by_file: bool) -> str:
+    return "the settings file has changed the rules in force" if by_file else f"the rules of {_scope(event)} changed"
+
+
+def _scope(event: PolicyChanged | TradingLevelChanged) -> str:
+    return "every account" if event.account == EVERY_ACCOUNT else f"account {event.account}"
+
+
+def _value(value: object) -> str:
+    return "null" if value is None else ", ".join(value) or "nothing" if isinstance(value, tuple) else str(value)
+
+
+def _who(event: PolicyChanged | TradingLevelChanged) -> str:
+    told = [f"by {event.actor}"] if event.actor else []
+    told += [event.reason] if event.reason and event.reason != FILE_CHANGED else []
+    return f" ({': '.join(told)})" if told else ""

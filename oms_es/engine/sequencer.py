@@ -1,0 +1,397 @@
+"""
+One writer: takes everything that waits, decides it in order, appends it in one transaction, answers.
+
+An answer goes out only after its events are durable. What is decided but not yet durable is staged in the working
+state: nobody else sees it, and a failed append takes it back. When another process has appended meanwhile, its
+events are taken in and everything is decided again, so no limit is ever exceeded by a race.
+"""
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+from msgspec.structs import replace
+
+from oms_es.domain.commands import Command, OrderCommand, Request
+from oms_es.domain.envelope import Draft, Recorded
+from oms_es.domain.events import Event
+from oms_es.engine.admin_commands import awaits_limits, brings_limits, initial_policy, newer_rules
+from oms_es.engine.callbacks import Callbacks, Notice
+from oms_es.engine.command_handler import handle, is_judged
+from oms_es.engine.command_result import Answer
+from oms_es.engine.decision_time import Moment
+from oms_es.engine.idempotency import earlier_result
+from oms_es.engine.metrics import Metrics
+from oms_es.engine.order_lookup import located
+from oms_es.engine.policy_alerts import say
+from oms_es.engine.settings import Settings
+from oms_es.engine.write_model import Live
+from oms_es.errors import HeadMoved, LogBusy, LogError, LogWriteUncertain, OmsError
+from oms_es.log.contract import Log
+from oms_es.log.identity import STOPPING, refusal, refuse_elsewhere
+from oms_es.projections.state import World
+from oms_es.vocabulary import Origin
+
+MOST_AT_ONCE = 1000  # commands in one transaction
+FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
+MOST_TRIES = 10  # after that something else is wrong
+_log = logging.getLogger("oms_es")
+
+
+class _Job:
+    """A request on its way, and what was decided about it."""
+
+    __slots__ = ("answer", "ended", "error", "future", "request")
+
+    def __init__(self, request: Request, future: "asyncio.Future[Answer]") -> None:
+        self.request = request
+        self.future = future
+        self.answer: Answer | None = None
+        self.error: OmsError | None = None
+        self.ended = asyncio.Event()  # also when nobody waits for the answer any more
+
+
+class Sequencer:
+    """
+    The one path from a request to the log.
+
+    Args:
+        log: where events go and come from.
+        settings: the rules a fresh log starts with; those that a file names also later.
+        clock: the time now, ns UTC.
+        callbacks: who is told after a commit.
+    """
+
+    def __init__(self, log: Log, settings: Settings, clock: Callable[[], int], callbacks: Callbacks) -> None:
+        self.log = log
+        self._settings = settings
+        self._fallback = settings.policy  # whose calendar holds while the log has no rules
+        self._clock = clock
+        self._callbacks = callbacks
+        self._live = Live(log, settings)
+        self._jobs: deque[_Job] = deque()
+        self._draining: asyncio.Task[None] | None = None
+        self._latest: _Job | None = None  # what was asked for last
+        self._busy = False  # staged state is in the world
+        self._alone = threading.RLock()  # held while the state is looked at or changed, and never while anybody waits
+        self._file_taken = False
+        self._cancelled = False
+        self.metrics: Metrics | None = None  # measured only once somebody looks
+        self._stopped: LogError | None = None  # why no command is carried out any more
+        self._writing: Future[object] | None = None  # the append under way, in its thread
+        self._pid = os.getpid()
+        self.retries = 0  # decisions that were made again because another process had been faster
+        self._thread: ThreadPoolExecutor | None = None
+
+    # --- the state ---
+
+    @property
+    def world(self) -> World:
+        """Return the state after everything in the log; reads the log the first time."""
+        refuse_elsewhere(self._pid, "this OrderManagementSystem")
+        with self._alone:
+            self._abandon_closed_loop()
+            if self._live.is_open and not self._busy:
+                self.catch_up()
+            return self._live.world
+
+    @property
+    def settled_world(self) -> World:
+        """Return the state as far as it was taken in; may be read from any thread."""
+        return self._live.world
+
+    @contextmanager
+    def reading(self) -> Iterator[World]:
+        """Show what is durable of the state, for as long as this lasts, to any thread; nobody waits meanwhile."""
+        refuse_elsewhere(self._pid, "this OrderManagementSystem")
+        with self._alone:
+            world = self.world
+            with world.durable():
+                yield world
+
+    def catch_up(self) -> None:
+        """Take in what other processes have appended."""
+        with self._alone:
+            self._catch_up(self._live.world)
+
+    def _catch_up(self, world: World) -> None:
+        assert not self._busy, "nobody catches up over staged state"
+        if isinstance(self._stopped, LogWriteUncertain):
+            return  # what the log shows now may not be durable; what was settled before is
+        if self.log.head().seq <= world.settled_seq:
+            return
+        notices, events = [], []
+        try:
+            for recorded in self.log.read(after=world.settled_seq):
+                notices.append(self._apply(world, recorded))
+                events.append(recorded.event)
+        except BaseException:  # half of it must not stay: it would be taken in once more
+            world.discard()
+            raise
+        self._live.settle()
+        self._callbacks.publish(notices)
+        for event in events:  # only now: who hears it may ask at once
+            say(event, own=False)
+
+    def follow(self) -> None:
+        """Take in what other processes have appended, unless a decision is under way, which does so itself."""
+        with self._alone:
+            if not self._busy:
+                self.catch_up()
+        self._callbacks.wake()
+
+    def _apply(self, world: World, recorded: Recorded) -> Notice:
+        world.apply(recorded)
+        self._live.saw(recorded)
+        return self._callbacks.notice(world, recorded)
+
+    # --- the way in ---
+
+    async def perform(self, request: Request) -> Answer:
+        """
+        Decide a request and make its events durable.
+
+        Raises:
+            OmsError: it could not be carried out; nothing of it is in the log.
+        """
+        return await self._enqueue(request).future
+
+    async def perform_all(self, requests: Sequence[Request]) -> list[Answer | OmsError]:
+        """Decide many requests in order, many to a transaction; what cannot be carried out comes back as its error."""
+        jobs = [self._enqueue(request) for request in requests]
+        found = await asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
+        results: list[Answer | OmsError] = []
+        for each in found:
+            if isinstance(each, BaseException) and (isinstance(each, LogError) or not isinstance(each, OmsError)):
+                raise each
+            results.append(each)
+        return results
+
+    def _enqueue(self, request: Request) -> _Job:
+        refuse_elsewhere(self._pid, "this OrderManagementSystem")
+        loop = asyncio.get_running_loop()
+        self._abandon_closed_loop()
+        self._latest = job = _Job(request, loop.create_future())
+        self._jobs.append(job)
+        if self._draining is None or self._draining.done():
+            self._draining = loop.create_task(self._drain())
+        return job
+
+    def _abandon_closed_loop(self) -> None:
+        """Drop the work that a closed loop has left half done; what of it is durable is read from the log."""
+        draining = self._draining
+        if draining is None or not draining.get_loop().is_closed():
+            return
+        self._draining = self._latest = None
+        self._jobs.clear()
+        if self._writing is not None:  # its thread commits, or not: only then is it known what is durable
+            self._stop_after(self._writing.exception())
+        work = draining.get_coro()
+        if work is not None:
+            work.close()  # now and not whenever it is collected: what it has staged goes
+
+    def _stop_after(self, error: BaseException | None) -> None:
+        """Carry out no command any more, if the error is one after which nothing may be written."""
+        if isinstance(error, STOPPING) and self._stopped is None:
+            self._stopped = error
+            _log.error("no command is carried out any more: %s", error)
+
+    async def idle(self) -> None:
+        """Return when all that was asked for by now is answered, and every callback was told."""
+        if self._latest is not None and not self._latest.future.get_loop().is_closed():
+            await self._latest.ended.wait()
+        await self._callbacks.idle()
+
+    async def _drain(self) -> None:
+        try:
+            while self._jobs:
+                batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_AT_ONCE))]
+                await self._batch(batch)
+        finally:  # reached with jobs left only when the loop goes down; nothing of them was decided
+            while self._jobs:
+                job = self._jobs.popleft()
+                job.future.cancel()
+                job.ended.set()
+
+    async def _batch(self, batch: list[_Job]) -> None:
+        try:
+            if self._stopped is not None:
+                raise refusal(self._stopped)
+            for number in range(MOST_TRIES):
+                if await self._attempt(batch, lock_first=number >= FREE_TRIES):
+                    break
+            else:
+                raise LogBusy(f"other processes kept appending during {MOST_TRIES} tries; nothing was written")
+        except Exception as error:
+            # Nothing decided on what could not be written is answered: all of the batch hears the error.
+            self._stop_after(error)
+            if not isinstance(error, OmsError):
+                _log.exception("the batch failed")
+            self._answer(batch, error)
+        else:
+            self._answer(batch, None)
+        if self._cancelled:
+            self._cancelled = False
+            raise asyncio.CancelledError
+
+    async def _attempt(self, batch: list[_Job], *, lock_first: bool) -> bool:
+        """
+        Decide the batch on the state as it is and append it; return False when the log had moved on meanwhile.
+
+        With `lock_first` nobody else can append between the two: for a batch that others were faster than before.
+        """
+        if not lock_first:
+            return await self._attempt_now(batch)
+        await self._in_thread(self.log.lock)
+        try:
+            return await self._attempt_now(batch)
+        finally:
+            self.log.unlock()
+
+    async def _attempt_now(self, batch: list[_Job]) -> bool:
+        asked = any(job.request.origin is Origin.COMMAND for job in batch)
+        limits = any(brings_limits(job.request) for job in batch)
+        with self._alone:
+            world, self._busy = self.world, True
+        try:
+            with self._alone:
+                rules = self._rules(world, limits=limits) if asked else newer_rules(world, partial(self._moment, world))
+                drafts, notices = self._decide(world, batch, rules)
+            if drafts:
+                await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
+        except BaseException as error:
+            with self._alone:
+                world.discard()
+                self._busy = False
+            if isinstance(error, HeadMoved):
+                self.retries += 1
+                return False
+            raise
+        with self._alone:
+            try:
+                self._live.settle()
+            finally:
+                self._busy = False
+        self._file_taken = self._file_taken or (asked and bool(drafts))
+        if self.metrics is not None:
+            self.metrics.appended(drafts, world)
+        self._callbacks.publish(notices)
+        for draft in drafts:
+            say(draft.event, own=True)
+        try:
+            await self._callbacks.told()
+        except asyncio.CancelledError:  # what is durable is answered first
+            self._cancelled = True
+        return True
+
+    async def _in_thread(self, work: Callable[[], object]) -> None:
+        """Work beside the loop; cancelled meanwhile, still wait for the end, for it may commit: cancelled later."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-writer")
+        self._writing = working = self._thread.submit(work)
+        try:
+            await asyncio.shield(asyncio.wrap_future(working))
+        except asyncio.CancelledError:
+            self._cancelled = True
+            working.result()
+
+    # --- deciding ---
+
+    def _decide(self, world: World, batch: list[_Job], rules: list[Draft]) -> tuple[list[Draft], list[Notice]]:
+        drafts = list(rules)
+        notices = [self._stage(world, draft) for draft in rules]
+        staged: dict[str, list[Event]] = {}
+        for job in batch:
+            job.answer, job.error = None, None
+            try:
+                added, job.answer = self._decide_one(world, job.request, staged)
+            except HeadMoved:
+                raise
+            except OmsError as error:
+                job.error = error
+                continue
+            job.answer.first_seq = world.seq + 1 if added else 0
+            notices += [self._stage(world, draft) for draft in added]
+            drafts += added
+            if isinstance(command := job.answer.command, OrderCommand):
+                job.answer.order = world.orders.order((command.account, command.order_id))
+            if job.request.command_id and job.answer.events:
+                staged[job.request.command_id] = list(job.answer.events)
+        if len(drafts) == len(rules):  # no command came to anything, so nothing brings rules along
+            world.discard()
+            return [], []
+        return drafts, notices
+
+    def _rules(self, world: World, *, limits: bool = True) -> list[Draft]:
+        """Return the rules that the first command of a session brings along; imports bring none."""
+        if self._file_taken and not awaits_limits(world.policies):
+            return []
+        return initial_policy(world, self._settings.values, self._settings.named, self._moment(world), limits=limits)
+
+    def _moment(self, world: World) -> Moment:
+        return Moment.of(self._clock(), world, self._fallback)
+
+    @contextmanager
+    def under_coming_rules(self, world: World) -> Iterator[None]:
+        """Show the rules that the next command would bring along, for as long as this lasts; nobody waits meanwhile."""
+        for draft in self._rules(world):
+            world.policies.apply(draft.recorded_as(world.seq + 1))
+        try:
+            yield
+        finally:
+            world.policies.discard()
+
+    def _decide_one(self, world: World, request: Request, staged: dict[str, list[Event]]) -> tuple[list[Draft], Answer]:
+        repeated = earlier_result(self.log, world, request, staged)
+        if repeated is not None:
+            return [], repeated
+        command = located(world, request)
+        added = self._judge_in_time(world, request, command)
+        events = [draft.event for draft in added]
+        return added, Answer(command, events, None, repeated=not events)
+
+    def _judge_in_time(self, world: World, request: Request, command: Command) -> list[Draft]:
+        """Decide; what took longer than `system.risk_check_timeout` to judge is refused, and says so."""
+        moment, begun = self._moment(world), time.perf_counter_ns()
+        added = handle(world, request, command, moment)
+        spent, most = time.perf_counter_ns() - begun, self._settings.risk_check_timeout  # ns, ms
+        if self.metrics is not None:
+            self.metrics.judged(spent)
+        if spent <= most * 1_000_000 or not is_judged(request, command):
+            return added
+        took = f"judging took {spent // 1_000_000} ms, the limit is {most} ms (system.risk_check_timeout)"
+        return handle(world, request, command, replace(moment, overtime=f"RISK_TIMEOUT: {took}"))
+
+    def _stage(self, world: World, draft: Draft) -> Notice:
+        return self._apply(world, draft.recorded_as(world.seq + 1))
+
+    # --- the way out ---
+
+    def _answer(self, batch: list[_Job], error: Exception | None) -> None:
+        for job in batch:
+            job.ended.set()
+            if job.future.done():
+                continue
+            found = error or job.error
+            if found is not None:
+                job.future.set_exception(found)
+            else:
+                assert job.answer is not None, "a job without an error has an answer"
+                job.future.set_result(job.answer)
+
+    def close(self) -> None:
+        """Let go of the thread and the file; in a forked child do nothing, for both are the parent's."""
+        if self._pid != os.getpid():
+            return
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+            self._thread = None
+        self._live.close(settled=not self._busy, stopped=self._stopped is not None)
+        self.log.close()

@@ -1,0 +1,159 @@
+"""
+Settings from YAML, with the spec's keys. Scalars are taken as the text that stands there and typed by us.
+
+So `1e3`, `yes` and `12:30` are no surprises: an unknown or ill-typed key is an error that names its path.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from oms_es.domain.policy import DEFAULTS, KEYS, Policy, Value, checked, count, one_of, typed
+from oms_es.domain.validation import limit_text, settings_error
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import shown
+
+_MAX_FILE = 1_000_000
+_MAX_NODES = 10_000
+_MAX_DEPTH = 4
+_RUNNING = {  # what does not decide: path → reader and default
+    "system.order_history_retention": (count, "86400"),
+    "system.position_snapshot_interval": (count, "300"),
+    "system.risk_check_timeout": (count, "1000"),
+    "log.path": (lambda value, _: value, "oms.db"),
+    "log.durability": (one_of("full", "normal"), "full"),
+}
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a settings file says, defaults filled in."""
+
+    values: dict[str, Value]  # every key that decides, as canonical text
+    named: tuple[str, ...] = ()  # those of them that the file holds
+    order_history_retention: int = 86400  # seconds
+    position_snapshot_interval: int = 300  # seconds
+    risk_check_timeout: int = 1000  # milliseconds
+    log_path: str = "oms.db"
+    durability: str = "full"
+    source: str | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """Return the rules that these settings make."""
+        return typed(self.values)
+
+    @classmethod
+    def default(cls) -> "Settings":
+        """Return the settings of a desk that has written none."""
+        return cls(values=dict(DEFAULTS))
+
+    @classmethod
+    def find(cls) -> "Settings":
+        """Return the settings from $OMS_CONFIG, or from ./oms.yaml when it is there, or the defaults."""
+        named = os.environ.get("OMS_CONFIG")
+        if named:
+            return cls.from_file(named)
+        return cls.from_file("oms.yaml") if Path("oms.yaml").is_file() else cls.default()
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "Settings":
+        """
+        Read a YAML file.
+
+        Raises:
+            SettingsError: the file, a key or a value is not what it should be; names file and key.
+        """
+        try:
+            if Path(path).stat().st_size > _MAX_FILE:
+                raise settings_error(f"{path}: larger than a settings file has reason to be")
+            node = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise settings_error(f"{path}: cannot be read: {error.strerror}") from None
+        except (yaml.YAMLError, UnicodeError, RecursionError) as error:
+            raise settings_error(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+        return cls._from_tree({} if node is None else _Tree(str(path)).of(node), str(path))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Settings":
+        """Return the settings of a mapping shaped like the YAML file; no floats."""
+        return cls._from_tree(_texts(mapping, ""), "settings")
+
+    @classmethod
+    def _from_tree(cls, tree: Any, source: str) -> "Settings":
+        if not isinstance(tree, dict):
+            raise settings_error(f"{source}: expected sections like `risk:`, found {shown(tree)}")
+        deciding: dict[str, Value] = {}
+        running = {path: default for path, (_, default) in _RUNNING.items()}
+        for section, keys in tree.items():
+            if not isinstance(keys, dict):
+                raise settings_error(f"{source}: {section}: expected keys below it, found {shown(keys)}")
+            for key, value in keys.items():
+                _take(f"{section}.{key}", value, deciding, running, source)
+        return cls(
+            values={**DEFAULTS, **deciding},
+            named=tuple(sorted(deciding)),
+            order_history_retention=int(running["system.order_history_retention"]),
+            position_snapshot_interval=int(running["system.position_snapshot_interval"]),
+            risk_check_timeout=int(running["system.risk_check_timeout"]),
+            log_path=running["log.path"],
+            durability=running["log.durability"],
+            source=source,
+        )
+
+
+def _take(path: str, value: Any, deciding: dict[str, Value], running: dict[str, str], source: str) -> None:
+    try:
+        if path in KEYS:
+            deciding[path] = checked(path, tuple(value) if isinstance(value, list) else value)
+        elif path in _RUNNING and isinstance(value, str):
+            read, _ = _RUNNING[path]
+            running[path] = str(read(value, path))
+        elif path in _RUNNING:
+            raise InvalidInput(f"{path}: {shown(value)} is not allowed here")
+        else:
+            near = ", ".join(sorted(k for k in (*KEYS, *_RUNNING) if k.partition(".")[0] == path.partition(".")[0]))
+            sections = ", ".join(sorted({k.partition(".")[0] for k in (*KEYS, *_RUNNING)}))
+            known = f"known here: {near}" if near else f"sections: {sections}"
+            raise InvalidInput(f"{path}: unknown key ({known})")
+    except InvalidInput as error:
+        raise settings_error(f"{source}: {error}") from None
+
+
+class _Tree:
+    """YAML nodes as dicts, lists and text; what grows beyond any settings is refused before it has grown."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._nodes = 0
+
+    def of(self, node: yaml.Node, path: str = "") -> Any:
+        """Return the node's content; null is None, everything else the text that stands there."""
+        self._nodes += 1
+        if self._nodes > _MAX_NODES or path.count(".") > _MAX_DEPTH:
+            raise settings_error(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
+        if isinstance(node, yaml.ScalarNode):
+            return None if node.tag == "tag:yaml.org,2002:null" else node.value
+        if isinstance(node, yaml.SequenceNode):
+            return [self.of(each, f"{path}.") for each in node.value]
+        assert isinstance(node, yaml.MappingNode), "YAML has no fourth kind of node"
+        found: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise settings_error(f"{self._source}: {path.strip('.')}: a key is not plain text")
+            if key.value in found:
+                line = key.start_mark.line + 1
+                raise settings_error(f"{self._source}: {path}{key.value} stands there twice (line {line})")
+            found[key.value] = self.of(value, f"{path}{key.value}.")
+        return found
+
+
+def _texts(value: Any, path: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _texts(item, f"{path}.{key}".lstrip(".")) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_texts(item, path) for item in value]
+    return limit_text(value, path)

@@ -1,0 +1,158 @@
+"""
+Events to bytes and back: JSON that any auditor can read.
+
+The topic is the class name as a literal and looked up in a closed table, so a log can never make us import or run
+anything. What the stream's name says already (account, order id, symbol) is left out of the body. Bodies of a later
+shape carry its version as "v", and a chain of upcasters brings older ones up to date.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import msgspec
+import msgspec.inspect
+from msgspec.structs import asdict
+
+from oms_es.decimals import text
+from oms_es.domain.events import EVENTS, Event, OrdersMerged
+
+_DIGITS = 60  # sums of what we take in have far fewer, on either side of the point
+_LONG = 2 * _DIGITS  # bytes; a shorter body has no room for more digits
+Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class CodecError(ValueError):
+    """The bytes are no event that this version knows."""
+
+
+class Codec:
+    """
+    A closed set of event classes, by name.
+
+    Args:
+        events: every class that can be in a log.
+        upcasters: by topic, what brings a body from version 1 to 2, from 2 to 3, and so on.
+        renamed: topics of earlier versions, and what they are called now.
+    """
+
+    def __init__(
+        self,
+        events: Sequence[type[Event]] = EVENTS,
+        upcasters: Mapping[str, Sequence[Upcaster]] | None = None,
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        self._decoders = {cls.__name__: msgspec.json.Decoder(cls) for cls in events}
+        self._decimals = {cls.__name__: _decimal_fields(cls) for cls in events}
+        self._encoder = msgspec.json.Encoder()
+        self._upcasters = dict(upcasters or {})
+        self._renamed = dict(renamed or {})
+        self.topics = tuple(self._decoders)
+
+    def encode(self, event: Event) -> bytes:
+        """Return the body of the event: JSON without what its stream says, decimals as canonical text."""
+        whole = self._encoder.encode(event)
+        if b"E-" in whole:  # perhaps a decimal like 1E-8, which str() does not write plainly
+            whole = self._encoder.encode(_plain(event))
+        known = identity(event.originator_id)
+        assert whole.startswith(known), f"{type(event).__name__} does not begin with what its stream says"
+        rest = whole[len(known) :].removeprefix(b",")
+        version = len(self._upcasters.get(type(event).__name__, ())) + 1
+        if version > 1:
+            return b'{"v":%d,' % version + rest if rest != b"}" else b'{"v":%d}' % version
+        return b"{" + rest
+
+    def decode(self, originator_id: str, topic: str, state: bytes) -> Event:
+        """
+        Return the event of a stored row.
+
+        Raises:
+            CodecError: the topic is unknown, or the body does not fit it.
+        """
+        topic = self._renamed.get(topic, topic)
+        decoder = self._decoders.get(topic)
+        if decoder is None:
+            raise CodecError(f"topic {topic!a} is unknown to this version")
+        try:
+            if topic in self._upcasters or state.startswith(b'{"v":'):
+                state = self._upcast(topic, state)
+            if not state.startswith(b"{"):
+                raise CodecError(f"the body of {topic} is no JSON object")
+            rest = b"}" if state == b"{}" else b"," + state[1:]
+            event = decoder.decode(identity(originator_id) + rest)
+        except (msgspec.MsgspecError, UnicodeError, ArithmeticError, RecursionError) as error:
+            raise CodecError(f"the body does not fit {topic}: {error}") from None
+        if event.originator_id != originator_id:
+            raise CodecError(f"the body of {topic} speaks for {event.originator_id!a}, not for its own stream")
+        for name in self._decimals[topic]:
+            _check_number(getattr(event, name), name, topic, state)
+        for fill in event.fills if isinstance(event, OrdersMerged) else ():
+            for name in ("fill_quantity", "fill_price", "fee", "multiplier"):
+                _check_number(getattr(fill, name), name, topic, state)
+        return event
+
+    def _upcast(self, topic: str, state: bytes) -> bytes:
+        body = msgspec.json.decode(state, type=dict[str, Any])
+        version, steps = body.pop("v", 1), self._upcasters.get(topic, ())
+        if type(version) is not int or not 1 <= version <= len(steps) + 1:
+            raise CodecError(f"{topic} of version {version!a} is unknown; this version reads 1 to {len(steps) + 1}")
+        try:
+            for upcast in steps[version - 1 :]:
+                body = upcast(body)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise CodecError(f"{topic} of version {version} cannot be brought up to date: {error!r}") from None
+        return self._encoder.encode(body)
+
+
+def _check_number(number: Decimal | None, name: str, topic: str, state: bytes) -> None:
+    if number is None:
+        return
+    if not (number.is_finite() and -_DIGITS < number.adjusted() < _DIGITS):
+        raise CodecError(f"the body of {topic} holds no number that we would have written: {name}")
+    if len(state) > _LONG and len(number.as_tuple().digits) > 2 * _DIGITS:
+        raise CodecError(f"the body of {topic} holds a number of too many digits: {name}")
+
+
+def _decimal_fields(cls: type[Event]) -> tuple[str, ...]:
+    found = msgspec.inspect.type_info(cls)
+    assert isinstance(found, msgspec.inspect.StructType), "events are structs"
+    kinds = {field.name: field.type for field in found.fields}
+    return tuple(name for name, kind in kinds.items() if _is_decimal(kind))
+
+
+def _is_decimal(kind: msgspec.inspect.Type) -> bool:
+    parts = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    return any(isinstance(part, msgspec.inspect.DecimalType) for part in parts)
+
+
+def _plain(event: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields that are to be written, decimals as canonical text."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(event)}
+    return {
+        name: _value(value)
+        for name, value in asdict(event).items()
+        if defaults[name] is msgspec.NODEFAULT or value != defaults[name]
+    }
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return text(value)
+    if isinstance(value, msgspec.Struct):
+        return _plain(value)
+    return [_value(each) for each in value] if isinstance(value, tuple) else value
+
+
+@lru_cache(maxsize=65536)
+def identity(originator_id: str) -> bytes:
+    """Return the beginning of the JSON body that the stream's name stands for."""
+    kind, _, rest = originator_id.partition("/")
+    if kind == "order":
+        account, _, order_id = rest.partition("/")
+        return b'{"account":' + _json(account) + b',"order_id":' + _json(order_id)
+    return (b'{"symbol":' if kind == "market" else b'{"account":') + _json(rest)
+
+
+_json = msgspec.json.Encoder().encode
+CODEC = Codec()

@@ -1,0 +1,211 @@
+"""
+Why a position is what it is, how it came about, and what differs between two moments.
+
+All of it comes from the same fold as the position itself, so the parts add up to it, to the last digit.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from oms_es.decimals import ZERO, canonical, divide, minus
+from oms_es.domain.accounting import Lot, Lots, Match, match
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
+from oms_es.domain.order import Order
+from oms_es.projections.as_of import as_corrected, positions_as_of
+from oms_es.projections.position_state import Book, Held
+from oms_es.projections.positions import Positions
+from oms_es.queries.queries import Basis, Questions
+from oms_es.timestamps import iso
+
+MOVES = (FillAdded, FillBusted, FillCorrected)
+
+
+class Why(Struct, frozen=True, kw_only=True):
+    """The parts that a position is made of; they add up to it, to the last digit."""
+
+    held: Held
+    lots: list[dict[str, Any]]  # what is open, and the fill that opened it
+    matches: list[dict[str, Any]]  # what was closed, by which fill, and what that realized
+    fees: list[dict[str, Any]]  # the fills that cost, or brought, a fee
+
+
+def why_positions(questions: Questions, basis: Basis, symbol: str, account: str | None) -> list[Why]:
+    """Return why the positions in a symbol are what they are, by account."""
+    moves = questions.moves(symbol, basis)
+    if basis.as_of is None:
+        positions = Positions(basis.method).replay(moves)
+    else:
+        positions = positions_as_of(moves, basis.as_of, basis.method)
+    fills = {each.seq: each for each in moves if isinstance(each.event, FillAdded)}
+    return [_why(positions, key, held, fills) for key, held in positions.sorted() if account in (None, key[0])]
+
+
+def _why(positions: Positions, key: Book, held: Held, fills: dict[int, Recorded]) -> Why:
+    trail = positions.trail(key)
+    lots: Lots = ()
+    matches: list[Match] = []
+    for booked in trail:
+        lots, closed = match(lots, booked.lot, positions.method)
+        matches += closed
+    return Why(
+        held=held,
+        lots=[_lot_row(each, fills) for each in lots],
+        matches=[_match_row(each, fills) for each in matches],
+        fees=[{**_fill(fills[each.lot.source]), "fee": each.fee} for each in trail if each.fee],
+    )
+
+
+def _lot_row(lot: Lot, fills: dict[int, Recorded]) -> dict[str, Any]:
+    return {
+        **_fill(fills[lot.source]),
+        "quantity": canonical(lot.quantity),
+        "cost": canonical(lot.cost),
+        "price": divide(lot.cost, lot.units),
+    }
+
+
+def _match_row(matched: Match, fills: dict[int, Recorded]) -> dict[str, Any]:
+    opened, closed = _fill(fills[matched.opened_by]), _fill(fills[matched.closed_by])
+    return {
+        **{f"closed_by_{name}": value for name, value in closed.items()},
+        **{f"opened_by_{name}": value for name, value in opened.items()},
+        "quantity": canonical(matched.quantity),
+        "cost": canonical(matched.cost),
+        "proceeds": canonical(matched.proceeds),
+        "realized_pnl": canonical(matched.realized),
+    }
+
+
+def _fill(recorded: Recorded) -> dict[str, Any]:
+    event = recorded.event
+    assert isinstance(event, FillAdded), "lots come from fills"
+    return {
+        "seq": recorded.seq,
+        "occurred_at": iso(recorded.effective_at),
+        "order_id": event.order_id,
+        "trade_id": event.trade_id,
+    }
+
+
+# --- history ---
+
+
+def history(questions: Questions, basis: Basis, symbol: str, account: str | None) -> Iterator[dict[str, Any]]:
+    """
+    Return every change of a symbol's positions, with the event behind it.
+
+    As-of: in the order in which it was true, each fill as it stands corrected. Otherwise in log order, as it became
+    known, busts and corrections as changes of their own.
+    """
+    positions = Positions(basis.method)
+    for each in _moves(questions, symbol, basis):
+        event = each.event
+        assert isinstance(event, MOVES), "only moves were asked for"
+        held = {each.book: each for each in positions.held_in(event.account, event.symbol)}
+        positions.apply(each)
+        after = positions.touched
+        assert after is not None, "a move moves what is held"
+        if account in (None, event.account):
+            yield _change(each, event, held.get(after.book), after)
+
+
+def _moves(questions: Questions, symbol: str, basis: Basis) -> list[Recorded]:
+    events = questions.moves(symbol, basis)
+    if basis.as_of is None:
+        return events
+    moment = basis.as_of
+    kept = [each for each in as_corrected(events) if each.effective_at <= moment]
+    return sorted(kept, key=lambda each: (each.effective_at, each.seq))
+
+
+def _change(
+    at: Recorded, event: FillAdded | FillBusted | FillCorrected, before: Held | None, after: Held
+) -> dict[str, Any]:
+    quantity, gross, fees = (ZERO, ZERO, ZERO) if before is None else (before.quantity, before.gross, before.fees)
+    return {
+        "seq": at.seq,
+        "occurred_at": iso(at.effective_at),
+        "recorded_at": iso(at.recorded_at),
+        "event": type(event).__name__,
+        "account": event.account,
+        "symbol": event.symbol,
+        "currency": after.currency,
+        "order_id": event.order_id,
+        "trade_id": event.trade_id,
+        "side": event.side.value,
+        "fill_quantity": event.fill_quantity,
+        "fill_price": event.fill_price,
+        "fee": event.fee,
+        "change": canonical(minus(after.quantity, quantity)),
+        "quantity": after.quantity,
+        "cost_basis": after.cost_basis,
+        "realized_pnl": canonical(minus(minus(after.gross, gross), minus(after.fees, fees))),
+        "total_realized_pnl": after.realized,
+    }
+
+
+# --- diff ---
+
+_BOOK = ("account", "symbol", "currency")
+_FIGURES = ("quantity", "cost_basis", "realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl")
+_DAY_FIGURES = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl")
+
+
+def diff_by_symbol(questions: Questions, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
+    """Return what differs between two answers: positions by symbol, and trading days by symbol."""
+    was, now = questions.with_days(one), questions.with_days(other)
+    return {
+        "positions": _differing(was.rows(), now.rows(), _BOOK, _FIGURES),
+        "days": _differing(was.day_rows(), now.day_rows(), ("trading_day", *_BOOK), _DAY_FIGURES),
+    }
+
+
+def diff_by_order(questions: Questions, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
+    """Return the orders that differ between two answers."""
+    was = [_order_row(each) for each in questions.orders(one).sorted()]
+    now = [_order_row(each) for each in questions.orders(other).sorted()]
+    figures = ("state", "quantity", "price", "filled_quantity", "open_quantity", "avg_fill_price", "fees")
+    return {"orders": _differing(was, now, ("account", "order_id", "symbol"), figures)}
+
+
+def _order_row(order: Order) -> dict[str, Any]:
+    return {
+        "account": order.account,
+        "order_id": order.order_id,
+        "symbol": order.symbol,
+        "state": order.state.value,
+        "quantity": order.quantity,
+        "price": order.price,
+        "filled_quantity": order.filled_quantity,
+        "open_quantity": order.open_quantity,
+        "avg_fill_price": order.avg_fill_price if order.filled_quantity else None,
+        "fees": canonical(order.fees),
+    }
+
+
+def _differing(
+    was: list[dict[str, Any]], now: list[dict[str, Any]], names: tuple[str, ...], figures: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Return a row for each key whose figures differ, each figure as {"from", "to", "change"}."""
+    before = {tuple(row[name] for name in names): row for row in was}
+    after = {tuple(row[name] for name in names): row for row in now}
+    rows = []
+    for key in sorted({*before, *after}):
+        pairs = {figure: (before.get(key, {}).get(figure), after.get(key, {}).get(figure)) for figure in figures}
+        there = (key in before, key in after)
+        changed = {figure: _changed(*pair, there) for figure, pair in pairs.items() if pair[0] != pair[1]}
+        if changed:
+            rows.append({**dict(zip(names, key, strict=True)), **changed})
+    return rows
+
+
+def _changed(one: Any, other: Any, there: tuple[bool, bool]) -> dict[str, Any]:
+    """Return both figures and their difference; what was not there was 0, no number has no difference."""
+    from_number, to_number = (ZERO if value is None and not is_there else value for value, is_there in
+                              zip((one, other), there, strict=True))  # fmt: skip
+    numbers = isinstance(from_number, Decimal) and isinstance(to_number, Decimal)
+    return {"from": one, "to": other, "change": canonical(minus(to_number, from_number)) if numbers else None}

@@ -1,0 +1,244 @@
+"""
+Orders, fills, positions, P&L and raw events as files: JSON lines, CSV, or Parquet (extra `oms_es[parquet]`).
+
+Money and quantities are text in canonical form (in Parquet strings too), so that nothing is rounded on the way.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import IO, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms_es.decimals import text
+from oms_es.errors import LogError, OmsError
+from oms_es.files import replacing
+from oms_es.log.hash_chain import Row
+from oms_es.queries.queries import Basis, Questions, order_rows
+from oms_es.timestamps import iso
+
+WHAT = ("orders", "fills", "positions", "pnl", "events")
+FORMATS = ("jsonl", "csv", "parquet")
+
+
+_MOVES = ("FillAdded", "FillBusted", "FillCorrected")
+
+
+_FLAGS = ("reduce_only", "external", "late", "forced", "busted", "corrected")
+_COUNTS = ("seq", "originator_version", "fills", "waiting")
+_NAMES = {
+    "orders": (
+        "order_id account symbol side order_type quantity price state filled_quantity remaining_quantity open_quantity "
+        "avg_fill_price fees time_in_force reduce_only external external_order_id error_message reason violations "
+        "fills waiting"
+    ),
+    "fills": (
+        "seq occurred_at account order_id symbol side quantity price fee notional currency trade_id late forced busted "
+        "corrected trading_day"
+    ),
+    "positions": (
+        "account symbol quantity avg_price cost_basis realized_pnl gross_realized_pnl fees mark_price mark_at "
+        "unrealized_pnl currency multiplier fills updated_at"
+    ),
+    "pnl": (
+        "trading_day account symbol currency realized_pnl gross_realized_pnl fees unrealized_pnl unrealized_change "
+        "total_pnl fills"
+    ),
+    "events": (
+        "seq originator_id originator_version topic account symbol order_id origin occurred_at effective_at "
+        "recorded_at trading_day command_id state chain"
+    ),
+}
+# The columns of each export and their kinds: the same whatever stands in them, so that files of two days fit together.
+COLUMNS = {
+    what: {name: "flag" if name in _FLAGS else "count" if name in _COUNTS else "text" for name in names.split()}
+    for what, names in _NAMES.items()
+}
+
+
+class ParquetMissing(OmsError, ImportError):
+    """pyarrow is not installed."""
+
+
+class Narrowed(Struct, frozen=True, kw_only=True):
+    """What an export is narrowed to; None takes all."""
+
+    day: str | None = None  # trading day
+    symbol: str | None = None
+    account: str | None = None
+    order_id: str | None = None
+
+    def takes(self, row: dict[str, Any]) -> bool:
+        """Return whether a row belongs to the export; what a row does not say does not keep it out."""
+        wanted = (
+            ("trading_day", self.day), ("symbol", self.symbol), ("account", self.account), ("order_id", self.order_id)
+        )  # fmt: skip
+        return all(value is None or name not in row or row[name] == value for name, value in wanted)
+
+    def needs_rows(self, what: str) -> bool:
+        """Return whether the log's own rows have to tell what belongs to the export."""
+        by_order = self.order_id is not None and what in ("positions", "pnl")
+        return by_order or (self.day is not None and what in ("orders", "positions"))
+
+
+def export_rows(
+    what: str, questions: Questions, basis: Basis, stored: Callable[[], Iterable[Row]], narrowed: Narrowed
+) -> Iterator[dict[str, Any]]:
+    """
+    Return the rows of an export, as plain values.
+
+    Args:
+        what: one of `WHAT`.
+        questions: who is asked.
+        basis: the moment.
+        stored: gives the stored rows of the log, for raw events and for the days of fills.
+        narrowed: which rows.
+    """
+    found = list(stored()) if what in ("orders", "fills", "positions", "pnl") and narrowed.needs_rows(what) else []
+    if what == "positions" and narrowed.day is not None:  # as it was held at the day's end
+        end = max((row.seq for row in found if row.trading_day == narrowed.day), default=0)
+        basis = replace(basis, seq=min(basis.seq, end))
+    rows = (row for row in _rows(what, questions, basis, stored) if narrowed.takes(row))
+    keep = _keeper(what, found, narrowed)
+    return (_plain(row) for row in rows if keep(row))
+
+
+def _rows(
+    what: str, questions: Questions, basis: Basis, stored: Callable[[], Iterable[Row]]
+) -> Iterable[dict[str, Any]]:
+    if what == "orders":
+        return order_rows(questions.orders(basis))
+    if what == "fills":
+        days = {row.seq: row.trading_day for row in stored() if row.topic == "FillAdded"}
+        return ({**row, "trading_day": days[row["seq"]]} for row in questions.fills(basis))
+    if what == "positions":
+        return (_timed(row) for row in questions.positions(basis).rows())
+    if what == "pnl":
+        return questions.days(basis)
+    moment = basis.as_of
+    return _events(row for row in stored() if row.seq <= basis.seq and (moment is None or row.effective_at <= moment))
+
+
+def _keeper(what: str, found: list[Row], narrowed: Narrowed) -> Callable[[dict[str, Any]], bool]:
+    """Return what else is asked of a row that does not say its day, or its order."""
+    if what == "orders" and narrowed.day is not None:  # orders that something was booked of on the day
+        streams = {row.originator_id for row in found if row.trading_day == narrowed.day}
+        return lambda row: f"order/{row['account']}/{row['order_id']}" in streams
+    if what in ("positions", "pnl") and narrowed.order_id is not None:  # what the order's fills went into
+        moved = set[tuple[str, ...]]()
+        for row in found:
+            kind, _, name = row.originator_id.partition("/")
+            if kind == "order" and name.partition("/")[2] == narrowed.order_id and row.topic in _MOVES:
+                symbol = str(json.loads(row.state)["symbol"])
+                moved.add((row.account, symbol) if what == "positions" else (row.account, symbol, row.trading_day))
+        names = ("account", "symbol") if what == "positions" else ("account", "symbol", "trading_day")
+        return lambda row: tuple(row[name] for name in names) in moved
+    return lambda _: True
+
+
+def _timed(row: dict[str, Any]) -> dict[str, Any]:
+    times = {name: None if row[name] is None else iso(row[name]) for name in ("mark_at", "updated_at")}
+    return {**row, **times}
+
+
+def _events(stored: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    symbols: dict[str, str] = {}  # of orders: their submission says it, the events after it need not
+    for row in stored:
+        body: dict[str, Any] = {}
+        with suppress(ValueError):
+            body = json.loads(row.state)
+        kind, _, rest = row.originator_id.partition("/")
+        symbol = rest if kind == "market" else body.get("symbol") or symbols.get(row.originator_id)
+        if kind == "order" and symbol:
+            symbols[row.originator_id] = symbol
+        yield {
+            "seq": row.seq,
+            "originator_id": row.originator_id,
+            "originator_version": row.originator_version,
+            "topic": row.topic,
+            "account": row.account,
+            "symbol": symbol,
+            "order_id": rest.partition("/")[2] if kind == "order" else body.get("order_id"),
+            "origin": row.origin,
+            "occurred_at": iso(row.occurred_at),
+            "effective_at": iso(row.effective_at),
+            "recorded_at": iso(row.recorded_at),
+            "trading_day": row.trading_day,
+            "command_id": row.command_id,
+            "state": row.state.decode("utf-8", "replace"),
+            "chain": row.chain.hex(),
+        }
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _value(value) for name, value in row.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return text(value)
+    if isinstance(value, Enum):
+        return value.value
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def write(rows: Iterable[dict[str, Any]], what: str, form: str, target: Path | IO[str]) -> int:
+    """
+    Write rows in a form; return how many.
+
+    Raises:
+        ParquetMissing: the extra is not installed.
+        LogError: the file cannot be written.
+    """
+    if form == "parquet":
+        if not isinstance(target, Path):
+            raise LogError("parquet is not text: name a file for it (-o FILE)")
+        with replacing(target) as fresh:
+            return _write_parquet(list(rows), COLUMNS[what], fresh)
+    if not isinstance(target, Path):
+        return _write_text(rows, what, form, target)
+    with replacing(target) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
+        return _write_text(rows, what, form, file)
+
+
+def _write_text(rows: Iterable[dict[str, Any]], what: str, form: str, file: IO[str]) -> int:
+    count = 0
+    table = csv.DictWriter(file, list(COLUMNS[what]), lineterminator="\n")
+    if form == "csv":
+        table.writeheader()
+    for row in rows:
+        count += 1
+        if form == "jsonl":
+            file.write(json.dumps(row, ensure_ascii=True) + "\n")
+        else:
+            table.writerow({name: _safe(value) for name, value in row.items()})
+    return count
+
+
+def _safe(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula; numbers, negative ones too, stay as they are."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        Decimal(value)
+    except ArithmeticError:
+        return f"'{value}"
+    return value
+
+
+def _write_parquet(rows: list[dict[str, Any]], columns: dict[str, str], path: Path) -> int:
+    try:
+        import pyarrow  # noqa: PLC0415 - an extra: needed only here
+        import pyarrow.parquet  # noqa: PLC0415
+    except ImportError:
+        raise ParquetMissing("parquet needs pyarrow: pip install 'oms_es[parquet]'") from None
+    kinds = {"text": pyarrow.string(), "count": pyarrow.int64(), "flag": pyarrow.bool_()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
+    return len(rows)

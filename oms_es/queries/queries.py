@@ -1,0 +1,389 @@
+"""
+Questions to a log: what was held, what orders stood, at any moment, by either clock; each answer with its basis.
+
+A question reads; it never writes. Without a moment the answer is of the log's end.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms_es.decimals import ZERO, canonical, plus, times
+from oms_es.domain.envelope import Recorded
+from oms_es.domain.events import (
+    FillAdded,
+    FillCorrected,
+    FillQuarantined,
+    MarkRecorded,
+    OrdersMerged,
+    QuarantineResolved,
+)
+from oms_es.domain.order import Order, Waiting
+from oms_es.domain.validation import choice
+from oms_es.errors import InvalidInput, UnknownOrder
+from oms_es.identifiers import is_identifier, shown
+from oms_es.log.contract import Log
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.as_of import orders_as_of, positions_as_of
+from oms_es.projections.orders import Orders, row
+from oms_es.projections.policies import Policies
+from oms_es.projections.positions import Positions
+from oms_es.projections.snapshots.fill_index import MOVES, moves_in
+from oms_es.projections.snapshots.positions_at import WAITING, Checkpoints
+from oms_es.timestamps import instant, iso
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
+
+_FOLLOW = 8  # events, at most, of a decision about a fill in quarantine
+_LATEST = 5000  # events whose effective times are looked at for the end of the log: late ones stand among them
+
+
+Watch = Callable[[Iterable[Recorded], int], Iterable[Recorded]]
+
+
+class When(Struct, frozen=True, kw_only=True):
+    """Which moment a question is about; all None: now."""
+
+    as_of: int | None = None  # true at this moment, with all that is known (ns UTC)
+    known_at: int | None = None  # what the log held at this moment (ns UTC)
+    at_seq: int | None = None  # what the log held after this event
+
+
+class Basis(Struct, frozen=True, kw_only=True):
+    """What an answer rests on."""
+
+    seq: int  # the last event that was looked at
+    as_of: int | None
+    known_at: int | None
+    method: CostMethod
+    log_seq: int  # the end of the log
+    past_end: bool  # the moment lies behind everything the log holds
+
+    def rows(self) -> dict[str, Any]:
+        """Return the basis as it stands in JSON."""
+        return {
+            "seq": self.seq,
+            "as_of": None if self.as_of is None else iso(self.as_of),
+            "known_at": None if self.known_at is None else iso(self.known_at),
+            "method": self.method.value,
+            "log_seq": self.log_seq,
+            "past_end": self.past_end,
+        }
+
+
+class Questions:
+    """
+    Answers from one log.
+
+    Args:
+        log: where the events are.
+        method: the cost method where none is asked for and the log's policy names none.
+        watch: passes events of the whole log on, and may tell how far that has come (the last seq is given).
+    """
+
+    def __init__(self, log: Log, method: CostMethod = CostMethod.FIFO, watch: Watch = lambda events, _: events) -> None:
+        self._log = log
+        self._method = method
+        self._watch = watch
+
+    def basis(self, when: When, method: CostMethod | None = None) -> Basis:
+        """
+        Return what an answer for this moment rests on.
+
+        Raises:
+            InvalidInput: `at_seq` and `known_at` at once, or a negative seq.
+        """
+        head = self._log.head()
+        seq = self._last_known(when, head.seq)
+        past = (when.at_seq or 0) > head.seq
+        if when.as_of is not None or when.known_at is not None:
+            recorded, effective = self._last_moments(head.seq)
+            past = past or (when.known_at or 0) > recorded or (when.as_of or 0) > effective
+        return Basis(
+            seq=seq,
+            as_of=when.as_of,
+            known_at=when.known_at,
+            method=method or self._policy_method(seq),
+            log_seq=head.seq,
+            past_end=past,
+        )
+
+    def _last_known(self, when: When, last: int) -> int:
+        if when.at_seq is not None and when.known_at is not None:
+            raise InvalidInput("at_seq and known_at name the same thing in two ways; give one of them")
+        if when.at_seq is not None:
+            if type(when.at_seq) is not int:
+                raise InvalidInput(f"at_seq: {shown(when.at_seq)} is no whole number")
+            if when.at_seq < 0:
+                raise InvalidInput(f"at_seq: {when.at_seq} is negative; the first event has seq 1")
+            return min(when.at_seq, last)
+        return last if when.known_at is None else min(last, self._log.recorded_by(when.known_at))
+
+    def _last_moments(self, last: int) -> tuple[int, int]:
+        """Return when the last event was recorded, and the latest effective time among the last ones."""
+        return self._log.latest(max(0, last - _LATEST))
+
+    def _policy_method(self, seq: int) -> CostMethod:
+        stream = self._log.stream(f"policy/{EVERY_ACCOUNT}")
+        policies = Policies().replay(each for each in stream if each.seq <= seq)
+        return policies.policy(EVERY_ACCOUNT).method if policies.is_set else self._method
+
+    # --- answers ---
+
+    def positions(self, basis: Basis) -> Positions:
+        """Return what was held; a mark that was told ahead of its own moment does not count before it."""
+        found = self._kept(basis)
+        for symbol in _ahead(found, basis):
+            self._put_back(found, symbol, basis)
+        return found
+
+    def with_days(self, basis: Basis) -> Positions:
+        """Return what was held, with what each trading day brought."""
+        found = self._kept(basis, days=True)
+        return self.booked(basis) if _ahead(found, basis) else found  # what it has moved cannot be taken back
+
+    def _put_back(self, positions: Positions, symbol: str, basis: Basis) -> None:
+        """Put the last mark up to the moment in the place of one told ahead of it."""
+        del positions.marks.settled[symbol]
+        told = (each for each in self._log.stream(f"market/{symbol}") if each.seq <= basis.seq)
+        positions.replay(each for each in told if isinstance(each.event, MarkRecorded) and not _is_ahead(each, basis))
+
+    def _kept(self, basis: Basis, *, days: bool = False) -> Positions:
+        if not isinstance(self._log, SqliteLog):
+            return self.booked(basis)
+        with closing(Checkpoints(self._log)) as checkpoints:
+            if basis.as_of is not None:
+                return checkpoints.as_of(basis.as_of, basis.seq, basis.method, days=days)
+            return checkpoints.known(basis.seq, basis.method, days=days)
+
+    def booked(self, basis: Basis) -> Positions:
+        """Return what was held, folded from zero: with every fill and what each trading day brought."""
+        events = self._watch(self._log.read(until=basis.seq, topics=Positions.topics()), basis.seq)
+        if basis.as_of is not None:
+            return positions_as_of(events, basis.as_of, basis.method)
+        return Positions(basis.method).replay(each for each in events if not _is_ahead(each, basis))
+
+    def events(self, basis: Basis, topics: frozenset[str]) -> list[Recorded]:
+        """Return the events of these topics that were known, in log order."""
+        return list(self._log.read(until=basis.seq, topics=topics))
+
+    def moves(self, symbol: str, basis: Basis) -> list[Recorded]:
+        """Return the fills, busts and corrections of a symbol that were known, in log order."""
+        if not isinstance(self._log, SqliteLog):
+            return list(moves_in(symbol, self.events(basis, MOVES)))
+        with closing(Checkpoints(self._log)) as checkpoints:
+            return checkpoints.moves(symbol, basis.seq)
+
+    def waiting(self, basis: Basis) -> list[Waiting]:
+        """Return the fills that waited in quarantine at the moment of the answer, oldest first."""
+        if isinstance(self._log, SqliteLog):
+            if not self._log.holds_name(FillQuarantined.__name__):
+                return []  # no fill ever was: nothing to look through a long log for
+            with closing(Checkpoints(self._log)) as checkpoints:
+                told = checkpoints.quarantine(basis.seq)
+        else:
+            told = self.events(basis, WAITING)
+        found: dict[str, Waiting] = {}
+        for each in told:
+            is_true = basis.as_of is None or each.effective_at <= basis.as_of
+            if isinstance(each.event, FillQuarantined) and is_true:
+                found[each.event.quarantine_id] = Waiting(
+                    fill=each.event, occurred_at=each.occurred_at, recorded_at=each.recorded_at, seq=each.seq
+                )
+            elif isinstance(each.event, QuarantineResolved) and (is_true or self._is_booked(each, basis)):
+                found.pop(each.event.quarantine_id, None)
+        return list(found.values())
+
+    def _is_booked(self, resolved: Recorded, basis: Basis) -> bool:
+        """Return whether a fill, decided about after the moment, was accepted and stands at its own time before it."""
+        assert isinstance(resolved.event, QuarantineResolved), "of these only"
+        assert basis.as_of is not None, "now, all of them are decided"
+        for each in self._log.read(resolved.seq, resolved.seq + _FOLLOW):
+            own = isinstance(each.event, FillAdded | FillCorrected) and each.event.quarantine_id
+            if own == resolved.event.quarantine_id:
+                return each.effective_at <= basis.as_of
+        return False
+
+    def days(self, basis: Basis) -> list[dict[str, Any]]:
+        """Return what each trading day brought: a row for a day, an account and a symbol."""
+        return self.with_days(basis).day_rows()
+
+    def orders(self, basis: Basis) -> Orders:
+        """Return the orders as they stood."""
+        return _orders(self._watch(self._log.read(until=basis.seq, topics=Orders.topics()), basis.seq), basis)
+
+    def orders_named(self, order_id: str, account: str | None, basis: Basis) -> Orders:
+        """Return those orders that an id names; all orders where it may be the venue's."""
+        if not is_identifier(order_id):
+            return Orders()
+        found = _orders(self._known_in(self._log.order_streams(order_id), basis), basis)
+        return self.orders(basis) if found.find(order_id, account) is None else found
+
+    def fills(self, basis: Basis, symbol: str | None = None) -> Iterator[dict[str, Any]]:
+        """
+        Return every fill (of a symbol) as a row; as of a moment those executed by then, as they stand corrected.
+
+        Otherwise in the order in which they became known, busted ones too.
+        """
+        moves = None if symbol is None else self.moves(symbol, basis)
+        if moves is None:
+            orders = self.orders(replace(basis, as_of=None))
+        else:
+            orders = Orders().replay(self._known_in(self._with_merged({each.originator_id for each in moves}), basis))
+        if basis.as_of is None:
+            return fill_rows(orders)
+        moment, rows = basis.as_of, {row["seq"]: row for row in fill_rows(orders)}
+        when = {each.seq: each.effective_at for each in (self.events(basis, MOVES) if moves is None else moves)}
+        standing = (row for seq, row in rows.items() if when[seq] <= moment and not row["busted"])
+        return iter(sorted(standing, key=lambda row: (when[row["seq"]], row["seq"])))
+
+    def _with_merged(self, streams: set[str]) -> set[str]:
+        """Return the streams, and those of the orders that they were merged into."""
+        if not self._holds(OrdersMerged.__name__):
+            return streams
+        events = (each.event for name in streams for each in self._log.stream(name))
+        merged = (event for event in events if isinstance(event, OrdersMerged) and event.into is not None)
+        into = {f"order/{event.account}/{event.into}" for event in merged}
+        return streams | (self._with_merged(into) if into else into)
+
+    def _holds(self, topic: str) -> bool:
+        return not isinstance(self._log, SqliteLog) or self._log.holds_name(topic)
+
+    def _known_in(self, streams: Iterable[str], basis: Basis) -> list[Recorded]:
+        """Return the events of some streams that were known, in log order."""
+        events = (each for name in streams for each in self._log.stream(name))
+        return sorted((each for each in events if each.seq <= basis.seq), key=lambda each: each.seq)
+
+    def order_events(self, account: str, order_id: str, basis: Basis) -> list[Recorded]:
+        """Return the events of an order that the answer rests on."""
+        events = self._log.stream(f"order/{account}/{order_id}")
+        return [
+            each
+            for each in events
+            if each.seq <= basis.seq and (basis.as_of is None or each.effective_at <= basis.as_of)
+        ]
+
+
+def _orders(events: Iterable[Recorded], basis: Basis) -> Orders:
+    return Orders().replay(events) if basis.as_of is None else orders_as_of(events, basis.as_of)
+
+
+def _ahead(positions: Positions, basis: Basis) -> list[str]:
+    """Return the symbols whose mark was told ahead of its own moment, and that moment had not come."""
+    if basis.as_of is not None or basis.known_at is None:
+        return []
+    known_at = basis.known_at
+    return [symbol for symbol, mark in positions.marks.items() if mark.at > known_at]
+
+
+def _is_ahead(each: Recorded, basis: Basis) -> bool:
+    """Return whether it is a mark that was told ahead of its own moment, and that moment had not come."""
+    return basis.known_at is not None and isinstance(each.event, MarkRecorded) and each.effective_at > basis.known_at
+
+
+def narrowed(rows: Iterable[dict[str, Any]], symbol: str | None, account: str | None) -> list[dict[str, Any]]:
+    """Return the rows of one symbol and one account; None: of all."""
+    return [each for each in rows if symbol in (None, each["symbol"]) and account in (None, each["account"])]
+
+
+_SUMMED = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_change", "total_pnl")
+
+
+def summed(days: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    """
+    Return the rows of `days` added up by "symbol" (over accounts) or by "account" (over symbols), per currency.
+
+    The level of unrealized P&L is that of all there is at the day's end, also of what had no row that day: `days` are
+    all of them from the first on.
+    """
+    names = ("trading_day", by, "currency")
+    sums: dict[tuple[str, ...], dict[str, Any]] = {}
+    levels: dict[tuple[str, str], dict[tuple[str, str], Decimal | None]] = {}  # of each sum, what it is made of
+    for day in sorted(days, key=lambda row: str(row["trading_day"])):
+        key = tuple(day[name] for name in names)
+        total = sums.setdefault(key, dict(zip(names, key, strict=True)))
+        for figure in _SUMMED:
+            total[figure] = _added(total.get(figure, ZERO), day[figure])
+        total["fills"] = total.get("fills", 0) + day["fills"]
+        parts = levels.setdefault((day[by], day["currency"]), {})
+        parts[day["account"], day["symbol"]] = day["unrealized_pnl"]
+        level: Decimal | None = ZERO
+        for part in parts.values():
+            level = _added(level, part)
+        total["unrealized_pnl"] = level
+    return [sums[key] for key in sorted(sums)]
+
+
+def _added(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else canonical(plus(one, other))
+
+
+def order_rows(orders: Orders) -> list[dict[str, Any]]:
+    """Return the orders as rows, by account and order id."""
+    return [row(order) for order in orders.sorted()]
+
+
+def fill_rows(orders: Orders) -> Iterator[dict[str, Any]]:
+    """Return every standing and busted fill as a row, in the order in which they became known."""
+    fills = [(fill.seq, order, fill) for order in orders.sorted() for fill in order.fills]
+    for seq, order, fill in sorted(fills, key=lambda each: each[0]):
+        yield {
+            "seq": seq,
+            "occurred_at": iso(fill.occurred_at),
+            "account": order.account,
+            "order_id": order.order_id,
+            "symbol": order.symbol,
+            "side": order.side.value,
+            "quantity": fill.quantity,
+            "price": fill.price,
+            "fee": fill.fee,
+            "notional": canonical(times(times(fill.quantity, fill.price), fill.multiplier)),
+            "currency": fill.currency,
+            "trade_id": fill.trade_id,
+            "late": fill.late,
+            "forced": fill.forced,
+            "busted": fill.busted,
+            "corrected": fill.corrected,
+        }
+
+
+def find_order(orders: Orders, order_id: str, account: str | None) -> Order:
+    """
+    Return the order that an id names.
+
+    Raises:
+        UnknownOrder, AmbiguousOrder: none, or several.
+    """
+    key = orders.find(order_id, account)
+    found = None if key is None else orders.orders.get(key)
+    if found is None:
+        raise UnknownOrder(f"no order {shown(order_id)} at that moment")
+    return found
+
+
+T = TypeVar("T")
+
+
+class Answers(list[T]):
+    """A list of views, and what they rest on."""
+
+    def __init__(self, rows: Iterable[T], basis: Basis) -> None:
+        super().__init__(rows)
+        self.basis = basis
+
+
+def moment(as_of: Any, known_at: Any, at_seq: int | None) -> When:
+    """Return the moment a question is about, read from what the caller gave."""
+    return When(
+        as_of=None if as_of is None else instant(as_of, "as_of"),
+        known_at=None if known_at is None else instant(known_at, "known_at"),
+        at_seq=at_seq,
+    )
+
+
+def cost_method(method: CostMethod | str | None) -> CostMethod | None:
+    """Return the cost method asked for; None leaves it to the log's policy."""
+    return None if method is None else choice(CostMethod, method, "method")

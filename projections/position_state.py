@@ -1,0 +1,182 @@
+"""What positions are made of: books of fills, marks, what a trading day brought; and how they fold."""
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from oms_es.decimals import ONE, ZERO, canonical, divide, minus, negate, plus, times
+from oms_es.domain.accounting import Lot, Lots, book, total
+from oms_es.vocabulary import CostMethod
+
+Key = tuple[str, str]  # account, symbol
+Book = tuple[str, str, str]  # account, symbol, currency: money of two currencies is never added up
+DayKey = tuple[str, str, str, str]  # trading day, account, symbol, currency
+Trade = tuple[str, str | None]  # order id, trade id
+
+
+class Held(Struct, frozen=True, kw_only=True):
+    """What an account holds of a symbol in one currency, and what it earned with it so far."""
+
+    account: str
+    symbol: str
+    currency: str = "USD"
+    lots: Lots = ()
+    quantity: Decimal = ZERO  # + long, - short
+    cost_basis: Decimal = ZERO  # signed like the quantity
+    units: Decimal = ZERO  # quote units per price unit: quantity times multiplier, over all lots
+    gross: Decimal = ZERO  # realized P&L before fees
+    fees: Decimal = ZERO
+    fills: int = 0
+    multiplier: Decimal = ONE  # of the last fill: quote units per price unit and base unit
+    updated_at: int = 0  # effective_at of the last fill, ns UTC
+
+    @property
+    def book(self) -> Book:
+        """Return the book it is kept in."""
+        return self.account, self.symbol, self.currency
+
+    @property
+    def avg_price(self) -> Decimal | None:
+        """Return the average price of what is open, per base unit; None when flat."""
+        return divide(self.cost_basis, self.units) if self.quantity else None
+
+    def unrealized(self, mark: Decimal | None) -> Decimal | None:
+        """Return what closing at `mark` would realize; 0 when flat, None without a mark."""
+        if not self.quantity:
+            return ZERO
+        return None if mark is None else canonical(minus(times(self.units, mark), self.cost_basis))
+
+    @property
+    def realized(self) -> Decimal:
+        """Return realized P&L net of fees."""
+        return canonical(minus(self.gross, self.fees))
+
+
+class Mark(Struct, frozen=True):
+    """What one unit was worth, and when."""
+
+    price: Decimal
+    at: int  # ns UTC
+    seq: int
+
+
+class Instrument(Struct, frozen=True):
+    """What one unit of a symbol stands for."""
+
+    multiplier: Decimal = ONE
+    currency: str = "USD"
+
+
+class Day(Struct, frozen=True):
+    """What a trading day brought in one book."""
+
+    gross: Decimal = ZERO  # realized P&L before fees
+    fees: Decimal = ZERO
+    fills: int = 0
+    moved: Decimal = ZERO  # how far the day's events moved unrealized P&L; without a mark it counts as 0
+    unrealized: Decimal | None = ZERO  # as it stands at the day's end; None without a mark
+
+    @property
+    def realized(self) -> Decimal:
+        """Return realized P&L net of fees."""
+        return canonical(minus(self.gross, self.fees))
+
+    @property
+    def unrealized_change(self) -> Decimal:
+        """Return how far unrealized P&L has moved during the day; over all days it adds up to the level."""
+        return self.moved
+
+
+class Brought(Struct, frozen=True):
+    """What a trading day brought an account in one currency."""
+
+    realized: Decimal = ZERO  # net of fees
+    moved: Decimal = ZERO  # change of unrealized P&L
+
+    def after(self, realized: Decimal, moved: Decimal) -> "Brought":
+        """Return the sums after an event."""
+        return Brought(canonical(plus(self.realized, realized)), canonical(plus(self.moved, moved)))
+
+
+class Booked(Struct, frozen=True):
+    """A fill as it is booked now."""
+
+    trade: Trade
+    lot: Lot
+    fee: Decimal
+    multiplier: Decimal = ONE
+
+
+def position_row(held: Held, mark: Mark | None) -> dict[str, Any]:
+    """Return what is held as its row in `oms positions --json`."""
+    return {
+        "account": held.account,
+        "symbol": held.symbol,
+        "quantity": held.quantity,
+        "avg_price": held.avg_price,
+        "cost_basis": held.cost_basis,
+        "realized_pnl": held.realized,
+        "gross_realized_pnl": held.gross,
+        "fees": held.fees,
+        "mark_price": None if mark is None else mark.price,
+        "mark_at": None if mark is None else mark.at,
+        "unrealized_pnl": None if mark is None else held.unrealized(mark.price),
+        "currency": held.currency,
+        "multiplier": held.multiplier,
+        "fills": held.fills,
+        "updated_at": held.updated_at,
+    }
+
+
+def refolded(held: Held, trail: list[Booked], method: CostMethod, at: int) -> Held:
+    """Return what is held when the lots are folded again from a trail that was restated at a moment (ns UTC)."""
+    lots, gross, fees = fold(trail, method)
+    quantity, cost, units = total(lots)
+    return replace(
+        held,
+        lots=lots,
+        quantity=quantity,
+        cost_basis=cost,
+        units=units,
+        gross=canonical(gross),
+        fees=canonical(fees),
+        fills=len(trail),
+        multiplier=trail[-1].multiplier if trail else held.multiplier,
+        updated_at=max(held.updated_at, at),
+    )
+
+
+def restated(trail: list[Booked], trade: Trade, new: Lot | None, fee: Decimal) -> list[Booked]:
+    """Return the trail with the last fill of `trade` taken out, or put right."""
+    place = last_place(trail, trade)
+    if place is None:
+        raise LookupError(f"no fill {trade} is booked")
+    old = trail[place]
+    right = None if new is None else Lot(new.quantity, new.cost, new.units, old.lot.source)
+    kept = [] if right is None else [replace(old, lot=right, fee=fee)]
+    return [*trail[:place], *kept, *trail[place + 1 :]]
+
+
+def last_place(trail: list[Booked], trade: Trade) -> int | None:
+    """Return where the last fill of `trade` stands in the trail; None when it is not there."""
+    return next((place for place in range(len(trail) - 1, -1, -1) if trail[place].trade == trade), None)
+
+
+def fold(trail: list[Booked], method: CostMethod) -> tuple[Lots, Decimal, Decimal]:
+    """Return the lots, gross realized P&L and fees that a trail of fills comes to."""
+    lots: Lots = ()
+    gross = fees = ZERO
+    for booked in trail:
+        lots, realized = book(lots, booked.lot, method)
+        gross, fees = plus(gross, realized), plus(fees, booked.fee)
+    return lots, gross, fees
+
+
+def cash(trail: list[Booked]) -> Decimal:
+    """Return what was received minus what was paid, fees apart."""
+    paid = ZERO
+    for booked in trail:
+        paid = plus(paid, booked.lot.cost)
+    return canonical(negate(paid))

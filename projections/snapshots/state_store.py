@@ -1,0 +1,108 @@
+"""
+Whole states kept beside the log, so that opening it or replaying a day need not begin at its first event. A cache.
+
+Two kinds: `live`, the state a process left off with (completed orders that had left memory are not in it), and `day`,
+the state a trading day was closed on. Each is checked against its own digest and against the chain of the log; that of
+a closed day also against the digests that stand in the log itself. Deleting the file costs time only.
+"""
+
+import hashlib
+import sqlite3
+import zlib
+from contextlib import closing, suppress
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from oms_es.domain.events import DayClosed
+from oms_es.errors import LogError
+from oms_es.log import codec
+from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.snapshots.state_codec import dumped, restored
+from oms_es.projections.state import World
+
+LEAST = 20_000  # events that are worth a state
+MOST_DAYS = 3  # states of closed days that are kept
+_TABLE = """
+CREATE TABLE IF NOT EXISTS states(
+  kind TEXT, seq INTEGER, made_by TEXT, chain TEXT, state BLOB, digest BLOB, PRIMARY KEY (kind, seq)
+)
+"""
+_UNUSABLE = (
+    sqlite3.Error,
+    zlib.error,
+    msgspec.MsgspecError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AssertionError,
+    OSError,
+)
+
+
+def states_path(log: SqliteLog) -> Path:
+    """Return where the states of a log are kept."""
+    return log.path.with_name(log.path.name + ".states")
+
+
+def keep(log: SqliteLog, kind: str, world: World) -> None:
+    """Keep the settled state of a world; what goes wrong is passed over, for it is a cache."""
+    chain = log.chain_at(world.settled_seq)
+    if chain is None:
+        return
+    state = zlib.compress(dumped(world), 1)
+    row = (kind, world.settled_seq, _made_by(), chain)
+    with suppress(*_UNUSABLE), closing(sqlite3.connect(states_path(log), timeout=0, isolation_level=None)) as states:
+        states.execute("PRAGMA synchronous=OFF")
+        states.execute("BEGIN IMMEDIATE")
+        states.execute(_TABLE)
+        states.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", (*row, state, _digest(*row, state)))
+        states.execute(
+            "DELETE FROM states WHERE kind = ?1 AND seq NOT IN "
+            "(SELECT seq FROM states WHERE kind = ?1 ORDER BY seq DESC LIMIT ?2)",
+            (kind, MOST_DAYS if kind == "day" else 1),
+        )
+        states.execute("COMMIT")
+
+
+def kept(log: SqliteLog, kind: str, before: int) -> World | None:
+    """Return the latest state of a kind with seq < `before` that belongs to the log as it stands; None without one."""
+    path = states_path(log)
+    _made_by()  # found out before anything is folded: the code on disk may be another by the end
+    if not path.is_file():
+        return None
+    with (
+        suppress(*_UNUSABLE, LogError),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as states,
+    ):
+        query = "SELECT * FROM states WHERE kind = ? AND seq < ? ORDER BY seq DESC"
+        for _, seq, made_by, chain, state, digest in states.execute(query, (kind, before)):
+            right = digest == _digest(kind, seq, made_by, chain, state)
+            if right and made_by == _made_by() and log.chain_at(seq) == chain:
+                world = restored(zlib.decompress(state))
+                if kind != "day" or _is_as_closed(log, world):
+                    return world
+    return None
+
+
+def _is_as_closed(log: SqliteLog, world: World) -> bool:
+    """Return whether the next event closed a day, and the state comes to the digests it was closed with."""
+    (following,) = log.read(world.settled_seq, world.settled_seq + 1)
+    return isinstance(following.event, DayClosed) and following.event.digests == world.closing_digests()
+
+
+@lru_cache(maxsize=1)
+def _made_by() -> str:
+    """Return what made a state: our own code, to the letter, for another code might come to another state."""
+    projections = Path(__file__).resolve().parents[1]
+    package = Path(codec.__file__).resolve().parents[1]
+    code = hashlib.sha256()
+    below = (package / "domain", package / "log", projections)  # what folds a log
+    for path in sorted({*package.glob("*.py"), *(each for folder in below for each in folder.rglob("*.py"))}):
+        code.update(path.name.encode() + b"\0" + path.read_bytes())
+    return code.hexdigest()
+
+
+def _digest(kind: str, seq: int, made_by: str, chain: str, state: bytes) -> bytes:
+    return hashlib.sha256(f"{kind}|{seq}|{made_by}|{chain}|".encode() + state).digest()

@@ -1,0 +1,136 @@
+"""Read-only views with the spec's fields: what the API hands out. They never change after they were handed out."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from oms_es.decimals import ZERO, canonical, divide, minus
+from oms_es.domain.order import Fill, Order
+from oms_es.projections.position_state import Held
+from oms_es.projections.positions import Positions
+from oms_es.timestamps import SECOND
+from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderState, OrderType, TimeInForce
+
+
+@dataclass(frozen=True, kw_only=True)
+class OMSOrder:
+    """An order at one moment. Quantities in base units, prices in quote units, fees in quote units."""
+
+    order_id: str
+    symbol: str
+    side: OrderSide
+    order_type: OrderType
+    quantity: Decimal
+    price: Decimal | None = None
+    state: OrderState = OrderState.IDLE
+    filled_quantity: Decimal = ZERO
+    avg_fill_price: Decimal = ZERO
+    external_order_id: str | None = None
+    fills: list[dict[str, Any]] = field(default_factory=list)
+    account: str = DEFAULT_ACCOUNT
+    error_message: str | None = None
+    reason: str = ""
+    violations: tuple[str, ...] = ()
+    fees: Decimal = ZERO
+    open_quantity: Decimal = ZERO
+    time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+    external: bool = False
+    created_at: float = 0.0  # seconds since 1970, UTC
+    updated_at: float = 0.0
+
+    @property
+    def remaining_quantity(self) -> Decimal:
+        """Return quantity minus filled quantity."""
+        return canonical(minus(self.quantity, self.filled_quantity))
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the order is in a terminal state."""
+        return self.state.is_terminal
+
+    @property
+    def fill_ratio(self) -> float:
+        """Return the filled part of the quantity, 0.0 to 1.0."""
+        return float(divide(self.filled_quantity, self.quantity)) if self.quantity else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """A position at one moment; + long, - short."""
+
+    symbol: str
+    quantity: Decimal = ZERO
+    avg_price: Decimal = ZERO  # 0 when flat
+    realized_pnl: Decimal = ZERO  # net of fees
+    unrealized_pnl: Decimal | None = None  # at the last mark; None without one
+    last_update: float = 0.0  # seconds since 1970, UTC
+    account: str = DEFAULT_ACCOUNT
+    cost_basis: Decimal = ZERO
+    gross_realized_pnl: Decimal = ZERO
+    fees: Decimal = ZERO
+    mark_price: Decimal | None = None
+    currency: str = "USD"  # what its money is counted in
+
+
+def order_view(order: Order) -> OMSOrder:
+    """Return the order as the API shows it."""
+    submitted = order.submitted
+    return OMSOrder(
+        order_id=order.order_id,
+        symbol=order.symbol,
+        side=order.side,
+        order_type=submitted.order_type,
+        quantity=order.quantity,
+        price=order.price,
+        state=order.state,
+        filled_quantity=order.filled_quantity,
+        avg_fill_price=order.avg_fill_price,
+        external_order_id=order.external_order_ids[-1] if order.external_order_ids else None,
+        fills=[_fill_view(fill) for fill in order.fills if not fill.busted],
+        account=order.account,
+        error_message=order.error_message,
+        reason=order.reason,
+        violations=order.violations,
+        fees=canonical(order.fees),
+        open_quantity=order.open_quantity,
+        time_in_force=submitted.time_in_force,
+        reduce_only=submitted.reduce_only,
+        external=submitted.external,
+        created_at=order.submitted_at / SECOND,
+        updated_at=order.updated_at / SECOND,
+    )
+
+
+def _fill_view(fill: Fill) -> dict[str, Any]:
+    return {
+        "quantity": fill.quantity,
+        "price": fill.price,
+        "fee": fill.fee,
+        "trade_id": fill.trade_id,
+        "timestamp": fill.occurred_at / SECOND,
+        "occurred_at": fill.occurred_at,
+        "seq": fill.seq,
+        "late": fill.late,
+        "forced": fill.forced,
+        "corrected": fill.corrected,
+    }
+
+
+def position_view(positions: Positions, held: Held) -> Position:
+    """Return the position as the API shows it."""
+    row = positions.row(held)
+    return Position(
+        symbol=held.symbol,
+        quantity=held.quantity,
+        avg_price=row["avg_price"] or ZERO,
+        realized_pnl=row["realized_pnl"],
+        unrealized_pnl=row["unrealized_pnl"],
+        last_update=held.updated_at / SECOND,
+        account=held.account,
+        cost_basis=held.cost_basis,
+        gross_realized_pnl=held.gross,
+        fees=held.fees,
+        mark_price=row["mark_price"],
+        currency=held.currency,
+    )
