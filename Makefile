@@ -25,7 +25,7 @@ test: $(READY) ## what has to be green: style, types, tests
 	$(PYTEST) $(PARALLEL)
 
 golden: $(READY) ## rewrite the expected tables; read the diff afterwards
-	OMS_GOLDEN=1 $(PYTEST) -p no:randomly tests/test_golden.py
+	OMS_GOLDEN=1 $(PYTEST) -p no:randomly tests/system/test_golden.py
 
 torture: $(READY) ## the tests that take minutes
 	$(PYTEST) $(PARALLEL) -m torture --hypothesis-profile=torture

@@ -9,7 +9,7 @@ import pytest
 
 from tests.golden_days import BOXES, REPLAYING, boxed, from_box
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def others() -> list[str]:

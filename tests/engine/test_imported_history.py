@@ -15,8 +15,8 @@ from oms_es.domain.policy import DEFAULTS
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import World
 from oms_es.vocabulary import CostMethod
+from tests.cli.test_cli import Oms
 from tests.desk import codes, desk, events_of, facts_file, filled, ruled, submit, submitted, take_in
-from tests.test_cli import Oms
 
 DAY = "2012-06-21"
 ACCOUNTING = {key for key in DEFAULTS if key.startswith(("accounting.", "day."))}

@@ -35,7 +35,7 @@ from oms_es.vocabulary import CostMethod
 from tests.desk import desk, submit
 from tests.golden_days import BOXES, DATES, DAYS, REPLAYING, SPANS, boxed, from_box, play, restore
 
-TABLES = Path(__file__).parent / "tables"
+TABLES = Path(__file__).parents[1] / "tables"
 FIFO = CostMethod.FIFO
 
 

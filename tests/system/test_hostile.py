@@ -25,8 +25,8 @@ from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import import_facts
 from oms_es.importers.lobster import Day
 from oms_es.log.sqlite import SqliteLog
+from tests.cli.test_cli import Oms
 from tests.desk import Clock, desk, fact, facts_file, submit, submitted, trade, work
-from tests.test_cli import Oms
 
 MEGABYTE = "A" * 1_000_000
 DEEP = "[" * 100_000 + "]" * 100_000

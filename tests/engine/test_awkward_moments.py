@@ -18,8 +18,8 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import World
 from oms_es.queries.export import write
 from tests.desk import ADA, Clock, D, Gate, Watched, desk, submit, work
-from tests.test_listening import until
-from tests.test_other_processes import FREE
+from tests.engine.test_listening import until
+from tests.engine.test_other_processes import FREE
 
 
 class Asking(logging.Handler):

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from oms_es.cli import app
-from tests.test_cli import Oms, commands
+from tests.cli.test_cli import Oms, commands
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from oms_es.log.sqlite import SqliteLog
+from tests.cli.test_cli import Oms
 from tests.desk import facts_file, filled, submitted
-from tests.test_cli import Oms
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots import state_store as keeping
 from oms_es.projections.snapshots.state_store import keep, kept, states_path
 from oms_es.projections.state import World
+from tests.cli.test_cli import Oms
 from tests.desk import BUY, SELL, Clock, D, desk, ruled, submit, trade
 from tests.golden_days import SPANS, play
-from tests.test_cli import Oms
 
 RETIRING = ruled(system={"order_history_retention": 0}, risk={"max_open_orders": None})
 

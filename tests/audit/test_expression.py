@@ -14,7 +14,7 @@ from oms_es.log.memory import MemoryLog
 from oms_es.projections.state import World
 from tests.golden_days import play
 
-TABLE = (Path(__file__).parent / "tables" / "claims.txt").read_text(encoding="utf-8")
+TABLE = (Path(__file__).parents[1] / "tables" / "claims.txt").read_text(encoding="utf-8")
 ROWS = [line for line in TABLE.splitlines() if not line.startswith("#")]
 COLUMN = ROWS[0].index("gives")
 

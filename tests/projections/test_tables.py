@@ -33,9 +33,9 @@ from oms_es.projections.tables import rebuild_tables, update_tables
 from oms_es.queries.queries import Questions, When, fill_rows, order_rows
 from oms_es.timestamps import SECOND, iso
 from tests.golden_days import DATES, DAYS, play
-from tests.test_time_travel import ALFA, FEWER, STEPS, Desk, Step, desk, trade
+from tests.queries.test_time_travel import ALFA, FEWER, STEPS, Desk, Step, desk, trade
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 Content = dict[str, list[dict[str, Any]]]
 Make = Callable[[SqliteLog, Path], int]
 Progressing = Callable[..., int]  # the same, with a progress

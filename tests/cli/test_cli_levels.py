@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import Oms
+from tests.cli.test_cli import Oms
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from oms_es.domain import risk_checks
+from tests.cli.test_cli import Oms
+from tests.cli.test_cli_output import HOSTILE, UNSAFE
 from tests.golden_days import restore
-from tests.test_cli import Oms
-from tests.test_cli_output import HOSTILE, UNSAFE
 
 DAY_KEYS = ["trading_day", "account", "symbol", "realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl"]
 POSITION_FIGURES = {"quantity", "cost_basis", "realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl"}

@@ -12,8 +12,8 @@ import pytest
 from oms_es import InvalidInput, OMSOrder, OrderManagementSystem, OrderRejected, Settings
 from oms_es.errors import FillQuarantinedError
 from oms_es.vocabulary import OrderSide, OrderType
+from tests.cli.test_cli import Oms
 from tests.desk import ADA, START, Clock, D, codes, desk, ruled, submit, trade, work
-from tests.test_cli import Oms
 
 
 @pytest.fixture

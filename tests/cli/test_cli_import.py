@@ -14,7 +14,7 @@ import pytest
 
 from oms_es.cli import progress
 from oms_es.log.sqlite import SqliteLog
-from tests.test_cli import Oms
+from tests.cli.test_cli import Oms
 
 IMPORT_KEYS = ["facts", "events", "orders", "fills", "skipped", "quarantined", "first_seq", "last_seq"]
 LOBSTER_DAY = """\

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from oms_es.domain.events import OrderSubmitted
+from tests.cli.test_cli import Oms
 from tests.golden_days import restore
-from tests.test_cli import Oms
 
 
 @pytest.fixture(scope="module")

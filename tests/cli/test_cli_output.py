@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from oms_es.cli.render import Column, show_json, show_rows_json, show_table, words
-from tests.test_cli import Oms
+from tests.cli.test_cli import Oms
 
 OMS = [sys.executable, "-m", "oms_es.cli"]
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -31,7 +31,7 @@ import asyncio, sys
 from oms_es import OrderManagementSystem
 from oms_es.errors import OmsError
 from tests.desk import BUY, LIMIT, START, desk
-from tests.test_faults import COMMANDS, RULES
+from tests.log.test_faults import COMMANDS, RULES
 
 async def one(oms, name):
     try:
