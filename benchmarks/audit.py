@@ -11,12 +11,12 @@ from benchmarks.days import facts
 from oms_es import OrderManagementSystem, Settings
 from oms_es.audit.bisect import Turn, bisect
 from oms_es.audit.day_archive import pack, unpack
-from oms_es.audit.expression import Claim
-from oms_es.audit.replay import end_of_day, replayed
+from oms_es.audit.expression import Expression
+from oms_es.audit.replay import end_of_day, replay_from
 from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import import_facts
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import CostMethod
 
 T = TypeVar("T")
@@ -67,27 +67,27 @@ def _close(path: Path, day: str) -> None:
 
 def _go_through(log: SqliteLog, day: str, box: Path) -> None:
     events = log.head().seq
-    plain = _timed("replay", lambda: replayed(log.read(), World(), day=day), events)
-    checked = _timed("replay --check", lambda: replayed(log.read(), World(), day=day, check=True), events)
+    plain = _timed("replay", lambda: replay_from(log.read(), State(), day=day), events)
+    checked = _timed("replay --check", lambda: replay_from(log.read(), State(), day=day, check=True), events)
     assert checked.checked is not None
     print(f"{'':16}{checked.checked.total():,} commands decided again, {len(checked.divergent)} divergent")
     _timed("close-day", lambda: _close(log.path, day), events)
     end = end_of_day(log, day)
-    closed = _timed("replay again", lambda: replayed(log.read(until=end), World(), day=day), events)
+    closed = _timed("replay again", lambda: replay_from(log.read(until=end), State(), day=day), events)
     _timed("export box", lambda: pack(log, day, box, CostMethod.FIFO, "benchmark"), events)
     print(f"{'':16}{box.stat().st_size:,} bytes")
     found = _timed("open box", lambda: unpack(box), events)
-    from_box = _timed("replay box", lambda: replayed(found.events, found.opening, day=day, check=True), events)
+    from_box = _timed("replay box", lambda: replay_from(found.events, found.opening, day=day, check=True), events)
     digests = {each.days[-1].digest for each in (plain, checked, closed, from_box)}
     print(f"{'':16}digest {' and '.join(sorted(digests))}; differing since the closing: {closed.days[-1].differing}")
     last = _last_sell(log)
-    for claim in (Claim(f'not state("{last}") == "filled"'), Claim('abs(position("AMZN")) <= 1000000')):
+    for claim in (Expression(f'not state("{last}") == "filled"'), Expression('abs(position("AMZN")) <= 1000000')):
         turn = _timed("bisect", lambda claim=claim: _searched(log, claim), events)
         print(f"{'':16}{claim.source}: {'holds' if turn is None else f'false after seq {turn.at.seq:,}'}")
 
 
-def _searched(log: SqliteLog, claim: Claim) -> Turn | None:
-    return bisect(claim, World, lambda topics: log.read(topics=topics), log.stream)
+def _searched(log: SqliteLog, claim: Expression) -> Turn | None:
+    return bisect(claim, State, lambda topics: log.read(topics=topics), log.stream)
 
 
 def _last_sell(log: SqliteLog) -> str:

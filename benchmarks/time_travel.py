@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.days import make_log, percentiles
 from oms_es.domain.events import FillAdded, MarkRecorded
 from oms_es.log.sqlite import SqliteLog
-from oms_es.queries.queries import Questions, When
+from oms_es.queries.queries import AsOf, Queries
 from oms_es.vocabulary import CostMethod
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -49,13 +49,13 @@ def _span(log: SqliteLog, kind: str) -> tuple[int, int]:
 
 
 def _ask(log: SqliteLog, kind: str, moment: int, dice: random.Random) -> float:
-    when = When(known_at=moment) if kind.endswith("known-at") else When(as_of=moment)
+    when = AsOf(known_at=moment) if kind.endswith("known-at") else AsOf(as_of=moment)
     method = dice.choice(list(CostMethod))
     begun = time.perf_counter()
-    questions = Questions(log)
-    basis = questions.basis(when, method)
+    queries = Queries(log)
+    basis = queries.basis(when, method)
     if kind.startswith("pnl"):
-        questions.days(basis)
+        queries.days(basis)
     else:
-        questions.positions(basis).rows()
+        queries.positions(basis).rows()
     return time.perf_counter() - begun

@@ -9,21 +9,21 @@ from typing import NamedTuple, TypeVar
 
 from oms_es import OrderManagementSystem
 from oms_es.cli.progress import walked
-from oms_es.cli.render import counted, say
+from oms_es.cli.render import counted, print_message
 from oms_es.engine.settings import Settings
 from oms_es.errors import LogMissing
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.policies import first_method
-from oms_es.queries.queries import Questions
+from oms_es.queries.queries import Queries
 from oms_es.vocabulary import CostMethod
 
 T = TypeVar("T")
 
 
-def say_waiting(count: int) -> None:
+def print_quarantine_hint(count: int) -> None:
     """Point to the quarantine when something is in it."""
     if count:
-        say(f"{counted(count, 'fill waits', 'fills wait')} in quarantine (oms quarantine)")
+        print_message(f"{counted(count, 'fill waits', 'fills wait')} in quarantine (oms quarantine)")
 
 
 class Place(NamedTuple):
@@ -39,11 +39,11 @@ def place(log: Path | None, config: Path | None) -> Place:
     return Place(settings, log or Path(os.environ.get("OMS_LOG") or settings.log_path))
 
 
-class Asked(NamedTuple):
+class OpenLog(NamedTuple):
     """An open log, and the questions to it."""
 
     log: SqliteLog
-    questions: Questions
+    queries: Queries
     settings: Settings
 
     def first_method(self) -> CostMethod:
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
 
 
 @contextmanager
-def asking(log: Path | None, config: Path | None) -> Iterator[Asked]:
+def open_log(log: Path | None, config: Path | None) -> Iterator[OpenLog]:
     """
     Open a log to ask it; nothing is ever written.
 
@@ -67,7 +67,7 @@ def asking(log: Path | None, config: Path | None) -> Iterator[Asked]:
         )
     opened = SqliteLog.existing(path)
     try:
-        yield Asked(opened, Questions(opened, settings.policy.method, walked), settings)
+        yield OpenLog(opened, Queries(opened, settings.policy.method, walked), settings)
     finally:
         opened.close()
 
@@ -83,9 +83,9 @@ def carry_out(
 
     async def run() -> tuple[T, int]:
         async with OrderManagementSystem(settings, log=path) as oms:
-            return await act(oms), len(oms.sequencer.world.orders.all_waiting())
+            return await act(oms), len(oms.sequencer.state.orders.all_waiting())
 
     outcome, count = asyncio.run(run())
     tell(outcome)
-    say_waiting(count)
+    print_quarantine_hint(count)
     return outcome

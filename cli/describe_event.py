@@ -28,7 +28,7 @@ from oms_es.domain.events import (
 from oms_es.vocabulary import TimeInForce
 
 
-def told(event: Event) -> str:
+def describe_event(event: Event) -> str:
     """Return an event in words."""
     words = _WORDS.get(type(event))
     return "" if words is None else words(event)

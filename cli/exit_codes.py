@@ -14,8 +14,8 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from oms_es.audit.expression import ClaimError
-from oms_es.cli.render import say
+from oms_es.audit.expression import ExpressionError
+from oms_es.cli.render import print_message
 from oms_es.errors import AmbiguousOrder, FillQuarantinedError, InvalidInput, OmsError
 
 FINE: Final = 0
@@ -84,12 +84,12 @@ def _flushed() -> bool:
     return written
 
 
-class _Aloud(logging.Handler):
+class _Loud(logging.Handler):
     """Says what the log warns of, like limits that a settings file has changed; tracebacks are not for people."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if not record.exc_info:
-            say(f"oms: {record.getMessage()}")
+            print_message(f"oms: {record.getMessage()}")
 
 
 def _prepare_streams() -> None:
@@ -97,8 +97,8 @@ def _prepare_streams() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows no emoji is no reason to stop
     named = logging.getLogger("oms_es")
-    if not any(isinstance(each, _Aloud) for each in named.handlers):
-        named.addHandler(_Aloud(logging.WARNING))
+    if not any(isinstance(each, _Loud) for each in named.handlers):
+        named.addHandler(_Loud(logging.WARNING))
     logging.getLogger().addHandler(_NOWHERE)  # what is logged beside an error would be a traceback
 
 
@@ -109,14 +109,16 @@ def exit_code(run: Callable[[], object]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except _Usage as error:
-        _say_usage(error)
+        _print_usage(error)
         return WRONG_USAGE
     except (OmsError, OSError) as error:
-        for line in f"oms: {_text(error)}".split("\n") if isinstance(error, ClaimError) else [f"oms: {_text(error)}"]:
-            say(line)  # a claim is shown with a caret under what is wrong
+        for line in (
+            f"oms: {_text(error)}".split("\n") if isinstance(error, ExpressionError) else [f"oms: {_text(error)}"]
+        ):
+            print_message(line)  # a claim is shown with a caret under what is wrong
         return WRONG_USAGE if isinstance(error, InvalidInput) else REFUSED
     except Exception as error:
-        _say_bug(error)
+        _print_bug(error)
         return REFUSED
     return code if isinstance(code, int) else FINE
 
@@ -133,19 +135,19 @@ def _text(error: OmsError | OSError) -> str:
             return str(error)
 
 
-def _say_usage(error: Any) -> None:
+def _print_usage(error: Any) -> None:
     message = error.format_message()
     if re.match(r"No such option:? '?-[.\d]", message):
         message += "; a value that begins with a minus stands after --"
     if getattr(error, "ctx", None) is not None:
-        say(" ".join(error.ctx.get_usage().split()))
+        print_message(" ".join(error.ctx.get_usage().split()))
         message += f" (see {error.ctx.command_path} --help)"
-    say(f"oms: {' '.join(message.split())}")
+    print_message(f"oms: {' '.join(message.split())}")
 
 
-def _say_bug(error: Exception) -> None:
+def _print_bug(error: Exception) -> None:
     if os.environ.get("OMS_DEBUG") == "1":
         for line in traceback.format_exc().splitlines():
-            say(line)
+            print_message(line)
     what = " ".join(str(error).split())
-    say(f"oms: this is a bug in oms: {type(error).__name__}: {what} (OMS_DEBUG=1 shows where)")
+    print_message(f"oms: this is a bug in oms: {type(error).__name__}: {what} (OMS_DEBUG=1 shows where)")

@@ -1,11 +1,11 @@
 """The trading level in force for an account: its own, or the one for every account, whichever is stricter."""
 
-from oms_es.cli.render import Row, say
+from oms_es.cli.render import Row, print_message
 from oms_es.domain.events import TradingLevelChanged
 from oms_es.identifiers import shown
 from oms_es.log.contract import Log
 from oms_es.projections.policies import Policies
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.queries.known_names import nearest
 from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
@@ -34,7 +34,7 @@ def own_level(policies: Policies, scope: str) -> TradingLevel:
 
 
 def _stricter(policies: Policies, log: Log, seq: int) -> list[Row]:
-    every, accounts = policies.level(EVERY_ACCOUNT), sorted(set(policies.levels.settled) - {EVERY_ACCOUNT})
+    every, accounts = policies.level(EVERY_ACCOUNT), sorted(set(policies.levels.committed) - {EVERY_ACCOUNT})
     stricter = [each for each in accounts if policies.level(each) is not every]
     return [_set_level(log, each, policies.level(each), seq) for each in stricter]
 
@@ -49,35 +49,39 @@ def say_level(row: Row) -> None:
     """Say which level is in force for a scope, and because of what."""
     because = row["because"]
     if because is None:
-        say(f"{_whose(row['account'])}: {row['level']} (seq {row['seq']})")
+        print_message(f"{_whose(row['account'])}: {row['level']} (seq {row['seq']})")
     else:
-        say(f"{_whose(row['account'])}: set to {row['own_level']} (seq {row['seq']})")
+        print_message(f"{_whose(row['account'])}: set to {row['own_level']} (seq {row['seq']})")
         say_because(row)
     for other in row["others"]:
-        say(f"account {other['account']}: {other['level']} in force, by its own level (seq {other['seq']})")
+        print_message(f"account {other['account']}: {other['level']} in force, by its own level (seq {other['seq']})")
     if row["level"] != TradingLevel.NORMAL.value:
         scope = EVERY_ACCOUNT if because is not None else row["account"]
-        say(f"cancels and fills pass; oms resume{'' if scope == EVERY_ACCOUNT else f' --account {scope}'} releases it")
+        print_message(
+            f"cancels and fills pass; oms resume{'' if scope == EVERY_ACCOUNT else f' --account {scope}'} releases it"
+        )
 
 
 def say_because(row: Row) -> None:
     """Say that the level of every account is in force, and not the account's own."""
     because = row["because"]
     every = f"every account is {because['level']} (seq {because['seq']})"
-    say(f"account {row['account']}: {row['level']} in force, because {every}; its own level is {row['own_level']}")
+    print_message(
+        f"account {row['account']}: {row['level']} in force, because {every}; its own level is {row['own_level']}"
+    )
 
 
 def _whose(scope: str) -> str:
     return "every account" if scope == EVERY_ACCOUNT else f"account {scope}"
 
 
-def say_if_new(world: World, account: str | None) -> None:
+def say_if_new(state: State, account: str | None) -> None:
     """Say that an account occurs for the first time; a command for it is carried out all the same."""
     if account in (None, EVERY_ACCOUNT):
         return
-    cells = (world.positions.symbols, world.orders.open_count, world.policies.values, world.policies.levels)
-    known = {name for cell in cells for name in cell.settled} - {EVERY_ACCOUNT}
+    cells = (state.positions.symbols, state.orders.open_count, state.policies.values, state.policies.levels)
+    known = {name for cell in cells for name in cell.committed} - {EVERY_ACCOUNT}
     if account not in known:
         near = nearest(str(account), known)
         hint = f" (did you mean {', '.join(map(shown, near))}?)" if near else ""
-        say(f"account {shown(account)} is new to this log{hint}")
+        print_message(f"account {shown(account)} is new to this log{hint}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 
-def _or_given_before(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
+def _or_group_option(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
     found, around = value, context.parent
     while not found and around is not None:
         found, around = around.params.get(parameter.name or ""), around.parent
@@ -18,7 +18,7 @@ LogPath: TypeAlias = Annotated[
     typer.Option(
         "--log",
         metavar="PATH",
-        callback=_or_given_before,
+        callback=_or_group_option,
         help="The log [default: $OMS_LOG, or log.path of the settings: oms.db].",
     ),
 ]
@@ -27,15 +27,15 @@ ConfigPath: TypeAlias = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        callback=_or_given_before,
+        callback=_or_group_option,
         help="The settings [default: $OMS_CONFIG, or oms.yaml where there is one].",
     ),
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", callback=_or_given_before, help="Answer in JSON.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", callback=_or_group_option, help="Answer in JSON.")]
 
 # --- what a question is about ---
 
-AsOf: TypeAlias = Annotated[
+AsOfTime: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="INSTANT", help="True at this instant, with all that is known now: 2012-06-21T13:45:00Z."),
 ]
@@ -78,7 +78,7 @@ Account: TypeAlias = Annotated[
 ]
 Scope: TypeAlias = Annotated[
     str | None,
-    typer.Option("--account", metavar="NAME", callback=_or_given_before, help="Whose [default: every account's]."),
+    typer.Option("--account", metavar="NAME", callback=_or_group_option, help="Whose [default: every account's]."),
 ]
 OccurredAt: TypeAlias = Annotated[
     str | None, typer.Option(metavar="INSTANT", help="When it was so, like 2012-06-21T13:45:00Z [default: now].")

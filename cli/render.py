@@ -28,7 +28,7 @@ class Column(NamedTuple):
     usual: str | None = None  # the column is left out when nothing else stands in it
 
 
-def say(line: str) -> None:
+def print_message(line: str) -> None:
     """Write a line to standard error."""
     typer.echo(escaped(line), err=True)
 

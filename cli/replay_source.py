@@ -7,27 +7,27 @@ from typing import NamedTuple
 
 from oms_es.audit.day_archive import unpack
 from oms_es.audit.replay import end_of_day
-from oms_es.cli.context import Asked, asking
+from oms_es.cli.context import OpenLog, open_log
 from oms_es.cli.results import checked_day
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
-from oms_es.projections.snapshots.state_codec import dumped, restored
-from oms_es.projections.snapshots.state_store import kept
-from oms_es.projections.state import World
-from oms_es.queries.queries import When
+from oms_es.projections.snapshots.state_codec import decode_state, encode_state
+from oms_es.projections.snapshots.state_store import load_state
+from oms_es.projections.state import State
+from oms_es.queries.queries import AsOf
 from oms_es.vocabulary import CostMethod
 
 
 class Source(NamedTuple):
     """Events, and the state before the first of them."""
 
-    opening: Callable[[], World]  # a state of one's own, each time it is asked for
+    opening: Callable[[], State]  # a state of one's own, each time it is asked for
     events: Callable[[frozenset[str] | None], Iterator[Recorded]]  # all, or those of some topics
     first_seq: int
     last_seq: int
     day: str | None  # the trading day that is reported; None: all of them
     history: Callable[[str], list[Recorded]]  # the events of a stream, as far as they are there
-    asked: Asked | None  # the log; None for a box
+    opened: OpenLog | None  # the log; None for a box
 
 
 @contextmanager
@@ -49,23 +49,23 @@ def source(
     if box is not None:
         yield _of_box(box, wanted)
         return
-    with asking(log, config) as asked:
-        last = asked.questions.basis(When()).seq
+    with open_log(log, config) as opened:
+        last = opened.queries.basis(AsOf()).seq
         if wanted is not None:
-            last = min(last, end_of_day(asked.log, wanted))
-        begins_with = asked.first_method()
+            last = min(last, end_of_day(opened.log, wanted))
+        begins_with = opened.first_method()
         state = None
         if wanted is not None and last and not from_zero:
-            state = kept(asked.log, "day", asked.log.first_of_day(wanted))
-        packed, seq = (None, 0) if state is None else (dumped(state), state.settled_seq)
+            state = load_state(opened.log, "day", opened.log.first_of_day(wanted))
+        packed, seq = (None, 0) if state is None else (encode_state(state), state.committed_seq)
         yield Source(
-            opening=lambda: World(begins_with) if packed is None else restored(packed),
-            events=lambda topics: asked.log.read(seq, last, topics),
+            opening=lambda: State(begins_with) if packed is None else decode_state(packed),
+            events=lambda topics: opened.log.read(seq, last, topics),
             first_seq=seq + 1,
             last_seq=last,
             day=wanted,
-            history=asked.log.stream,
-            asked=asked,
+            history=opened.log.stream,
+            opened=opened,
         )
 
 
@@ -74,23 +74,23 @@ def _of_box(path: Path, wanted: str | None) -> Source:
     packed = found.manifest.trading_day
     if wanted not in (None, packed):
         raise InvalidInput(f"--day: the box holds {packed}, not {wanted}")
-    state = dumped(found.opening)
+    state = encode_state(found.opening)
     return Source(
-        opening=lambda: restored(state),
+        opening=lambda: decode_state(state),
         events=lambda topics: (e for e in found.events if topics is None or type(e.event).__name__ in topics),
         first_seq=found.manifest.first_seq,
         last_seq=found.manifest.last_seq,
         day=packed,
         history=lambda stream: [each for each in found.events if each.originator_id == stream],
-        asked=None,
+        opened=None,
     )
 
 
-def by_method(opening: Callable[[], World], method: CostMethod | None) -> World:
+def by_method(opening: Callable[[], State], method: CostMethod | None) -> State:
     """Return a state that goes by the method asked for, whatever the log's rules say; None leaves it to them."""
-    world = opening()
+    state = opening()
     if method is None:
-        return world
-    if world.settled_seq:
+        return state
+    if state.committed_seq:
         raise InvalidInput("--method: a box opens with lots that the log's own rules made; it goes by them")
-    return World(method, follows=False)
+    return State(method, follows=False)

@@ -6,13 +6,13 @@ from contextlib import suppress
 from datetime import date
 from typing import Any
 
-from oms_es.cli.basis import say_basis
-from oms_es.cli.context import Asked
+from oms_es.cli.basis import print_basis
+from oms_es.cli.context import OpenLog
 from oms_es.cli.render import Column, counted, show_lists_json, show_rows_json, show_table
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import identifier, shown
-from oms_es.queries.queries import Basis, When
+from oms_es.queries.queries import AsOf, Basis
 from oms_es.timestamps import instant
 from oms_es.vocabulary import CostMethod
 
@@ -20,7 +20,7 @@ ALL = "all"  # cost methods
 
 
 def answer(
-    asked: Asked,
+    opened: OpenLog,
     basis: Basis,
     what: str,
     rows: list[dict[str, Any]],
@@ -32,11 +32,11 @@ def answer(
 ) -> None:
     """Show rows with what they rest on, and point to the quarantine; `things` says what they are, if not `what`."""
     if as_json:
-        count = len(asked.questions.waiting(basis))
+        count = len(opened.queries.waiting(basis))
         show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, what, rows)
     else:
         show_table(columns, rows)
-    say_basis(asked, basis, counted(len(rows), (things or what).removesuffix("s")), method=method)
+    print_basis(opened, basis, counted(len(rows), (things or what).removesuffix("s")), method=method)
 
 
 def is_every(method: str | None) -> bool:
@@ -45,8 +45,8 @@ def is_every(method: str | None) -> bool:
 
 
 def by_method(
-    asked: Asked,
-    moment: When,
+    opened: OpenLog,
+    moment: AsOf,
     ask: Callable[[Basis], list[dict[str, Any]]],
     thing: str,
     columns: tuple[Column, ...],
@@ -54,15 +54,15 @@ def by_method(
     as_json: bool,
 ) -> bool:
     """Show the rows of each cost method side by side, with other figures; return whether there are any."""
-    bases = [asked.questions.basis(moment, each) for each in CostMethod]
+    bases = [opened.queries.basis(moment, each) for each in CostMethod]
     found = {basis.method.value: ask(basis) for basis in bases}
     if as_json:
-        head = {**bases[0].rows(), "method": ALL, "quarantined": len(asked.questions.waiting(bases[0]))}
+        head = {**bases[0].rows(), "method": ALL, "quarantined": len(opened.queries.waiting(bases[0]))}
         show_lists_json({"basis": head}, found, under="methods")
     else:
         named = [[{**row, "method": method} for row in rows] for method, rows in found.items()]
         show_table(columns, [row for rows in zip(*named, strict=True) for row in rows])
-    say_basis(asked, bases[0], f"{counted(len(found[bases[0].method.value]), thing)} by every method")
+    print_basis(opened, bases[0], f"{counted(len(found[bases[0].method.value]), thing)} by every method")
     return any(found.values())
 
 
@@ -94,7 +94,7 @@ def span(between: tuple[str, str] | None) -> tuple[int, int] | None:
     return first, last
 
 
-def point(given: str, true_at: int | None = None, *, known: bool) -> When:
+def point(given: str, true_at: int | None = None, *, known: bool) -> AsOf:
     """
     Return what a point names: seq:N, now, or an instant.
 
@@ -104,18 +104,18 @@ def point(given: str, true_at: int | None = None, *, known: bool) -> When:
         known: an instant means what the log held then; else what was true then.
     """
     if given == "now":
-        return When(as_of=true_at)
+        return AsOf(as_of=true_at)
     name, colon, seq = given.partition(":")
     if name == "seq" and colon:
         if not (seq.isascii() and seq.isdigit() and len(seq) <= 18):
             raise InvalidInput(f"{shown(given)} names no event; expected seq:N like seq:120")
-        return When(as_of=true_at, at_seq=int(seq))
+        return AsOf(as_of=true_at, at_seq=int(seq))
     try:
         moment = instant(given, "POINT")
     except InvalidInput as error:
         raise InvalidInput(f"{error}; a point is seq:N, now, or an instant") from None
     if known:
-        return When(as_of=true_at, known_at=moment)
+        return AsOf(as_of=true_at, known_at=moment)
     if true_at is not None:
         raise InvalidInput("with --as-of the points are states of knowledge: seq:N, now, or instants with --known")
-    return When(as_of=moment)
+    return AsOf(as_of=moment)

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from oms_es.cli.describe_event import told
+from oms_es.cli.describe_event import describe_event
 from oms_es.domain.envelope import Recorded
-from oms_es.domain.order import Waiting
+from oms_es.domain.order import QuarantinedFill
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.timestamps import iso
@@ -29,7 +29,7 @@ def position_rows(positions: Positions, now: int) -> list[Row]:
     return rows
 
 
-def waiting_row(waiting: Waiting, now: int) -> Row:
+def quarantine_row(waiting: QuarantinedFill, now: int) -> Row:
     """Return a fill in quarantine; its age is counted to `now`, ns UTC."""
     fill = waiting.fill
     return {
@@ -63,7 +63,7 @@ def event_row(recorded: Recorded) -> Row:
         "trading_day": recorded.trading_day,
         "origin": recorded.origin.value,
         "command_id": recorded.command_id or None,
-        "what": told(recorded.event),
+        "what": describe_event(recorded.event),
         "data": _plain(asdict(recorded.event)),
     }
 
@@ -80,15 +80,15 @@ def _plain(value: Any) -> Any:
 
 def limit_rows(policies: Policies, account: str | None) -> list[Row]:
     """Return the limits in force for every account, and for each that has its own; or for the one that is named."""
-    own = {*policies.values.settled, *policies.levels.settled}
+    own = {*policies.values.committed, *policies.levels.committed}
     accounts = [account] if account is not None else sorted(own | ({EVERY_ACCOUNT} if own else set()))
-    every = policies.values.settled.get(EVERY_ACCOUNT, {})
+    every = policies.values.committed.get(EVERY_ACCOUNT, {})
     return [
         {
             "account": each,
             "level": policies.level(each).value,
             "own_level": (policies.levels.get(each) or TradingLevel.NORMAL).value,
-            "values": _values({**every, **policies.values.settled.get(each, {})}),
+            "values": _values({**every, **policies.values.committed.get(each, {})}),
         }
         for each in accounts
     ]

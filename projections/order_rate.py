@@ -5,7 +5,7 @@ from typing import Any
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import AmendRefused, OrderAmended, OrderSubmitted
 from oms_es.projections.projection import Projection, on
-from oms_es.projections.staging import Cells
+from oms_es.projections.staging import StagedDict
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import Origin
 
@@ -14,7 +14,7 @@ class Rates(Projection):
     """When the last second's submits and amends were recorded, by account; refused ones count."""
 
     def __init__(self) -> None:
-        self.recent: Cells[str, tuple[int, ...]] = Cells()
+        self.recent: StagedDict[str, tuple[int, ...]] = StagedDict()
 
     @on(OrderSubmitted, OrderAmended, AmendRefused)
     def _came(self, event: OrderSubmitted | OrderAmended | AmendRefused, at: Recorded) -> None:

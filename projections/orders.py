@@ -24,51 +24,53 @@ from oms_es.domain.events import (
     QuarantineResolved,
     StateChanged,
 )
-from oms_es.domain.order import Content, Order, Waiting, content, evolve, find_fill
+from oms_es.domain.order import Content, Order, QuarantinedFill, content, evolve, find_fill
 from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
 from oms_es.projections.projection import Projection, canonical_json, on
-from oms_es.projections.staging import Cells
+from oms_es.projections.staging import StagedDict
 from oms_es.vocabulary import OrderSide
 
 Key = tuple[str, str]  # account, order id (or symbol)
 
 
-class Unknown(Struct, frozen=True):
+class UnknownOrderFills(Struct, frozen=True):
     """Fills of an order id that nobody submitted."""
 
     contents: frozenset[Content] = frozenset()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[QuarantinedFill, ...] = ()
 
 
-class Sides(Struct, frozen=True):
+class OpenQuantities(Struct, frozen=True):
     """What may still be bought and sold; base units, both 0 or more."""
 
     buys: Decimal = ZERO
     sells: Decimal = ZERO
 
-    def changed(self, side: OrderSide, by: Decimal) -> "Sides":
+    def changed(self, side: OrderSide, by: Decimal) -> "OpenQuantities":
         """Return the sums with one of them changed."""
         if side is OrderSide.BUY:
-            return Sides(canonical(plus(self.buys, by)), self.sells)
-        return Sides(self.buys, canonical(plus(self.sells, by)))
+            return OpenQuantities(canonical(plus(self.buys, by)), self.sells)
+        return OpenQuantities(self.buys, canonical(plus(self.sells, by)))
 
 
 class Orders(Projection):
     """Every order, found by id and by the venue's id; open quantities and quarantine summed up as they change."""
 
     def __init__(self) -> None:
-        self.orders: Cells[Key, Order] = Cells()
-        self.accounts: Cells[str, tuple[str, ...]] = Cells()  # order id → accounts that have it
-        self.external: Cells[str, tuple[Key, ...]] = Cells()  # the venue's id → orders
-        self.open_count: Cells[str, int] = Cells()  # by account
-        self.open_sides: Cells[Key, Sides] = Cells()  # by account and symbol
-        self.waiting_sides: Cells[Key, Sides] = Cells()  # by account and symbol
-        self.waiting: Cells[str, Key | tuple[()]] = Cells()  # quarantine id → order; () once it is resolved
-        self.unknown: Cells[Key, Unknown] = Cells()
-        self.unknown_count: Cells[str, int] = Cells()
-        self.merged: Cells[Key, Key] = Cells()  # an external order → the order of ours that it turned out to be
-        self.waiting_day: Cells[str, str] = Cells()  # quarantine id → trading day that the fill was booked on
+        self.orders: StagedDict[Key, Order] = StagedDict()
+        self.accounts: StagedDict[str, tuple[str, ...]] = StagedDict()  # order id → accounts that have it
+        self.external: StagedDict[str, tuple[Key, ...]] = StagedDict()  # the venue's id → orders
+        self.open_count: StagedDict[str, int] = StagedDict()  # by account
+        self.open_sides: StagedDict[Key, OpenQuantities] = StagedDict()  # by account and symbol
+        self.waiting_sides: StagedDict[Key, OpenQuantities] = StagedDict()  # by account and symbol
+        self.waiting: StagedDict[str, Key | tuple[()]] = StagedDict()  # quarantine id → order; () once it is resolved
+        self.unknown: StagedDict[Key, UnknownOrderFills] = StagedDict()
+        self.unknown_count: StagedDict[str, int] = StagedDict()
+        self.merged: StagedDict[Key, Key] = (
+            StagedDict()
+        )  # an external order → the order of ours that it turned out to be
+        self.waiting_day: StagedDict[str, str] = StagedDict()  # quarantine id → trading day that the fill was booked on
         self.reload: Callable[[Key], Order | None] | None = None  # brings back an order that has left memory
         self.retired = 0
         self._rendered: dict[Key, tuple[Order, bytes]] = {}  # rows in canonical JSON, for digests
@@ -79,7 +81,7 @@ class Orders(Projection):
         self._evolve(event, at)
 
     @on(StateChanged)
-    def _moved(self, event: StateChanged, at: Recorded) -> None:
+    def _state_changed(self, event: StateChanged, at: Recorded) -> None:
         if event.external_order_id is not None:
             self._name(event.external_order_id, (event.account, event.order_id))
         self._evolve(event, at)
@@ -109,8 +111,8 @@ class Orders(Projection):
     def _evolve(self, event: OrderEvent | FillQuarantined | QuarantineResolved, at: Recorded) -> None:
         key = (event.account, event.order_id)
         if isinstance(event, FillAdded) and event.quarantine_id is not None:  # as of a moment, before it was decided
-            if told_under := self.waiting.get(event.quarantine_id):
-                self._no_longer_unknown(told_under, event.quarantine_id)
+            if reported_under := self.waiting.get(event.quarantine_id):
+                self._no_longer_unknown(reported_under, event.quarantine_id)
             self.waiting[event.quarantine_id] = ()
         old = self.order(key)
         new = evolve(old, event, at.occurred_at, at.recorded_at, at.seq)
@@ -127,7 +129,7 @@ class Orders(Projection):
 
     def _add_open(self, order: Order, change: Decimal) -> None:
         key = (order.account, order.symbol)
-        self.open_sides[key] = (self.open_sides.get(key) or Sides()).changed(order.side, change)
+        self.open_sides[key] = (self.open_sides.get(key) or OpenQuantities()).changed(order.side, change)
 
     @on(FillQuarantined)
     def _quarantined(self, event: FillQuarantined, at: Recorded) -> None:
@@ -137,9 +139,9 @@ class Orders(Projection):
         if event.order_known:
             self._evolve(event, at)
             return
-        was = self.unknown.get(key) or Unknown()
-        waiting = Waiting(fill=event, occurred_at=at.occurred_at, recorded_at=at.recorded_at, seq=at.seq)
-        self.unknown[key] = Unknown(was.contents | content(event), (*was.waiting, waiting))
+        was = self.unknown.get(key) or UnknownOrderFills()
+        waiting = QuarantinedFill(fill=event, occurred_at=at.occurred_at, recorded_at=at.recorded_at, seq=at.seq)
+        self.unknown[key] = UnknownOrderFills(was.contents | content(event), (*was.waiting, waiting))
         self.unknown_count[event.account] = (self.unknown_count.get(event.account) or 0) + 1
         self._wait(event.account, event.symbol, event.side, event.fill_quantity)
 
@@ -162,7 +164,7 @@ class Orders(Projection):
     def _wait(self, account: str, symbol: str | None, side: OrderSide | None, more: Decimal) -> None:
         if symbol is not None and side is not None and more:
             key = (account, symbol)
-            self.waiting_sides[key] = (self.waiting_sides.get(key) or Sides()).changed(side, more)
+            self.waiting_sides[key] = (self.waiting_sides.get(key) or OpenQuantities()).changed(side, more)
 
     # --- memory ---
 
@@ -172,18 +174,18 @@ class Orders(Projection):
         if found is None and self.retired and self.reload is not None and key[0] in (self.accounts.get(key[1]) or ()):
             found = self.reload(key)
             if found is not None:
-                self.orders.settled[key] = found
+                self.orders.committed[key] = found
         return found
 
     def retire(self, before: int) -> int:
         """Let completed orders leave memory whose last event was recorded before this (ns UTC); return how many."""
         done = [
             key
-            for key, order in self.orders.settled.items()
+            for key, order in self.orders.committed.items()
             if order.recorded_at < before and order.state.is_terminal and not order.waiting
         ]
         for key in done:
-            del self.orders.settled[key]
+            del self.orders.committed[key]
         self.retired += len(done)
         return len(done)
 
@@ -226,29 +228,29 @@ class Orders(Projection):
     def _external(self, order_id: str, account: str | None) -> list[Key]:
         return [key for key in self.external.get(order_id) or () if account in (None, key[0])]
 
-    def waiting_of(self, key: Key) -> tuple[Waiting, ...]:
+    def waiting_of(self, key: Key) -> tuple[QuarantinedFill, ...]:
         """Return the fills of an order (or of an unknown order id) that wait."""
         order, unknown = self.order(key), self.unknown.get(key)
         return (*(order.waiting if order else ()), *(unknown.waiting if unknown else ()))
 
-    def all_waiting(self) -> list[Waiting]:
+    def all_waiting(self) -> list[QuarantinedFill]:
         """Return everything in quarantine, oldest first."""
-        keys = {key for key in self.waiting.settled.values() if len(key) == 2}
+        keys = {key for key in self.waiting.committed.values() if len(key) == 2}
         return sorted((each for key in keys for each in self.waiting_of(key)), key=lambda each: each.seq)
 
-    def exposed(self, account: str, symbol: str) -> Sides:
+    def exposed(self, account: str, symbol: str) -> OpenQuantities:
         """Return what open orders and waiting fills may still buy and sell."""
         key = (account, symbol)
-        working, waiting = self.open_sides.get(key) or Sides(), self.waiting_sides.get(key) or Sides()
-        return Sides(plus(working.buys, waiting.buys), plus(working.sells, waiting.sells))
+        working, waiting = self.open_sides.get(key) or OpenQuantities(), self.waiting_sides.get(key) or OpenQuantities()
+        return OpenQuantities(plus(working.buys, waiting.buys), plus(working.sells, waiting.sells))
 
     def sorted(self) -> list[Order]:
         """Return every order, by account and order id."""
-        return [order for key, order in sorted(self.orders.settled.items()) if key not in self.merged.settled]
+        return [order for key, order in sorted(self.orders.committed.items()) if key not in self.merged.committed]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every order as a plain row."""
-        return [row(order) for order in self.sorted()] + self._waiting_rows()
+        return [order_row(order) for order in self.sorted()] + self._waiting_rows()
 
     def _waiting_rows(self) -> list[dict[str, Any]]:
         return [
@@ -263,7 +265,7 @@ class Orders(Projection):
             key = (order.account, order.order_id)
             found = kept.get(key)
             if found is None or found[0] is not order:
-                found = kept[key] = (order, canonical_json(row(order)))
+                found = kept[key] = (order, canonical_json(order_row(order)))
             parts.append(found[1])
         parts += map(canonical_json, self._waiting_rows())
         return hashlib.sha256(b"[" + b",".join(parts) + b"]").hexdigest()
@@ -299,7 +301,7 @@ def _waiting_of(order: Order) -> dict[tuple[str, OrderSide], Decimal]:
     return {**found, (order.symbol, order.side): beyond} if beyond else found
 
 
-def row(order: Order) -> dict[str, Any]:
+def order_row(order: Order) -> dict[str, Any]:
     """Return an order as its row in `oms orders --json`: decimals as they are, null where there is no number."""
     submitted = order.submitted
     return {

@@ -7,7 +7,7 @@ from oms_es.domain.events import PolicyChanged, TradingLevelChanged
 from oms_es.domain.policy import KEYS, Policy, Value, checked, typed
 from oms_es.log.contract import Log
 from oms_es.projections.projection import Projection, on
-from oms_es.projections.staging import Cells
+from oms_es.projections.staging import StagedDict
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, TradingLevel
 
 _STRICTEST = (TradingLevel.HALTED, TradingLevel.REDUCE_ONLY, TradingLevel.NORMAL)
@@ -17,11 +17,11 @@ class Policies(Projection):
     """Rules and trading levels, of every account ("*") and of single ones."""
 
     def __init__(self) -> None:
-        self.values: Cells[str, dict[str, Value]] = Cells()  # by account or "*"
-        self.from_file: Cells[str, Value] = Cells()  # the value last taken from a file, by path
-        self.levels: Cells[str, TradingLevel] = Cells()
-        self.rules: Cells[str, int] = Cells()  # the version of the rules that decide, under "*"
-        self.changed_at: Cells[str, int] = Cells()  # seq of the last change, by account or "*"
+        self.values: StagedDict[str, dict[str, Value]] = StagedDict()  # by account or "*"
+        self.from_file: StagedDict[str, Value] = StagedDict()  # the value last taken from a file, by path
+        self.levels: StagedDict[str, TradingLevel] = StagedDict()
+        self.rules: StagedDict[str, int] = StagedDict()  # the version of the rules that decide, under "*"
+        self.changed_at: StagedDict[str, int] = StagedDict()  # seq of the last change, by account or "*"
         self._typed: dict[str, tuple[object, object, Policy]] = {}
 
     @on(PolicyChanged)
@@ -61,7 +61,7 @@ class Policies(Projection):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rules and levels by account."""
-        accounts = sorted({*self.values.settled, *self.levels.settled})
+        accounts = sorted({*self.values.committed, *self.levels.committed})
         return [
             {
                 "account": account,

@@ -11,12 +11,12 @@ from oms_es.domain.accounting import Lot, Lots, book, total
 from oms_es.vocabulary import CostMethod
 
 Key = tuple[str, str]  # account, symbol
-Book = tuple[str, str, str]  # account, symbol, currency: money of two currencies is never added up
+PositionKey = tuple[str, str, str]  # account, symbol, currency: money of two currencies is never added up
 DayKey = tuple[str, str, str, str]  # trading day, account, symbol, currency
 Trade = tuple[str, str | None]  # order id, trade id
 
 
-class Held(Struct, frozen=True, kw_only=True):
+class PositionState(Struct, frozen=True, kw_only=True):
     """What an account holds of a symbol in one currency, and what it earned with it so far."""
 
     account: str
@@ -33,7 +33,7 @@ class Held(Struct, frozen=True, kw_only=True):
     updated_at: int = 0  # effective_at of the last fill, ns UTC
 
     @property
-    def book(self) -> Book:
+    def book(self) -> PositionKey:
         """Return the book it is kept in."""
         return self.account, self.symbol, self.currency
 
@@ -69,7 +69,7 @@ class Instrument(Struct, frozen=True):
     currency: str = "USD"
 
 
-class Day(Struct, frozen=True):
+class PositionDay(Struct, frozen=True):
     """What a trading day brought in one book."""
 
     gross: Decimal = ZERO  # realized P&L before fees
@@ -89,18 +89,18 @@ class Day(Struct, frozen=True):
         return self.moved
 
 
-class Brought(Struct, frozen=True):
+class DailyPnl(Struct, frozen=True):
     """What a trading day brought an account in one currency."""
 
     realized: Decimal = ZERO  # net of fees
     moved: Decimal = ZERO  # change of unrealized P&L
 
-    def after(self, realized: Decimal, moved: Decimal) -> "Brought":
+    def after(self, realized: Decimal, moved: Decimal) -> "DailyPnl":
         """Return the sums after an event."""
-        return Brought(canonical(plus(self.realized, realized)), canonical(plus(self.moved, moved)))
+        return DailyPnl(canonical(plus(self.realized, realized)), canonical(plus(self.moved, moved)))
 
 
-class Booked(Struct, frozen=True):
+class BookedFill(Struct, frozen=True):
     """A fill as it is booked now."""
 
     trade: Trade
@@ -109,7 +109,7 @@ class Booked(Struct, frozen=True):
     multiplier: Decimal = ONE
 
 
-def position_row(held: Held, mark: Mark | None) -> dict[str, Any]:
+def position_row(held: PositionState, mark: Mark | None) -> dict[str, Any]:
     """Return what is held as its row in `oms positions --json`."""
     return {
         "account": held.account,
@@ -130,7 +130,7 @@ def position_row(held: Held, mark: Mark | None) -> dict[str, Any]:
     }
 
 
-def refolded(held: Held, trail: list[Booked], method: CostMethod, at: int) -> Held:
+def refolded(held: PositionState, trail: list[BookedFill], method: CostMethod, at: int) -> PositionState:
     """Return what is held when the lots are folded again from a trail that was restated at a moment (ns UTC)."""
     lots, gross, fees = fold(trail, method)
     quantity, cost, units = total(lots)
@@ -148,7 +148,7 @@ def refolded(held: Held, trail: list[Booked], method: CostMethod, at: int) -> He
     )
 
 
-def restated(trail: list[Booked], trade: Trade, new: Lot | None, fee: Decimal) -> list[Booked]:
+def restated(trail: list[BookedFill], trade: Trade, new: Lot | None, fee: Decimal) -> list[BookedFill]:
     """Return the trail with the last fill of `trade` taken out, or put right."""
     place = last_place(trail, trade)
     if place is None:
@@ -159,12 +159,12 @@ def restated(trail: list[Booked], trade: Trade, new: Lot | None, fee: Decimal) -
     return [*trail[:place], *kept, *trail[place + 1 :]]
 
 
-def last_place(trail: list[Booked], trade: Trade) -> int | None:
+def last_place(trail: list[BookedFill], trade: Trade) -> int | None:
     """Return where the last fill of `trade` stands in the trail; None when it is not there."""
     return next((place for place in range(len(trail) - 1, -1, -1) if trail[place].trade == trade), None)
 
 
-def fold(trail: list[Booked], method: CostMethod) -> tuple[Lots, Decimal, Decimal]:
+def fold(trail: list[BookedFill], method: CostMethod) -> tuple[Lots, Decimal, Decimal]:
     """Return the lots, gross realized P&L and fees that a trail of fills comes to."""
     lots: Lots = ()
     gross = fees = ZERO
@@ -174,7 +174,7 @@ def fold(trail: list[Booked], method: CostMethod) -> tuple[Lots, Decimal, Decima
     return lots, gross, fees
 
 
-def cash(trail: list[Booked]) -> Decimal:
+def cash(trail: list[BookedFill]) -> Decimal:
     """Return what was received minus what was paid, fees apart."""
     paid = ZERO
     for booked in trail:

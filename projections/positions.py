@@ -12,22 +12,22 @@ from oms_es.domain.accounting import Lot, lot, match, summed
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, InstrumentDefined, MarkRecorded
 from oms_es.projections.position_state import (
-    Book,
-    Booked,
-    Brought,
-    Day,
+    BookedFill,
+    DailyPnl,
     DayKey,
-    Held,
     Instrument,
     Key,
     Mark,
+    PositionDay,
+    PositionKey,
+    PositionState,
     last_place,
     position_row,
     refolded,
     restated,
 )
 from oms_es.projections.projection import Projection, canonical_json, on
-from oms_es.projections.staging import Cells, Trails
+from oms_es.projections.staging import StagedDict, StagedLists
 from oms_es.vocabulary import CostMethod
 
 
@@ -44,23 +44,23 @@ class Positions(Projection):
     """
 
     def __init__(
-        self, method: CostMethod = CostMethod.FIFO, earlier: Callable[[Book], list[Booked]] | None = None
+        self, method: CostMethod = CostMethod.FIFO, earlier: Callable[[PositionKey], list[BookedFill]] | None = None
     ) -> None:
-        self.method = self.settled_method = method
-        self.held: Cells[Book, Held] = Cells()
-        self.books: Cells[Key, tuple[Book, ...]] = Cells()  # of an account and symbol, oldest first
-        self.marks: Cells[str, Mark] = Cells()
-        self.instruments: Cells[str, Instrument] = Cells()
-        self.days: Cells[DayKey, Day] = Cells()
-        self.brought: Cells[tuple[str, str, str], Brought] = Cells()  # by day, account and currency
-        self.holders: Cells[str, tuple[str, ...]] = Cells()  # symbol → accounts
-        self.symbols: Cells[str, tuple[str, ...]] = Cells()  # account → symbols
-        self.touched: Held | None = None  # as the last fill, bust or correction has left it
-        self._booked: Trails[Book, Booked] = Trails()
+        self.method = self.committed_method = method
+        self.held: StagedDict[PositionKey, PositionState] = StagedDict()
+        self.books: StagedDict[Key, tuple[PositionKey, ...]] = StagedDict()  # of an account and symbol, oldest first
+        self.marks: StagedDict[str, Mark] = StagedDict()
+        self.instruments: StagedDict[str, Instrument] = StagedDict()
+        self.days: StagedDict[DayKey, PositionDay] = StagedDict()
+        self.brought: StagedDict[tuple[str, str, str], DailyPnl] = StagedDict()  # by day, account and currency
+        self.holders: StagedDict[str, tuple[str, ...]] = StagedDict()  # symbol → accounts
+        self.symbols: StagedDict[str, tuple[str, ...]] = StagedDict()  # account → symbols
+        self.touched: PositionState | None = None  # as the last fill, bust or correction has left it
+        self._booked: StagedLists[PositionKey, BookedFill] = StagedLists()
         self._earlier = earlier
-        self._loaded: set[Book] = set()
+        self._loaded: set[PositionKey] = set()
         self._currencies: dict[str, list[str]] = {}  # by account, as they were asked for last
-        self._widened: set[str] = set()  # accounts with books that are not settled yet
+        self._widened: set[str] = set()  # accounts with books that are not committed yet
 
     # --- handlers ---
 
@@ -71,7 +71,7 @@ class Positions(Projection):
         key = (event.account, event.symbol, event.currency)
         held, level = self._held(key), self.unrealized(key)
         opened = lot(event.side, event.fill_quantity, event.fill_price, event.multiplier, at.seq)
-        self._booked.append(key, Booked((event.order_id, event.trade_id), opened, event.fee, event.multiplier))
+        self._booked.append(key, BookedFill((event.order_id, event.trade_id), opened, event.fee, event.multiplier))
         lots, matches = match(held.lots, opened, self.method)
         realized = summed(each.realized for each in matches)
         # The fee comes off here and not in the matches: a fee belongs to no lot.
@@ -107,7 +107,7 @@ class Positions(Projection):
         held, level = self._held(key), self.unrealized(key)
         self._put(held, refolded(held, trail, self.method, at.effective_at), level, at.trading_day)
 
-    def _book_of(self, event: FillBusted | FillCorrected) -> Book:
+    def _book_of(self, event: FillBusted | FillCorrected) -> PositionKey:
         """Return the book in which the trade stands; of several, the one in which it was booked last."""
         books = self.books.get((event.account, event.symbol)) or ()
         trade = (event.booked_as or event.order_id, event.trade_id)
@@ -132,7 +132,7 @@ class Positions(Projection):
         levels = {book: self.unrealized(book) for book in books if (held := self.held.get(book)) and held.quantity}
         self.marks[event.symbol] = Mark(event.price, at.effective_at, at.seq)
         for book, level in levels.items():
-            self._count(book, at.trading_day, level, Day())
+            self._count(book, at.trading_day, level, PositionDay())
 
     @on(InstrumentDefined)
     def _define(self, event: InstrumentDefined, _: Recorded) -> None:
@@ -148,31 +148,31 @@ class Positions(Projection):
             again = refolded(held, self.trail(key), method, held.updated_at)
             self._put(held, again, level, at.trading_day)
 
-    def settle(self) -> None:
-        """Make what is staged visible to readers."""
-        super().settle()
-        self.settled_method = self.method
+    def commit(self) -> None:
+        """Make pending changes visible to readers."""
+        super().commit()
+        self.committed_method = self.method
         self._forget_currencies()
 
-    def discard(self) -> None:
-        """Forget what is staged."""
-        super().discard()
-        self.method = self.settled_method
+    def rollback(self) -> None:
+        """Drop pending changes."""
+        super().rollback()
+        self.method = self.committed_method
         self._forget_currencies()
 
     def _forget_currencies(self) -> None:
         while self._widened:
             self._currencies.pop(self._widened.pop(), None)
 
-    def _held(self, key: Book) -> Held:
+    def _held(self, key: PositionKey) -> PositionState:
         held = self.held.get(key)
         if held is not None:
             return held
         account, symbol, currency = key
         self.register(key)
-        return Held(account=account, symbol=symbol, currency=currency)
+        return PositionState(account=account, symbol=symbol, currency=currency)
 
-    def register(self, key: Book) -> None:
+    def register(self, key: PositionKey) -> None:
         """Make a book known to whoever looks for it by account or by symbol."""
         account, symbol, _ = key
         self._currencies.pop(account, None)
@@ -183,16 +183,18 @@ class Positions(Projection):
             self.holders[symbol] = (*(self.holders.get(symbol) or ()), account)
             self.symbols[account] = (*(self.symbols.get(account) or ()), symbol)
 
-    def _put(self, before: Held, after: Held, level: Decimal | None, trading_day: str) -> None:
+    def _put(self, before: PositionState, after: PositionState, level: Decimal | None, trading_day: str) -> None:
         self.held[after.book] = after
         self.touched = after
-        gained = Day(minus(after.gross, before.gross), minus(after.fees, before.fees), after.fills - before.fills)
+        gained = PositionDay(
+            minus(after.gross, before.gross), minus(after.fees, before.fees), after.fills - before.fills
+        )
         self._count(after.book, trading_day, level, gained)
 
-    def _count(self, key: Book, trading_day: str, level: Decimal | None, gained: Day) -> None:
+    def _count(self, key: PositionKey, trading_day: str, level: Decimal | None, gained: PositionDay) -> None:
         """Add to a trading day; `level` is unrealized P&L as it stood before the event."""
-        day, after = self.days.get((trading_day, *key)) or Day(), self.unrealized(key)
-        self.days[(trading_day, *key)] = Day(
+        day, after = self.days.get((trading_day, *key)) or PositionDay(), self.unrealized(key)
+        self.days[(trading_day, *key)] = PositionDay(
             canonical(plus(day.gross, gained.gross)),
             canonical(plus(day.fees, gained.fees)),
             day.fills + gained.fills,
@@ -200,13 +202,13 @@ class Positions(Projection):
             after,
         )
         account, _, currency = key
-        was = self.brought.get((trading_day, account, currency)) or Brought()
+        was = self.brought.get((trading_day, account, currency)) or DailyPnl()
         moved = minus(after or ZERO, level or ZERO)
         self.brought[(trading_day, account, currency)] = was.after(minus(gained.gross, gained.fees), moved)
 
-    # --- answers; they see staged state, so that the sequencer can ask too ---
+    # --- answers; they see pending state, so that the sequencer can ask too ---
 
-    def trail(self, key: Book) -> list[Booked]:
+    def trail(self, key: PositionKey) -> list[BookedFill]:
         """Return every fill that is booked in `key`, in the order of booking."""
         if self._earlier is not None and key not in self._loaded:
             self._loaded.add(key)
@@ -232,7 +234,7 @@ class Positions(Projection):
             self._currencies[account] = found
         return found
 
-    def unrealized(self, key: Book) -> Decimal | None:
+    def unrealized(self, key: PositionKey) -> Decimal | None:
         """Return what closing at the last mark would realize; 0 when flat, None without a mark."""
         held, mark = self.held.get(key), self.marks.get(key[1])
         return ZERO if held is None else held.unrealized(None if mark is None else mark.price)
@@ -245,25 +247,25 @@ class Positions(Projection):
             return ZERO if held is None else held.quantity
         return canonical(summed(each.quantity for each in self.held_in(account, symbol)))
 
-    def held_in(self, account: str, symbol: str) -> list[Held]:
+    def held_in(self, account: str, symbol: str) -> list[PositionState]:
         """Return what an account holds of a symbol, a row a book, flat ones too."""
         found = (self.held.get(book) for book in self.books.get((account, symbol)) or ())
         return [held for held in found if held is not None]
 
     def daily_pnl(self, account: str, trading_day: str, currency: str, basis: str = "realized") -> Decimal:
         """Return the account's P&L of a trading day in one currency, net of fees; `total` adds unrealized's change."""
-        found = self.brought.get((trading_day, account, currency)) or Brought()
+        found = self.brought.get((trading_day, account, currency)) or DailyPnl()
         return canonical(plus(found.realized, found.moved)) if basis == "total" else found.realized
 
-    def sorted(self) -> list[tuple[Book, Held]]:
+    def sorted(self) -> list[tuple[PositionKey, PositionState]]:
         """Return what is held, flat positions included, by account, symbol and currency."""
-        return sorted(self.held.settled.items())
+        return sorted(self.held.committed.items())
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what is held as plain rows, flat positions included."""
         return [self.row(held) for _, held in self.sorted()]
 
-    def row(self, held: Held) -> dict[str, Any]:
+    def row(self, held: PositionState) -> dict[str, Any]:
         """Return a position as its row in `oms positions --json`."""
         return position_row(held, self.marks.get(held.symbol))
 
@@ -275,16 +277,16 @@ class Positions(Projection):
 
     def day_rows(self) -> list[dict[str, Any]]:
         """Return what each trading day brought, by day, account, symbol and currency."""
-        levels: dict[Book, Decimal] = {}
+        levels: dict[PositionKey, Decimal] = {}
         rows = []
-        for key, day in sorted(self.days.settled.items()):
+        for key, day in sorted(self.days.committed.items()):
             book = key[1:]
             level = levels[book] = plus(levels.get(book, ZERO), day.moved)
             unknown = (day.unrealized is None and not level) or self.unrealized(book) is None
             rows.append({**self.day_row(key, day), "unrealized_pnl": None if unknown else canonical(level)})
         return rows
 
-    def day_row(self, key: DayKey, day: Day) -> dict[str, Any]:
+    def day_row(self, key: DayKey, day: PositionDay) -> dict[str, Any]:
         """Return what a trading day brought as its row in `oms pnl --json`."""
         trading_day, account, symbol, currency = key
         return {

@@ -1,8 +1,8 @@
 """
 The base of all projections: handlers say which events they live on; state is cells whose writes can be taken back.
 
-Live, replay and time travel call the same `apply`. What `apply` writes is staged until `settle`: the sequencer decides
-on staged state, everybody else reads settled state, and an append that fails is undone by `discard`.
+Live, replay and time travel call the same `apply`. What `apply` writes is pending until `commit`: the sequencer decides
+on pending state, everybody else reads committed state, and an append that fails is undone by `rollback`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event
 from oms_es.errors import DamagedLog
 from oms_es.identifiers import escaped
-from oms_es.projections.staging import Cells, Trails
+from oms_es.projections.staging import StagedDict, StagedLists
 
 P = TypeVar("P", bound="Projection")
 Handler = Callable[[Any, Any, Recorded], None]
@@ -49,7 +49,7 @@ class Projection:
         return frozenset(event.__name__ for event in cls.handlers)
 
     def apply(self, recorded: Recorded) -> None:
-        """Take one event in; what it changes is staged."""
+        """Take one event in; what it changes is pending."""
         handler = self.handlers.get(type(recorded.event))
         if handler is None:
             return
@@ -60,26 +60,28 @@ class Projection:
             raise DamagedLog(f"seq {recorded.seq}: {what} does not fit what stands before it: {why}") from error
 
     def replay(self: P, events: Iterable[Recorded]) -> P:
-        """Take in many events, settle, and return self."""
+        """Take in many events, commit, and return self."""
         for recorded in events:
             self.apply(recorded)
-        self.settle()
+        self.commit()
         return self
 
-    def settle(self) -> None:
-        """Make what is staged visible to readers."""
+    def commit(self) -> None:
+        """Make pending changes visible to readers."""
         for part in self._parts():
-            part.settle()
+            part.commit()
 
-    def discard(self) -> None:
-        """Forget what is staged."""
+    def rollback(self) -> None:
+        """Drop pending changes."""
         for part in self._parts():
-            part.discard()
+            part.rollback()
 
-    def _parts(self) -> list[Cells[Any, Any] | Trails[Any, Any]]:
-        found: list[Cells[Any, Any] | Trails[Any, Any]] | None = self.__dict__.get("_own_parts")
+    def _parts(self) -> list[StagedDict[Any, Any] | StagedLists[Any, Any]]:
+        found: list[StagedDict[Any, Any] | StagedLists[Any, Any]] | None = self.__dict__.get("_own_parts")
         if found is None:  # they are made once and never replaced
-            found = self.__dict__["_own_parts"] = [p for p in vars(self).values() if isinstance(p, Cells | Trails)]
+            found = self.__dict__["_own_parts"] = [
+                p for p in vars(self).values() if isinstance(p, StagedDict | StagedLists)
+            ]
         return found
 
     def rows(self) -> list[dict[str, Any]]:

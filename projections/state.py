@@ -9,16 +9,16 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event, PolicyChanged
 from oms_es.domain.risk_checks import Exposure
 from oms_es.projections.order_rate import Rates
-from oms_es.projections.orders import Orders, row
+from oms_es.projections.orders import Orders, order_row
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.projections.projection import Projection, canonical_json
-from oms_es.projections.staging import Cells
+from oms_es.projections.staging import StagedDict
 from oms_es.projections.trading_days import Days
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 
-class World:
+class State:
     """
     Orders, positions and rules after the same event.
 
@@ -34,23 +34,23 @@ class World:
         self.rates = Rates()
         self.days = Days()
         self._follows = follows
-        self.seq = 0  # of the last event taken in, staged ones included
-        self.settled_seq = 0
+        self.seq = 0  # of the last event taken in, pending ones included
+        self.committed_seq = 0
         self.recorded_at = 0
-        self._settled_recorded_at = 0
+        self._committed_recorded_at = 0
         self._parts_of: dict[type[Event], tuple[Projection, ...]] = {}
-        self._unsettled: dict[Projection, None] = {}
+        self._uncommitted: dict[Projection, None] = {}
         self._parts: tuple[Projection, ...] = (self.orders, self.positions, self.policies, self.rates, self.days)
 
     def apply(self, recorded: Recorded) -> None:
-        """Take one event in; what it changes is staged."""
-        for part in self._reached(type(recorded.event)):
+        """Take one event in; what it changes is pending."""
+        for part in self._parts_for(type(recorded.event)):
             part.apply(recorded)
         if self._follows and isinstance(recorded.event, PolicyChanged):
             method = self.policies.policy(EVERY_ACCOUNT).method
             if self.policies.is_set and method is not self.positions.method:
                 self.positions.follow(method, recorded)
-                self._unsettled[self.positions] = None
+                self._uncommitted[self.positions] = None
         self.seq = recorded.seq
         self.recorded_at = max(self.recorded_at, recorded.recorded_at)
 
@@ -60,70 +60,70 @@ class World:
         self._parts_of.clear()
         return frozenset[str]().union(*(part.topics() for part in self._parts))
 
-    def _reached(self, kind: type[Event]) -> tuple[Projection, ...]:
-        """Return the parts that live on a kind of event; they are to be settled."""
+    def _parts_for(self, kind: type[Event]) -> tuple[Projection, ...]:
+        """Return the parts that live on a kind of event; they are to be committed."""
         found = self._parts_of.get(kind)
         if found is None:
             found = self._parts_of[kind] = tuple(
                 part for part in self._parts if kind in part.handlers or part is self.days
             )
-        self._unsettled |= dict.fromkeys(found)
+        self._uncommitted |= dict.fromkeys(found)
         return found
 
-    def replay(self, events: Iterable[Recorded]) -> "World":
-        """Take in many events, settle, and return self."""
+    def replay(self, events: Iterable[Recorded]) -> "State":
+        """Take in many events, commit, and return self."""
         for recorded in events:
             self.apply(recorded)
-        self.settle()
+        self.commit()
         return self
 
-    def settle(self) -> None:
-        """Make what is staged visible to readers."""
-        for part in self._unsettled:
-            part.settle()
-        self._unsettled.clear()
-        self.settled_seq, self._settled_recorded_at = self.seq, self.recorded_at
+    def commit(self) -> None:
+        """Make pending changes visible to readers."""
+        for part in self._uncommitted:
+            part.commit()
+        self._uncommitted.clear()
+        self.committed_seq, self._committed_recorded_at = self.seq, self.recorded_at
 
-    def settle_all(self) -> None:
-        """Settle every part, also those that no event has reached."""
-        self._unsettled = dict.fromkeys(self._parts)
-        self.settle()
+    def commit_all(self) -> None:
+        """Commit every part, also those that no event has changed."""
+        self._uncommitted = dict.fromkeys(self._parts)
+        self.commit()
 
-    def discard(self) -> None:
-        """Forget what is staged."""
+    def rollback(self) -> None:
+        """Drop pending changes."""
         for part in self._parts:
-            part.discard()
-        self._unsettled.clear()
-        self.seq, self.recorded_at = self.settled_seq, self._settled_recorded_at
+            part.rollback()
+        self._uncommitted.clear()
+        self.seq, self.recorded_at = self.committed_seq, self._committed_recorded_at
 
     @contextmanager
-    def durable(self) -> Iterator["World"]:
-        """Show what is settled only, for as long as this lasts; no event is applied and nobody waits meanwhile."""
-        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, Cells)]
-        staged = self.seq, self.recorded_at, self.positions.method
-        self.positions.method = self.positions.settled_method
-        self.seq, self.recorded_at = self.settled_seq, self._settled_recorded_at
+    def durable(self) -> Iterator["State"]:
+        """Show what is committed only, for as long as this lasts; no event is applied and nobody waits meanwhile."""
+        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, StagedDict)]
+        pending = self.seq, self.recorded_at, self.positions.method
+        self.positions.method = self.positions.committed_method
+        self.seq, self.recorded_at = self.committed_seq, self._committed_recorded_at
         for cell in cells:
             cell.hide()
         try:
             yield self
         finally:
-            self.seq, self.recorded_at, self.positions.method = staged
+            self.seq, self.recorded_at, self.positions.method = pending
             for cell in cells:
                 cell.hide()
 
     @contextmanager
-    def decided(self) -> Iterator["World"]:
-        """Show what is staged as if it were settled, for as long as this lasts; nobody waits meanwhile."""
-        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, Cells)]
-        settled = [cell.settled for cell in cells]
+    def decided(self) -> Iterator["State"]:
+        """Show what is pending as if it were committed, for as long as this lasts; nobody waits meanwhile."""
+        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, StagedDict)]
+        committed = [cell.committed for cell in cells]
         for cell in cells:
-            cell.settled = {**cell.settled, **{key: cell.get(key) for key in cell.staged()}}
+            cell.committed = {**cell.committed, **{key: cell.get(key) for key in cell.pending()}}
         try:
             yield self
         finally:
-            for cell, before in zip(cells, settled, strict=True):
-                cell.settled = before
+            for cell, before in zip(cells, committed, strict=True):
+                cell.committed = before
 
     def digest(self) -> str:
         """Return one digest over all parts: equal logs have equal digests, on every machine."""
@@ -131,12 +131,12 @@ class World:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def closing_digests(self) -> dict[str, str]:
-        """Return what a closed day is held to: digests of positions, P&L, rules and open orders; staged or settled."""
+        """Return digests of positions, P&L, rules and open orders, pending changes included: those of a closed day."""
         with self.decided():
             return self._closing_digests()
 
     def _closing_digests(self) -> dict[str, str]:
-        open_orders = [row(order) for order in self.orders.sorted() if order.is_open]
+        open_orders = [order_row(order) for order in self.orders.sorted() if order.is_open]
         content = {
             "positions": [self.positions.rows(), self.positions.lots()],
             "pnl": self.positions.day_rows(),

@@ -24,9 +24,9 @@ from oms_es.domain.events import FillQuarantined, QuarantineResolved
 from oms_es.domain.order import Order
 from oms_es.errors import LogError, LogMissing
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.orders import Orders, row
+from oms_es.projections.orders import Orders, order_row
 from oms_es.projections.policies import Policies
-from oms_es.projections.position_state import Book, Key
+from oms_es.projections.position_state import Key, PositionKey
 from oms_es.projections.positions import Positions
 from oms_es.timestamps import iso
 from oms_es.vocabulary import CostMethod
@@ -170,8 +170,8 @@ class _Changed(NamedTuple):
     """What a chunk of events has changed."""
 
     orders: list[Key]
-    positions: list[Book]
-    days: set[Book]
+    positions: list[PositionKey]
+    days: set[PositionKey]
 
 
 class _Tables:
@@ -191,7 +191,7 @@ class _Tables:
             return 0
         for recorded in self._log.read(until=self._seq, topics=_TOPICS):
             self._apply(recorded)
-        self._settle()
+        self._commit()
         begun, last = self._seq, self._log.head().seq
         events = iter(self._log.read(self._seq, last, _TOPICS))
         while self._seq < last:
@@ -200,7 +200,7 @@ class _Tables:
             for recorded in chunk:
                 self._apply(recorded)
             changed = self._changed()
-            self._settle()
+            self._commit()
             with self._alone() as ours:
                 if not ours:  # another run has gone on from here: what it wrote stands, and the next run goes on there
                     return self._seq - begun
@@ -229,9 +229,9 @@ class _Tables:
         self._orders.apply(recorded)
         self._positions.apply(recorded)
 
-    def _settle(self) -> None:
-        self._orders.settle()
-        self._positions.settle()
+    def _commit(self) -> None:
+        self._orders.commit()
+        self._positions.commit()
 
     def _note(self, seq: int) -> None:
         meta = self._log.meta()
@@ -249,10 +249,10 @@ class _Tables:
 
     def _changed(self) -> _Changed:
         positions = self._positions
-        held = ((name, symbol) for symbol in positions.marks.staged() for name in positions.holders.get(symbol) or ())
+        held = ((name, symbol) for symbol in positions.marks.pending() for name in positions.holders.get(symbol) or ())
         marked = {book for key in held for book in positions.books.get(key) or ()}
-        days = {(account, symbol, currency) for _, account, symbol, currency in positions.days.staged()}
-        return _Changed(sorted(self._orders.orders.staged()), sorted({*positions.held.staged(), *marked}), days)
+        days = {(account, symbol, currency) for _, account, symbol, currency in positions.days.pending()}
+        return _Changed(sorted(self._orders.orders.pending()), sorted({*positions.held.pending(), *marked}), days)
 
     def _write(self, chunk: list[Recorded], changed: _Changed) -> None:
         orders = [order for key in changed.orders if (order := self._orders.orders.get(key))]
@@ -312,7 +312,7 @@ def _of(chunk: list[Recorded], kind: type) -> list[Recorded]:
 
 
 def _order_row(order: Order) -> dict[str, Any]:
-    shown = row(order)
+    shown = order_row(order)
     shown["violations"] = "; ".join(order.violations) or None
     kept = {name: shown[name] for name in _ORDER if name in shown}
     return {

@@ -6,7 +6,7 @@ from typing import Any
 
 from oms_es.decimals import ZERO, canonical, divide, minus
 from oms_es.domain.order import Fill, Order
-from oms_es.projections.position_state import Held
+from oms_es.projections.position_state import PositionState
 from oms_es.projections.positions import Positions
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderState, OrderType, TimeInForce
@@ -117,7 +117,7 @@ def _fill_view(fill: Fill) -> dict[str, Any]:
     }
 
 
-def position_view(positions: Positions, held: Held) -> Position:
+def position_view(positions: Positions, held: PositionState) -> Position:
     """Return the position as the API shows it."""
     row = positions.row(held)
     return Position(

@@ -31,7 +31,7 @@ from oms_es.domain.commands import (
     SetLimits,
     SubmitOrder,
 )
-from oms_es.domain.decision_context import Given
+from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import (
     AmendRefused,
@@ -52,9 +52,9 @@ from oms_es.domain.order import Order, evolve
 from oms_es.domain.order_rules import decide
 from oms_es.domain.policy import Policy, Value, checked, path_of
 from oms_es.engine.command_handler import handle
-from oms_es.engine.decision_time import Moment
-from oms_es.engine.order_lookup import located
-from oms_es.projections.state import World
+from oms_es.engine.decision_time import DecisionTime
+from oms_es.engine.order_lookup import resolve_order
+from oms_es.projections.state import State
 from oms_es.timestamps import SECOND, instant
 from oms_es.vocabulary import (
     EVERY_ACCOUNT,
@@ -338,8 +338,8 @@ def known_order(events: Iterable[Event]) -> Order:
 
 
 def outcome(given: Sequence[Event], when: OrderCommand, **around: Any) -> list[Event]:
-    """Return what a command makes of the order of a history; `around` is what else is `Given`."""
-    return decide(when, order_of(given), Given(**around))
+    """Return what a command makes of the order of a history; `around` is what else is `DecisionContext`."""
+    return decide(when, order_of(given), DecisionContext(**around))
 
 
 # --- logs ---
@@ -369,16 +369,16 @@ def log_of(events: Iterable[Event]) -> list[Recorded]:
     return [recorded(event, seq) for seq, event in enumerate(events, start=1)]
 
 
-def world_of(events: Iterable[Event], method: CostMethod = CostMethod.FIFO) -> World:
+def world_of(events: Iterable[Event], method: CostMethod = CostMethod.FIFO) -> State:
     """Return the state after these events."""
-    return World(method).replay(log_of(events))
+    return State(method).replay(log_of(events))
 
 
 class Desk:
     """A log in the making: every command is decided on what stands before it; the clock stands still till told."""
 
     def __init__(self, method: CostMethod = CostMethod.FIFO, **rules: Value) -> None:
-        self.world = World(method)
+        self.state = State(method)
         self.log: list[Recorded] = []
         self.now = NOON
         self.asked: Command | None = None  # the last command, with the account and the order id that it meant
@@ -392,8 +392,8 @@ class Desk:
 
     def decide(self, request: Request) -> list[Draft]:
         """Return what the request would give; nothing is in the log yet."""
-        self.asked = located(self.world, request)
-        return handle(self.world, request, self.asked, Moment.of(self.now, self.world, Policy()))
+        self.asked = resolve_order(self.state, request)
+        return handle(self.state, request, self.asked, DecisionTime.of(self.now, self.state, Policy()))
 
     def say(self, *commands: str, **request: Any) -> list[Event]:
         """Return the events of the last of the commands, given in words."""
@@ -406,7 +406,7 @@ class Desk:
         """Put drafts into the log."""
         added = [draft.recorded_as(len(self.log) + number) for number, draft in enumerate(drafts, start=1)]
         self.log += added
-        self.world.replay(added)
+        self.state.replay(added)
         return added
 
     def tell(self, *events: Event) -> None:
@@ -416,11 +416,11 @@ class Desk:
 
     def waiting(self) -> list[str]:
         """Return the ids in quarantine, oldest first."""
-        return [each.fill.quarantine_id for each in self.world.orders.all_waiting()]
+        return [each.fill.quarantine_id for each in self.state.orders.all_waiting()]
 
     def order(self, order_id: str = ORDER, account: str = ACCOUNT) -> Order:
         """Return an order that is there."""
-        return self.world.orders.orders.settled[account, order_id]
+        return self.state.orders.orders.committed[account, order_id]
 
 
 def draft_of(event: Event, at: int = NOON) -> Draft:

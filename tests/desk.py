@@ -211,7 +211,7 @@ def digest_of(path: Path) -> str:
     """Return the digest of everything a log file comes to."""
     oms = desk(SqliteLog.existing(path))
     try:
-        return oms.sequencer.world.digest()
+        return oms.sequencer.state.digest()
     finally:
         oms.sequencer.close()
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from oms_es import OrderManagementSystem, Settings, errors
 from oms_es.audit.day_archive import unpack
-from oms_es.audit.replay import Replay, end_of_day, replay, replayed
+from oms_es.audit.replay import Replay, end_of_day, replay, replay_from
 from oms_es.decimals import text
 from oms_es.log.contract import Log
-from oms_es.log.hash_chain import Row
+from oms_es.log.hash_chain import StoredRow
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
-from oms_es.queries.queries import Questions, When, fill_rows, order_rows
+from oms_es.queries.queries import AsOf, Queries, fill_rows, order_rows
 from oms_es.timestamps import instant, iso
 from oms_es.vocabulary import CostMethod
 
@@ -36,10 +36,10 @@ import json, sys
 from pathlib import Path
 from oms_es.audit.day_archive import unpack
 from oms_es.projections.projection import plain
-from oms_es.audit.replay import replayed
+from oms_es.audit.replay import replay_from
 for path in sys.argv[1:]:
     box = unpack(Path(path))
-    seen = replayed(box.events, box.opening, day=box.manifest.trading_day, check=True)
+    seen = replay_from(box.events, box.opening, day=box.manifest.trading_day, check=True)
     print(json.dumps(plain(seen.rows())))
 """
 
@@ -93,7 +93,7 @@ def boxed(day: str, trading_day: str) -> Path:
 def from_box(path: Path) -> str:
     """Return the report of a replay, with every command decided again, of a day in a box."""
     box = unpack(path)
-    return _report(replayed(box.events, box.opening, day=box.manifest.trading_day, check=True))
+    return _report(replay_from(box.events, box.opening, day=box.manifest.trading_day, check=True))
 
 
 def from_log(log: Log, trading_day: str) -> str:
@@ -121,31 +121,31 @@ def digests(day: str) -> str:
     )
 
 
-def answers(day: str, log: Log, rows: Iterable[Row]) -> dict[str, str]:
+def answers(day: str, log: Log, rows: Iterable[StoredRow]) -> dict[str, str]:
     """Return the day's tables by file name."""
-    questions = Questions(log)
-    end = questions.basis(When())
-    orders = questions.orders(end)
+    queries = Queries(log)
+    end = queries.basis(AsOf())
+    orders = queries.orders(end)
     return {
         "events.txt": table(_event(row) for row in rows),
         "orders.txt": table(order_rows(orders)),
         "fills.txt": table(fill_rows(orders)),
-        "positions.txt": table(_positions(questions, When())),
+        "positions.txt": table(_positions(queries, AsOf())),
         "quarantine.txt": table(_waiting(orders.all_waiting())),
-        "moments.txt": "\n".join(_moments(questions, Script(day).moments)),
+        "moments.txt": "\n".join(_moments(queries, Script(day).moments)),
     }
 
 
-def _event(row: Row) -> dict[str, Any]:
+def _event(row: StoredRow) -> dict[str, Any]:
     times = {"occurred_at": iso(row.occurred_at)[11:], "effective_at": iso(row.effective_at)[11:]}
     begins = "" if row.command_id is None else "*"
     return {"seq": row.seq, "": begins, **times, "origin": row.origin, "stream": row.originator_id,
             "version": row.originator_version, "topic": row.topic, "state": row.state.decode()}  # fmt: skip
 
 
-def _positions(questions: Questions, when: When) -> Iterator[dict[str, Any]]:
+def _positions(queries: Queries, when: AsOf) -> Iterator[dict[str, Any]]:
     for method in CostMethod:
-        for row in questions.positions(questions.basis(when, method)).rows():
+        for row in queries.positions(queries.basis(when, method)).rows():
             times = {name: None if row[name] is None else iso(row[name]) for name in ("mark_at", "updated_at")}
             yield {"method": method.value, **row, **times}
 
@@ -158,18 +158,18 @@ def _waiting(waiting: Sequence[Any]) -> Iterator[dict[str, Any]]:
                "price": fill.fill_price, "trade_id": fill.trade_id}  # fmt: skip
 
 
-def _moments(questions: Questions, moments: Sequence[dict[str, str]]) -> Iterator[str]:
+def _moments(queries: Queries, moments: Sequence[dict[str, str]]) -> Iterator[str]:
     for moment in moments:
-        when = When(
+        when = AsOf(
             as_of=instant(moment["as_of"]) if "as_of" in moment else None,
             known_at=instant(moment["known_at"]) if "known_at" in moment else None,
             at_seq=int(moment["at_seq"]) if "at_seq" in moment else None,
         )
         states = [f"{order.order_id} {order.state.value} {text(order.filled_quantity)}/{text(order.quantity)}"
-                  for order in questions.orders(questions.basis(when)).sorted()]  # fmt: skip
+                  for order in queries.orders(queries.basis(when)).sorted()]  # fmt: skip
         yield f"== {' '.join(f'{name}={value}' for name, value in moment.items())}\n"
         yield f"{', '.join(states)}\n"
-        yield table(_positions(questions, when))
+        yield table(_positions(queries, when))
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:

@@ -9,23 +9,23 @@ import typer
 
 from oms_es.audit.bisect import Turn, unknown_to
 from oms_es.audit.bisect import bisect as turned
-from oms_es.audit.expression import Claim
+from oms_es.audit.expression import Expression
 from oms_es.cli.columns import HISTORY, STATES
-from oms_es.cli.context import say_waiting
+from oms_es.cli.context import print_quarantine_hint
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.options import AllowEmpty, ConfigPath, Json, LogPath, Method
 from oms_es.cli.progress import counting
-from oms_es.cli.render import say, show_json, show_table
+from oms_es.cli.render import print_message, show_json, show_table
 from oms_es.cli.replay_source import Source, by_method, source
 from oms_es.cli.results import point
 from oms_es.cli.rows import event_row
 from oms_es.errors import InvalidInput
 from oms_es.queries.known_names import Unknown
-from oms_es.queries.queries import When, cost_method
+from oms_es.queries.queries import AsOf, cost_method
 from oms_es.timestamps import iso
 
 Row = dict[str, Any]
-Expression = Annotated[str, typer.Argument(metavar="EXPRESSION", help="A claim that is true or false.")]
+ExpressionText = Annotated[str, typer.Argument(metavar="EXPRESSION", help="A claim that is true or false.")]
 Boxed = Annotated[
     Path | None, typer.Argument(metavar="[BOX]", help="A day that `oms export -o day.omsday` packed, instead of a log.")
 ]
@@ -48,7 +48,7 @@ class _Range(NamedTuple):
 
 
 def bisect(
-    expression: Expression,
+    expression: ExpressionText,
     box: Boxed = None,
     between: Points = None,
     log: LogPath = None,
@@ -76,7 +76,7 @@ def bisect(
 
         oms bisect 'open_orders() <= 10' amzn.omsday
     """
-    claim, chosen, begun = Claim(expression), cost_method(method), time.monotonic()
+    claim, chosen, begun = Expression(expression), cost_method(method), time.monotonic()
     points = [point(each, known=True) for each in between or ("seq:1", "now")]
     with source(box, log, config) as found:
         events = _between(found, points)
@@ -96,19 +96,19 @@ def bisect(
         elif turn is not None:
             _show(turn)
         _say_doubts(events, unknown, found.last_seq)
-        _say(turn, certified=certified)
-        if found.asked is not None:
-            say_waiting(len(found.asked.questions.waiting(found.asked.questions.basis(When()))))
+        _print_turn(turn, certified=certified)
+        if found.opened is not None:
+            print_quarantine_hint(len(found.opened.queries.waiting(found.opened.queries.basis(AsOf()))))
     looked = f"looked at from seq {first} to {last}" if events.size else "looked at no event"
-    say(f"{looked}, {used.value.upper()}, in {_seconds(begun)}")
+    print_message(f"{looked}, {used.value.upper()}, in {_seconds(begun)}")
     if turn is not None or not certified:
         raise typer.Exit(REFUSED)
 
 
-def _between(found: Source, points: list[When]) -> _Range:
+def _between(found: Source, points: list[AsOf]) -> _Range:
     """Return which events are to be looked at; none where the first point is past the end of the log."""
-    if found.asked is not None:
-        bases = [found.asked.questions.basis(each) for each in points]
+    if found.opened is not None:
+        bases = [found.opened.queries.basis(each) for each in points]
         (begin, end), past = (each.seq for each in bases), [each.past_end for each in bases]
     elif all(each.known_at is None for each in points):
         seqs = [found.last_seq if each.at_seq is None else each.at_seq for each in points]
@@ -182,19 +182,19 @@ _POSITION = ("quantity", "cost_basis", "realized_pnl", "mark_price", "unrealized
 def _say_doubts(events: _Range, unknown: list[Unknown], log_seq: int) -> None:
     """Say what the answer lacks: names that do not occur, events to look at."""
     for each in unknown:
-        say(f"{each} up to seq {max(0, events.last)}{each.hint()}")
+        print_message(f"{each} up to seq {max(0, events.last)}{each.hint()}")
     if events.past_end:
-        say(f"--between reaches past the end of the log (seq {log_seq})")
+        print_message(f"--between reaches past the end of the log (seq {log_seq})")
     if not events.size:
-        say("there is no event to look at")
+        print_message("there is no event to look at")
 
 
-def _say(turn: Turn | None, *, certified: bool) -> None:
+def _print_turn(turn: Turn | None, *, certified: bool) -> None:
     if turn is None and not certified:
-        say("nothing is certified: exit code 1 (--allow-empty accepts it)")
+        print_message("nothing is certified: exit code 1 (--allow-empty accepts it)")
     elif turn is None:
-        say("the claim holds throughout")
+        print_message("the claim holds throughout")
     elif turn.from_the_start:
-        say(f"the claim is false from the start, and after seq {turn.at.seq}")
+        print_message(f"the claim is false from the start, and after seq {turn.at.seq}")
     else:
-        say(f"the claim is false for the first time after seq {turn.at.seq}")
+        print_message(f"the claim is false for the first time after seq {turn.at.seq}")

@@ -9,12 +9,12 @@ import typer
 from oms_es import OrderManagementSystem, __version__
 from oms_es.audit.day_archive import SUFFIX, pack
 from oms_es.cli.basis import when
-from oms_es.cli.context import asking, carry_out
+from oms_es.cli.context import carry_out, open_log
 from oms_es.cli.filters import check_filter
 from oms_es.cli.options import (
     Actor,
     AllowEmpty,
-    AsOf,
+    AsOfTime,
     AtSeq,
     CommandId,
     ConfigPath,
@@ -26,17 +26,17 @@ from oms_es.cli.options import (
     OfSymbol,
     Reason,
 )
-from oms_es.cli.render import counted, say, show_json
+from oms_es.cli.render import counted, print_message, show_json
 from oms_es.cli.results import check_names, checked_day
 from oms_es.domain.events import DayClosed
 from oms_es.domain.validation import one_of
 from oms_es.errors import InvalidInput
 from oms_es.files import check_apart
 from oms_es.identifiers import identifier, shown
-from oms_es.queries.export import FORMATS, WHAT, Narrowed, export_rows, write
+from oms_es.queries.export import FORMATS, WHAT, ExportFilter, export_rows, write
 from oms_es.queries.queries import cost_method
 
-Day = Annotated[str, typer.Argument(metavar="DAY", help="The trading day, like 2012-06-21.")]
+TradingDay = Annotated[str, typer.Argument(metavar="DAY", help="The trading day, like 2012-06-21.")]
 Force = Annotated[bool, typer.Option("--force", help="Close it although fills wait in quarantine; needs --reason.")]
 What = Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(WHAT)} [default: events].")]
 Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jsonl, csv or parquet [default: jsonl].")]
@@ -49,7 +49,7 @@ Method = Annotated[str | None, typer.Option(metavar="NAME", help="fifo, lifo or 
 
 
 def close_day(
-    day: Day,
+    day: TradingDay,
     log: LogPath = None,
     config: ConfigPath = None,
     force: Force = False,
@@ -88,9 +88,9 @@ def close_day(
             }
         )
     else:
-        say(f"{closed.trading_day} is closed, seq {closed.first_seq} to {closed.last_seq}")
+        print_message(f"{closed.trading_day} is closed, seq {closed.first_seq} to {closed.last_seq}")
         for name, digest in closed.digests.items():
-            say(f"  {name:<12}{digest}")
+            print_message(f"  {name:<12}{digest}")
 
 
 def export(
@@ -103,7 +103,7 @@ def export(
     symbol: OfSymbol = None,
     account: OfAccount = None,
     order: OfOrder = None,
-    as_of: AsOf = None,
+    as_of: AsOfTime = None,
     known_at: KnownAt = None,
     at_seq: AtSeq = None,
     method: Method = None,
@@ -135,26 +135,26 @@ def export(
     chosen, kind = one_of(what or "events", WHAT, "--what"), one_of(form or "jsonl", FORMATS, "--format")
     moment = when(as_of, known_at, at_seq)
     order_id = None if order is None else identifier(order, "--order")
-    with asking(log, config) as asked:
+    with open_log(log, config) as opened:
         if output is not None:
-            check_apart(output, asked.log.path)
-        basis = asked.questions.basis(moment, cost_method(method))
-        narrow = Narrowed(day=wanted, symbol=symbol, account=account, order_id=order_id)
-        rows = export_rows(chosen, asked.questions, basis, asked.log.rows, narrow)
+            check_apart(output, opened.log.path)
+        basis = opened.queries.basis(moment, cost_method(method))
+        narrow = ExportFilter(day=wanted, symbol=symbol, account=account, order_id=order_id)
+        rows = export_rows(chosen, opened.queries, basis, opened.log.rows, narrow)
         count = write(rows, chosen, kind, sys.stdout if output is None else output)
         said = f"{counted(count, 'row')} of {chosen}"
         if as_json and output is not None:
             show_json({"what": chosen, "format": kind, "rows": count, "seq": basis.seq})
         else:
-            say(said if output is None else f"{said} in {shown(output)}")
+            print_message(said if output is None else f"{said} in {shown(output)}")
         if not count:
-            check_filter(asked, symbol=symbol, account=account, order=order_id, day=wanted, allow_empty=allow_empty)
+            check_filter(opened, symbol=symbol, account=account, order=order_id, day=wanted, allow_empty=allow_empty)
 
 
 def _export_box(log: Path | None, config: Path | None, output: Path, day: str, *, as_json: bool) -> None:
-    with asking(log, config) as asked:
-        check_apart(output, asked.log.path)
-        manifest = pack(asked.log, day, output, asked.first_method(), __version__)
+    with open_log(log, config) as opened:
+        check_apart(output, opened.log.path)
+        manifest = pack(opened.log, day, output, opened.first_method(), __version__)
     if as_json:
         show_json(
             {
@@ -167,4 +167,6 @@ def _export_box(log: Path | None, config: Path | None, output: Path, day: str, *
         )
     else:
         events = manifest.last_seq - manifest.first_seq + 1
-        say(f"{counted(events, 'event')} of {day} packed into {shown(output)}; `oms replay {output.name}` replays them")
+        print_message(
+            f"{counted(events, 'event')} of {day} packed into {shown(output)}; `oms replay {output.name}` replays them"
+        )

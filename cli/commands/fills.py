@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from oms_es.cli.basis import end_of, say_basis, when
+from oms_es.cli.basis import end_of, print_basis, when
 from oms_es.cli.columns import QUARANTINE
 from oms_es.cli.commands.orders import change_order
-from oms_es.cli.context import asking
+from oms_es.cli.context import open_log
 from oms_es.cli.options import (
     Account,
     Actor,
-    AsOf,
+    AsOfTime,
     AtSeq,
     CommandId,
     ConfigPath,
@@ -24,8 +24,8 @@ from oms_es.cli.options import (
     Reason,
     TradeId,
 )
-from oms_es.cli.render import Row, age, counted, say, show_rows_json, show_table
-from oms_es.cli.rows import waiting_row
+from oms_es.cli.render import Row, age, counted, print_message, show_rows_json, show_table
+from oms_es.cli.rows import quarantine_row
 
 Quantity = Annotated[str, typer.Argument(metavar="QUANTITY", help="Executed, in base units.")]
 Price = Annotated[str, typer.Argument(metavar="PRICE", help="Quote units per base unit.")]
@@ -166,7 +166,7 @@ def quarantine(
     context: typer.Context,
     log: LogPath = None,
     config: ConfigPath = None,
-    as_of: AsOf = None,
+    as_of: AsOfTime = None,
     known_at: KnownAt = None,
     at_seq: AtSeq = None,
     as_json: Json = False,
@@ -185,23 +185,25 @@ def quarantine(
     if context.invoked_subcommand is not None:
         return
     moment = when(as_of, known_at, at_seq)
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(moment)
-        now = end_of(asked, basis)
-        rows = [waiting_row(each, now) for each in asked.questions.waiting(basis)]
+    with open_log(log, config) as opened:
+        basis = opened.queries.basis(moment)
+        now = end_of(opened, basis)
+        rows = [quarantine_row(each, now) for each in opened.queries.waiting(basis)]
         if as_json:
             show_rows_json({"basis": basis.rows()}, "quarantine", rows)
         else:
             show_table(QUARANTINE, rows)
-        say_basis(asked, basis, f"{counted(len(rows), 'fill')} in quarantine", waiting=False)
-        _say_ages(rows)
+        print_basis(opened, basis, f"{counted(len(rows), 'fill')} in quarantine", waiting=False)
+        _print_ages(rows)
 
 
-def _say_ages(rows: Sequence[Row]) -> None:
+def _print_ages(rows: Sequence[Row]) -> None:
     # Beside the rows and not in them: a column more would part from what scripts and documents show.
     ages = [age(row["age_ns"]) for row in rows[:MOST_AGES]]
     if ages:
-        say(f"waiting for {', '.join(ages)}{', …' if len(rows) > MOST_AGES else ''}, by the last event of the log")
+        print_message(
+            f"waiting for {', '.join(ages)}{', …' if len(rows) > MOST_AGES else ''}, by the last event of the log"
+        )
 
 
 def accept(
@@ -254,4 +256,4 @@ def reject(
         as_json,
         lambda oms: oms.resolve_quarantined(quarantine_id, False, reason=reason, command_id=command_id, actor=actor),
     )
-    say(f"{quarantine_id} is rejected")
+    print_message(f"{quarantine_id} is rejected")

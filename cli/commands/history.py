@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from oms_es.cli.basis import say_basis, when
+from oms_es.cli.basis import print_basis, when
 from oms_es.cli.columns import CHANGES, DIFFERENCES
-from oms_es.cli.context import Asked, asking
+from oms_es.cli.context import OpenLog, open_log
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter
 from oms_es.cli.options import (
     AllowEmpty,
-    AsOf,
+    AsOfTime,
     AtSeq,
     Between,
     ConfigPath,
@@ -24,11 +24,11 @@ from oms_es.cli.options import (
     OfAccount,
     OfSymbol,
 )
-from oms_es.cli.render import counted, say, show_lists_json, show_table
+from oms_es.cli.render import counted, print_message, show_lists_json, show_table
 from oms_es.cli.results import answer, check_names, point, span
 from oms_es.queries.explain import diff_by_order, diff_by_symbol
 from oms_es.queries.explain import history as changes_of
-from oms_es.queries.queries import Basis, When, cost_method, narrowed
+from oms_es.queries.queries import AsOf, Basis, cost_method, narrowed
 from oms_es.timestamps import instant
 from oms_es.vocabulary import CostMethod
 
@@ -40,7 +40,7 @@ def history(
     between: Between = None,
     log: LogPath = None,
     config: ConfigPath = None,
-    as_of: AsOf = None,
+    as_of: AsOfTime = None,
     known_at: KnownAt = None,
     at_seq: AtSeq = None,
     account: OfAccount = None,
@@ -61,14 +61,14 @@ def history(
     """
     moment, chosen, kept = when(as_of, known_at, at_seq), cost_method(method), span(between)
     check_names(symbol, account)
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(moment, chosen)
-        rows = list(changes_of(asked.questions, basis, symbol, account))
+    with open_log(log, config) as opened:
+        basis = opened.queries.basis(moment, chosen)
+        rows = list(changes_of(opened.queries, basis, symbol, account))
         if kept is not None:
             rows = [row for row in rows if kept[0] <= instant(row["occurred_at"]) <= kept[1]]
-        answer(asked, basis, "changes", rows, CHANGES, as_json=as_json, method=True)
+        answer(opened, basis, "changes", rows, CHANGES, as_json=as_json, method=True)
         if not rows:
-            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
+            check_filter(opened, symbol=symbol, account=account, allow_empty=allow_empty)
 
 
 # --- diff ---
@@ -91,7 +91,7 @@ def diff(
     second: Point,
     by: By = Kind.SYMBOL,
     known: Known = False,
-    as_of: AsOf = None,
+    as_of: AsOfTime = None,
     log: LogPath = None,
     config: ConfigPath = None,
     symbol: OfSymbol = None,
@@ -116,28 +116,28 @@ def diff(
     moments = [point(each, true_at, known=known) for each in (first, second)]
     chosen = cost_method(method)
     check_names(symbol, account)
-    with asking(log, config) as asked:
-        one, other = _bases(asked, moments, chosen)
+    with open_log(log, config) as opened:
+        one, other = _bases(opened, moments, chosen)
         compare = diff_by_order if by is Kind.ORDER else diff_by_symbol
-        found = compare(asked.questions, one, other)
+        found = compare(opened.queries, one, other)
         kept = {name: narrowed(rows, symbol, account) for name, rows in found.items()}
         if as_json:
             show_lists_json({"from": one.rows(), "to": other.rows()}, kept)
         else:
             show_table(DIFFERENCES, [line for rows in kept.values() for row in rows for line in _lines(row)])
-        _say_outcome(asked, (one, other), kept)
+        _print_outcome(opened, (one, other), kept)
         if not any(kept.values()):
-            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
+            check_filter(opened, symbol=symbol, account=account, allow_empty=allow_empty)
         if one.past_end and other.past_end:
-            say("both points are past the end of the log: its last state is compared with itself")
+            print_message("both points are past the end of the log: its last state is compared with itself")
             if not allow_empty:
                 raise typer.Exit(REFUSED)
 
 
-def _bases(asked: Asked, moments: list[When], method: CostMethod | None) -> tuple[Basis, Basis]:
+def _bases(opened: OpenLog, moments: list[AsOf], method: CostMethod | None) -> tuple[Basis, Basis]:
     """Return what both answers rest on; the second one's method goes for both, or the method would differ as well."""
-    other = asked.questions.basis(moments[1], method)
-    return asked.questions.basis(moments[0], other.method), other
+    other = opened.queries.basis(moments[1], method)
+    return opened.queries.basis(moments[0], other.method), other
 
 
 def _lines(row: Row) -> list[Row]:
@@ -147,9 +147,9 @@ def _lines(row: Row) -> list[Row]:
     return [{**names, "figure": name, **value} for name, value in figures.items()]
 
 
-def _say_outcome(asked: Asked, bases: tuple[Basis, Basis], found: dict[str, list[Row]]) -> None:
+def _print_outcome(opened: OpenLog, bases: tuple[Basis, Basis], found: dict[str, list[Row]]) -> None:
     counts = [counted(len(rows), name.removesuffix("s")) for name, rows in found.items()]
     verb = "differs" if sum(map(len, found.values())) == 1 else "differ"
-    say(f"{' and '.join(counts)} {verb}" if any(found.values()) else "nothing differs")
+    print_message(f"{' and '.join(counts)} {verb}" if any(found.values()) else "nothing differs")
     for name, basis in zip(("from:", "to:"), bases, strict=True):
-        say_basis(asked, basis, name, method=True, waiting=name == "to:")
+        print_basis(opened, basis, name, method=True, waiting=name == "to:")

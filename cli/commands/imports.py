@@ -12,13 +12,13 @@ from oms_es.cli.columns import IMPORTED, LEFT_OUT
 from oms_es.cli.context import carry_out, place
 from oms_es.cli.options import ConfigPath, Json, LogPath
 from oms_es.cli.progress import watched
-from oms_es.cli.render import counted, say, show, show_json, show_table
+from oms_es.cli.render import counted, print_message, show, show_json, show_table
 from oms_es.domain.validation import named_account
 from oms_es.errors import ImportFailed
 from oms_es.identifiers import identifier
 from oms_es.importers.facts import Defaults, Fact, read_facts
 from oms_es.importers.importer import Imported, import_facts
-from oms_es.importers.lobster import Day, Left
+from oms_es.importers.lobster import Left, LobsterDay
 
 MOST_LISTED = 20
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Is read twice: checked to its end, then carried out.")]
@@ -71,7 +71,7 @@ def facts(
             show_json(outcome.rows())
         else:
             show_table(IMPORTED, [outcome.rows()])
-        _say_outcome(outcome, file, place(log, config).log)
+        _print_outcome(outcome, file, place(log, config).log)
 
     _import(file, lambda: read_facts(file, defaults), log, config, tell)
 
@@ -94,7 +94,7 @@ def lobster(
 
         oms import lobster AMZN_message_1.csv --symbol AMZN --date 2012-06-21 --book AMZN_orderbook_1.csv
     """
-    day = Day(file, identifier(symbol, "--symbol"), date.date(), book, _defaults(account, id_prefix))
+    day = LobsterDay(file, identifier(symbol, "--symbol"), date.date(), book, _defaults(account, id_prefix))
     if book is not None:
         _check_readable_twice(book)
 
@@ -104,7 +104,7 @@ def lobster(
         else:
             show_table(IMPORTED, [outcome.rows()])
             show_table(LEFT_OUT, left_rows(day.left))
-        _say_outcome(outcome, file, place(log, config).log)
+        _print_outcome(outcome, file, place(log, config).log)
 
     _import(file, day.read, log, config, tell)
 
@@ -134,17 +134,17 @@ def _check_readable_twice(file: Path) -> None:
         raise ImportFailed(f"{file}: is a pipe or a device and cannot be read twice; save it as a file first")
 
 
-def _say_outcome(outcome: Imported, file: Path, log: Path) -> None:
+def _print_outcome(outcome: Imported, file: Path, log: Path) -> None:
     problems = outcome.problems
     for problem in problems[:MOST_LISTED]:
         what = "refused" if problem.quarantine_id is None else f"waits in quarantine as {problem.quarantine_id}"
-        say(f"{file}:{problem.line}: {problem.kind} {what}: {problem.why}")
+        print_message(f"{file}:{problem.line}: {problem.kind} {what}: {problem.why}")
     if len(problems) > MOST_LISTED:
-        say(f"and {len(problems) - MOST_LISTED:,} more")
+        print_message(f"and {len(problems) - MOST_LISTED:,} more")
     rate = f" ({outcome.facts / outcome.seconds:,.0f} facts/s)" if outcome.seconds else ""
-    say(f"{counted(outcome.facts, 'fact')} in {outcome.seconds:.2f} s{rate}, {_new(outcome)} in {log}")
+    print_message(f"{counted(outcome.facts, 'fact')} in {outcome.seconds:.2f} s{rate}, {_new(outcome)} in {log}")
     if outcome.quarantined:
-        say(f"{counted(outcome.quarantined, 'fill')} went into quarantine (oms quarantine)")
+        print_message(f"{counted(outcome.quarantined, 'fill')} went into quarantine (oms quarantine)")
 
 
 def _new(outcome: Imported) -> str:

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from oms_es import OrderManagementSystem
-from oms_es.cli.basis import say_basis, when
+from oms_es.cli.basis import print_basis, when
 from oms_es.cli.columns import INSTRUMENTS, LIMITS
-from oms_es.cli.context import asking, carry_out
+from oms_es.cli.context import carry_out, open_log
 from oms_es.cli.filters import check_filter
 from oms_es.cli.levels import level_row, say_because, say_if_new, say_level
 from oms_es.cli.options import (
@@ -23,7 +23,7 @@ from oms_es.cli.options import (
     Reason,
     Scope,
 )
-from oms_es.cli.render import Row, say, show_json, show_rows_json, show_table
+from oms_es.cli.render import Row, print_message, show_json, show_rows_json, show_table
 from oms_es.cli.rows import limit_rows
 from oms_es.decimals import decimal, text
 from oms_es.domain.policy import path_of
@@ -33,7 +33,7 @@ from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import identifier, shown
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
-from oms_es.queries.queries import When
+from oms_es.queries.queries import AsOf
 from oms_es.vocabulary import EVERY_ACCOUNT
 
 Value = str | list[str] | None
@@ -65,13 +65,13 @@ def mark(
 
     async def run(oms: OrderManagementSystem) -> int:
         await oms.record_mark(symbol, price, occurred_at=occurred_at, command_id=command_id, actor=actor)
-        return oms.sequencer.world.seq
+        return oms.sequencer.state.seq
 
     seq = carry_out(log, config, run)
     if as_json:
         show_json({"symbol": symbol, "price": decimal(price), "seq": seq})
     else:
-        say(f"mark of {symbol} recorded (seq {seq})")
+        print_message(f"mark of {symbol} recorded (seq {seq})")
 
 
 def instrument(
@@ -94,7 +94,7 @@ def instrument(
     name = identifier(symbol, "symbol")
 
     async def run(oms: OrderManagementSystem) -> Row:
-        was = oms.sequencer.world.positions
+        was = oms.sequencer.state.positions
         await oms.define_instrument(
             name,
             multiplier=was.multiplier(name) if multiplier is None else multiplier,
@@ -102,13 +102,13 @@ def instrument(
             command_id=command_id,
             actor=actor,
         )
-        return _instrument_row(name, oms.sequencer.world.positions, oms.sequencer.world.seq)
+        return _instrument_row(name, oms.sequencer.state.positions, oms.sequencer.state.seq)
 
     if multiplier is None and currency is None:
-        with asking(log, config) as asked:
-            row = _instrument_row(name, asked.questions.positions(basis := asked.questions.basis(When())), basis.seq)
+        with open_log(log, config) as opened:
+            row = _instrument_row(name, opened.queries.positions(basis := opened.queries.basis(AsOf())), basis.seq)
             _show_instrument(row, as_json=as_json)
-            check_filter(asked, symbol=name, allow_empty=True)  # it shows the assumptions for any symbol
+            check_filter(opened, symbol=name, allow_empty=True)  # it shows the assumptions for any symbol
     else:
         _show_instrument(carry_out(log, config, run), as_json=as_json)
 
@@ -119,7 +119,7 @@ def _show_instrument(row: Row, *, as_json: bool) -> None:
     else:
         show_table(INSTRUMENTS, [row])
         money = f"{text(row['multiplier'])} {row['currency']}"
-        say(f"one price unit of {row['symbol']} is worth {money} (seq {row['seq']})")
+        print_message(f"one price unit of {row['symbol']} is worth {money} (seq {row['seq']})")
 
 
 def _instrument_row(symbol: str, positions: Positions, seq: int) -> Row:
@@ -154,7 +154,7 @@ def halt(
     """
 
     async def run(oms: OrderManagementSystem) -> Row:
-        say_if_new(oms.sequencer.world, account)
+        say_if_new(oms.sequencer.state, account)
         await oms.halt(level, account=account, reason=reason, actor=actor, command_id=command_id)
         return _level_now(oms, account)
 
@@ -181,7 +181,7 @@ def resume(
     """
 
     async def run(oms: OrderManagementSystem) -> Row:
-        say_if_new(oms.sequencer.world, account)
+        say_if_new(oms.sequencer.state, account)
         await oms.resume(account=account, reason=reason, actor=actor, command_id=command_id)
         return _level_now(oms, account)
 
@@ -189,8 +189,8 @@ def resume(
 
 
 def _level_now(oms: OrderManagementSystem, account: str | None) -> Row:
-    world = oms.sequencer.world
-    return level_row(world.policies, oms.log, account or EVERY_ACCOUNT, world.seq)
+    state = oms.sequencer.state
+    return level_row(state.policies, oms.log, account or EVERY_ACCOUNT, state.seq)
 
 
 def _show_level(row: Row, *, as_json: bool) -> None:
@@ -226,23 +226,25 @@ def limits(
         return
     moment = when(None, known_at, at_seq)
     scope = None if account in (None, EVERY_ACCOUNT) else checked_account(account, "--account")
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(moment)
-        policies = Policies().replay(asked.log.read(until=basis.seq, topics=Policies.topics()))
+    with open_log(log, config) as opened:
+        basis = opened.queries.basis(moment)
+        policies = Policies().replay(opened.log.read(until=basis.seq, topics=Policies.topics()))
         rows = limit_rows(policies, scope if account != EVERY_ACCOUNT else EVERY_ACCOUNT)
         if as_json:
             show_rows_json({"basis": basis.rows()}, "limits", rows)
         else:
             show_table(LIMITS, [line for row in rows for line in _lines(row)])
-        say_basis(asked, basis, "limits in force")
-        for each in (level_row(policies, asked.log, row["account"], basis.seq) for row in rows):
+        print_basis(opened, basis, "limits in force")
+        for each in (level_row(policies, opened.log, row["account"], basis.seq) for row in rows):
             if each["because"] is not None:
                 say_because(each)
         if not policies.is_set:
-            say("nothing is limited: no command has brought any rules yet, the first one brings those of the settings")
+            print_message(
+                "nothing is limited: no command has brought any rules yet, the first one brings those of the settings"
+            )
         elif awaits_limits(policies):
-            say("no order was judged yet: the first one brings the other limits of the settings")
-        check_filter(asked, account=scope, allow_empty=allow_empty)
+            print_message("no order was judged yet: the first one brings the other limits of the settings")
+        check_filter(opened, account=scope, allow_empty=allow_empty)
 
 
 def _lines(row: Row) -> list[Row]:
@@ -278,18 +280,18 @@ def set_limits(
         raise InvalidInput("a limit is named twice")
 
     async def run(oms: OrderManagementSystem) -> tuple[int, Row]:
-        say_if_new(oms.sequencer.world, account)
+        say_if_new(oms.sequencer.state, account)
         await oms.set_limits(account=account, actor=actor, reason=reason, command_id=command_id, **values)
-        world = oms.sequencer.world
-        (row,) = limit_rows(world.policies, account or EVERY_ACCOUNT)
-        return world.seq, row
+        state = oms.sequencer.state
+        (row,) = limit_rows(state.policies, account or EVERY_ACCOUNT)
+        return state.seq, row
 
     seq, row = carry_out(log, config, run)
     if as_json:
         show_json({**row, "seq": seq})
     else:
         show_table(LIMITS, [line for line in _lines(row) if line["key"] in values])
-        say(f"these limits changed (seq {seq})")
+        print_message(f"these limits changed (seq {seq})")
 
 
 def _change(given: str) -> tuple[str, Value]:

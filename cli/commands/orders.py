@@ -11,7 +11,7 @@ from oms_es.cli.columns import ORDERS
 from oms_es.cli.context import carry_out
 from oms_es.cli.options import Account, Actor, CommandId, ConfigPath, Json, LogPath, OccurredAt, OrderId, Reason
 from oms_es.cli.render import show_json, show_table
-from oms_es.projections.orders import row as order_row
+from oms_es.projections.orders import order_row
 from oms_es.vocabulary import OrderState
 
 Act = Callable[[OrderManagementSystem], Awaitable[OMSOrder | None]]
@@ -39,7 +39,7 @@ def change_order(log: Path | None, config: Path | None, as_json: bool, act: Act)
             view, refusal = error.order, error
         if view is None:
             return None, refusal
-        order = oms.sequencer.world.orders.order((view.account, view.order_id))
+        order = oms.sequencer.state.orders.order((view.account, view.order_id))
         return None if order is None else order_row(order), refusal
 
     row, refusal = carry_out(log, config, run)

@@ -9,12 +9,12 @@ import typer
 
 from oms_es.cli.basis import when
 from oms_es.cli.columns import DAILY, PNL, PNL_METHODS
-from oms_es.cli.context import Asked, asking
+from oms_es.cli.context import OpenLog, open_log
 from oms_es.cli.filters import check_filter
 from oms_es.cli.options import (
     AllowEmpty,
     AnyMethod,
-    AsOf,
+    AsOfTime,
     AtSeq,
     ConfigPath,
     Json,
@@ -60,7 +60,7 @@ def pnl(
     day: OfDay = None,
     log: LogPath = None,
     config: ConfigPath = None,
-    as_of: AsOf = None,
+    as_of: AsOfTime = None,
     known_at: KnownAt = None,
     at_seq: AtSeq = None,
     symbol: OfSymbol = None,
@@ -85,25 +85,25 @@ def pnl(
     check_names(symbol, account)
 
     def earned(basis: Basis) -> list[Row]:
-        rows = narrowed(asked.questions.days(basis), symbol, account)
+        rows = narrowed(opened.queries.days(basis), symbol, account)
         if by is not None:
             rows = [_whole(row) for row in summed(rows, by.value)]
         return [row for row in rows if wanted in (None, row["trading_day"])]
 
-    with asking(log, config) as asked:
+    with open_log(log, config) as opened:
         if every:
-            found = by_method(asked, moment, earned, "row", PNL_METHODS, as_json=as_json)
+            found = by_method(opened, moment, earned, "row", PNL_METHODS, as_json=as_json)
         else:
-            basis = asked.questions.basis(moment, chosen)
+            basis = opened.queries.basis(moment, chosen)
             rows = earned(basis)
-            answer(asked, basis, "days", rows, PNL, as_json=as_json, method=True, things="rows")
+            answer(opened, basis, "days", rows, PNL, as_json=as_json, method=True, things="rows")
             found = bool(rows)
         if not found:
-            check_filter(asked, symbol=symbol, account=account, day=wanted, allow_empty=allow_empty)
+            check_filter(opened, symbol=symbol, account=account, day=wanted, allow_empty=allow_empty)
 
 
-def _days(asked: Asked, basis: Basis, day: str | None) -> list[Row]:
-    return [row for row in asked.questions.days(basis) if day in (None, row["trading_day"])]
+def _days(opened: OpenLog, basis: Basis, day: str | None) -> list[Row]:
+    return [row for row in opened.queries.days(basis) if day in (None, row["trading_day"])]
 
 
 def _whole(row: Row) -> Row:
@@ -115,7 +115,7 @@ def daily(
     day: OfDay = None,
     log: LogPath = None,
     config: ConfigPath = None,
-    as_of: AsOf = None,
+    as_of: AsOfTime = None,
     known_at: KnownAt = None,
     at_seq: AtSeq = None,
     account: OfAccount = None,
@@ -135,27 +135,27 @@ def daily(
     """
     moment, chosen, wanted = when(as_of, known_at, at_seq), cost_method(method), checked_day(day)
     check_names(None, account)
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(moment, chosen)
-        rows = summed(narrowed(_days(asked, basis, wanted), None, account), "account")
-        policies = dict(_policies(asked, basis, rows))
+    with open_log(log, config) as opened:
+        basis = opened.queries.basis(moment, chosen)
+        rows = summed(narrowed(_days(opened, basis, wanted), None, account), "account")
+        policies = dict(_policies(opened, basis, rows))
         rows = [_limited(row, policies[row["trading_day"], row["account"]]) for row in rows]
-        answer(asked, basis, "days", rows, DAILY, as_json=as_json, method=True, things="rows")
+        answer(opened, basis, "days", rows, DAILY, as_json=as_json, method=True, things="rows")
         if not rows:
-            check_filter(asked, account=account, day=wanted, allow_empty=allow_empty)
+            check_filter(opened, account=account, day=wanted, allow_empty=allow_empty)
 
 
-def _policies(asked: Asked, basis: Basis, rows: list[Row]) -> Iterator[tuple[tuple[str, str], Policy]]:
+def _policies(opened: OpenLog, basis: Basis, rows: list[Row]) -> Iterator[tuple[tuple[str, str], Policy]]:
     """Return the rules that stood at the end of each trading day of the rows, for their accounts."""
     scopes = {EVERY_ACCOUNT, *(row["account"] for row in rows)}
-    told = [each for scope in scopes for each in asked.log.stream(f"policy/{scope}")]
+    told = [each for scope in scopes for each in opened.log.stream(f"policy/{scope}")]
     changes = deque(sorted(told, key=lambda each: each.seq))
-    ends = asked.log.ends_of_days(basis.seq, Positions.topics() | Policies.topics())
+    ends = opened.log.ends_of_days(basis.seq, Positions.topics() | Policies.topics())
     policies = Policies()
     for day, seq in sorted(ends.items(), key=lambda each: each[1]):
         while changes and changes[0].seq <= seq:
             policies.apply(changes.popleft())
-        policies.settle()
+        policies.commit()
         accounts = [row["account"] for row in rows if row["trading_day"] == day]
         yield from (((day, account), policies.policy(account)) for account in accounts)
 

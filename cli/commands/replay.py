@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from oms_es.audit.replay import Replay, replayed
+from oms_es.audit.replay import Replay, replay_from
 from oms_es.audit.what_if import what_if
 from oms_es.cli.columns import CHECKED, FLIPS, LOST, WHAT_IF_EXPOSURE, WHAT_IF_LOSS, WHAT_IF_PNL
 from oms_es.cli.commands.tail import line
-from oms_es.cli.context import say_waiting
+from oms_es.cli.context import print_quarantine_hint
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter
 from oms_es.cli.options import AllowEmpty, ConfigPath, Json, LogPath, OfAccount, OfDay
 from oms_es.cli.progress import counting
-from oms_es.cli.render import counted, plainly, say, show, show_json, show_table
+from oms_es.cli.render import counted, plainly, print_message, show, show_json, show_table
 from oms_es.cli.replay_source import Source, source
 from oms_es.cli.results import check_names
 from oms_es.domain.envelope import Recorded
@@ -26,8 +26,8 @@ from oms_es.engine.settings import Settings
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import escaped
 from oms_es.projections.projection import plain
-from oms_es.projections.snapshots.state_store import LEAST, keep
-from oms_es.projections.state import World
+from oms_es.projections.snapshots.state_store import LEAST, save_state
+from oms_es.projections.state import State
 from oms_es.queries.known_names import Name, topics_with, unknown_names
 from oms_es.timestamps import SECOND
 
@@ -96,19 +96,21 @@ def replay(
     with source(box, log, config, day, from_zero=from_zero) as found:
         events: Iterable[Recorded] = found.events(None)
         if pace is not None:
-            events = _timeline(events, found.day, account, pace, say if as_json else show)
+            events = _timeline(events, found.day, account, pace, print_message if as_json else show)
         with counting() as told:
             first, last = found.first_seq, found.last_seq
             watch = None if told is None or pace is not None else lambda seq: told(seq - first + 1, last - first + 1)
-            opening, keep = found.opening(), _keeper(found)
-            outcome = replayed(events, opening, day=found.day, account=account, check=check, progress=watch, keep=keep)
+            opening, keep = found.opening(), _state_saver(found)
+            outcome = replay_from(
+                events, opening, day=found.day, account=account, check=check, progress=watch, keep=keep
+            )
         if as_json:
             show_json(plain(outcome.rows()))
         else:
             _show(outcome.rows())
-        _say_outcome(outcome, found.day, account)
-        say_waiting(outcome.waiting)
-        _say_time(first, last, time.monotonic() - begun)
+        _print_outcome(outcome, found.day, account)
+        print_quarantine_hint(outcome.waiting)
+        _print_duration(first, last, time.monotonic() - begun)
         if outcome.divergent or any(each.differing for each in outcome.days):
             raise typer.Exit(REFUSED)
         _check_names(found, account, found.day if not outcome.days else None, allow_empty=allow_empty)
@@ -118,32 +120,32 @@ def replay(
 
 def _check_names(found: Source, account: str | None, day: str | None, *, allow_empty: bool) -> None:
     """Report an account, or a day that was not seen, that the log or the box does not contain."""
-    if found.asked is not None:
-        check_filter(found.asked, account=account, day=day, allow_empty=allow_empty)
+    if found.opened is not None:
+        check_filter(found.opened, account=account, day=day, allow_empty=allow_empty)
         return
     names = [] if account is None else [Name("account", account)]
     for each in unknown_names(names, found.events(topics_with(names)), found.opening()):
-        say(f"{each} in this box{each.hint()}")
+        print_message(f"{each} in this box{each.hint()}")
         if not allow_empty:
             raise typer.Exit(REFUSED)
 
 
-def _keeper(found: Source) -> Callable[[World], None]:
+def _state_saver(found: Source) -> Callable[[State], None]:
     """Return what keeps the state of a closed day beside the log, where it is worth it."""
-    log, least = None if found.asked is None else found.asked.log, found.first_seq + LEAST
+    log, least = None if found.opened is None else found.opened.log, found.first_seq + LEAST
 
-    def keep_it(world: World) -> None:
-        if log is not None and world.settled_seq >= least:
-            keep(log, "day", world)
+    def keep_it(state: State) -> None:
+        if log is not None and state.committed_seq >= least:
+            save_state(log, "day", state)
 
     return keep_it
 
 
-def _say_time(first: int, last: int, seconds: float) -> None:
+def _print_duration(first: int, last: int, seconds: float) -> None:
     events = max(0, last - first + 1)
     rate = f" ({events / seconds:,.0f} events/s)" if seconds else ""
     start = f", from the closed day before (seq {first - 1}) on" if first > 1 else ""
-    say(f"{counted(events, 'event')} gone through in {seconds:.2f} s{rate}{start}")
+    print_message(f"{counted(events, 'event')} gone through in {seconds:.2f} s{rate}{start}")
 
 
 # --- under other limits ---
@@ -173,7 +175,7 @@ def _experiment(
         unknown = unknown_names(restricted, found.events(topics_with(restricted)), found.opening())
     _show_experiment(seen, day, as_json=as_json)
     for each in unknown:
-        say(f"{each}, which would be restricted{each.hint()}")
+        print_message(f"{each}, which would be restricted{each.hint()}")
     if not (seen["judged"] or allow_empty):
         raise typer.Exit(REFUSED)
 
@@ -188,16 +190,16 @@ def _show_experiment(seen: Row, day: str | None, *, as_json: bool) -> None:
         show_table(WHAT_IF_EXPOSURE, seen["exposure"])
         show_table(WHAT_IF_LOSS, seen["daily_loss"])
     if day is not None and not seen["commands"]:
-        say(f"nothing is booked on {day}")
+        print_message(f"nothing is booked on {day}")
     flips, fills = counted(len(seen["flips"]), "verdict"), counted(seen["lost_fills"], "fill")
     judged = f"of {counted(seen['judged'], 'order or amendment', 'orders and amendments')} judged"
-    say(f"{flips} {judged} would be other ones, and {fills} could then not have happened")
+    print_message(f"{flips} {judged} would be other ones, and {fills} could then not have happened")
     if seen["not_judged"]:
         imported = counted(seen["not_judged"], "order or amendment", "orders and amendments")
-        say(f"{imported} not judged, because imported")
+        print_message(f"{imported} not judged, because imported")
     if not seen["judged"]:
-        say("nothing is certified: no order was judged")
-    say(seen["note"])
+        print_message("nothing is certified: no order was judged")
+    print_message(seen["note"])
 
 
 def _flip_row(flip: Row) -> Row:
@@ -261,7 +263,7 @@ def _day_lines(day: Row) -> Iterator[str]:
         yield f"  refusals     {_counts(day['refusals'])}"
     for title, name in (("worst loss", "worst_loss"), ("most held", "largest_exposure")):
         for key, reach in day[name].items():
-            yield f"  {title:<11}  {key}: {_reach(reach)}"
+            yield f"  {title:<11}  {key}: {_high_water(reach)}"
     for row in day["pnl"]:
         yield f"  P&L          {row['account']}/{row['symbol']}: {_earned(row)}"
     yield f"  digest       {day['digest']}"
@@ -271,7 +273,7 @@ def _counts(counts: Row) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _reach(reach: Row) -> str:
+def _high_water(reach: Row) -> str:
     limit = "no limit" if reach["limit"] is None else f"limit {plainly(reach['limit'])}"
     where = f", after seq {reach['seq']}" if reach["seq"] else ""
     return f"{plainly(reach['most'])} ({limit}{where})"
@@ -302,15 +304,17 @@ def _differing(event: Row, other: Row) -> str:
     return " ".join([event["event"], *(each for each in fields if not each.startswith("event="))])
 
 
-def _say_outcome(outcome: Replay, day: str | None, account: str | None) -> None:
+def _print_outcome(outcome: Replay, day: str | None, account: str | None) -> None:
     if not outcome.days:
         whose = "" if account is None else f" for account {account}"
-        say(f"nothing is booked{whose} on {day}" if day else f"nothing is booked{whose}")
+        print_message(f"nothing is booked{whose} on {day}" if day else f"nothing is booked{whose}")
     for each in outcome.days:
         if each.differing:
-            say(f"{each.trading_day} was closed, and NO LONGER COMES TO its digests of {', '.join(each.differing)}")
+            print_message(
+                f"{each.trading_day} was closed, and NO LONGER COMES TO its digests of {', '.join(each.differing)}"
+            )
     if outcome.checked is not None:
         total, wrong = outcome.checked.total(), len(outcome.divergent)
         how = f"{wrong} DECIDED DIFFERENTLY NOW" if wrong else "all as recorded" if total else "nothing is certified"
         whose = "" if account is None else " of all accounts"
-        say(f"{counted(total, 'command')}{whose} decided again: {how}")
+        print_message(f"{counted(total, 'command')}{whose} decided again: {how}")

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from oms_es.cli.context import Asked, asking
+from oms_es.cli.context import OpenLog, open_log
 from oms_es.cli.options import ConfigPath, Json, LogPath
 from oms_es.cli.progress import counting
-from oms_es.cli.render import counted, say, show_json
+from oms_es.cli.render import counted, print_message, show_json
 from oms_es.errors import LogError
 from oms_es.projections.snapshots.builder import advance, forget
 from oms_es.projections.snapshots.positions_at import cache_path
@@ -35,11 +35,11 @@ def tables(file: File, log: LogPath = None, config: ConfigPath = None, as_json: 
     from oms_es.projections.tables import update_tables  # noqa: PLC0415 - most commands need no library for tables
 
     begun = time.monotonic()
-    with asking(log, config) as asked:
-        _check_apart(asked, file)
+    with open_log(log, config) as opened:
+        _check_apart(opened, file)
         with counting() as progress:
-            events = update_tables(asked.log, file, progress)
-        _show_outcome(asked, f"{file}", events, begun, as_json=as_json)
+            events = update_tables(opened.log, file, progress)
+        _show_outcome(opened, f"{file}", events, begun, as_json=as_json)
 
 
 def rebuild(file: FileOrNone = None, log: LogPath = None, config: ConfigPath = None, as_json: Json = False) -> None:
@@ -55,36 +55,36 @@ def rebuild(file: FileOrNone = None, log: LogPath = None, config: ConfigPath = N
         oms rebuild desk.db --log day.db
     """
     begun = time.monotonic()
-    with asking(log, config) as asked:
+    with open_log(log, config) as opened:
         if file is None:
-            events, what = _rebuild_checkpoints(asked), str(cache_path(asked.log))
+            events, what = _rebuild_checkpoints(opened), str(cache_path(opened.log))
             if not events:
-                say("another process is making checkpoints of this log at the moment; it is left to it")
+                print_message("another process is making checkpoints of this log at the moment; it is left to it")
         else:
-            events, what = _rebuild_tables(asked, file), str(file)
-        _show_outcome(asked, what, events, begun, as_json=as_json)
+            events, what = _rebuild_tables(opened, file), str(file)
+        _show_outcome(opened, what, events, begun, as_json=as_json)
 
 
-def _rebuild_checkpoints(asked: Asked) -> int:
+def _rebuild_checkpoints(opened: OpenLog) -> int:
     try:
-        forget(asked.log)
+        forget(opened.log)
         with counting() as progress:
-            return advance(asked.log, progress=progress)
+            return advance(opened.log, progress=progress)
     except sqlite3.Error as error:
-        raise LogError(f"{cache_path(asked.log)}: {error}") from error
+        raise LogError(f"{cache_path(opened.log)}: {error}") from error
 
 
-def _rebuild_tables(asked: Asked, file: Path) -> int:
+def _rebuild_tables(opened: OpenLog, file: Path) -> int:
     from oms_es.projections.tables import rebuild_tables  # noqa: PLC0415
 
-    _check_apart(asked, file)
+    _check_apart(opened, file)
     _check_tables(file)
     with counting() as progress:
-        return rebuild_tables(asked.log, file, progress)
+        return rebuild_tables(opened.log, file, progress)
 
 
-def _check_apart(asked: Asked, file: Path) -> None:
-    if file.exists() and file.samefile(asked.log.path):
+def _check_apart(opened: OpenLog, file: Path) -> None:
+    if file.exists() and file.samefile(opened.log.path):
         raise LogError(f"{file} is the log itself; name another file for the tables")
     if not file.parent.is_dir():
         raise LogError(f"there is no folder {file.parent} to keep {file.name} in")
@@ -105,9 +105,9 @@ def _check_tables(file: Path) -> None:
         raise LogError(f"{file} is a database, but not one of tables made by oms; it is left as it is")
 
 
-def _show_outcome(asked: Asked, what: str, events: int, begun: float, *, as_json: bool) -> None:
-    seconds, seq = time.monotonic() - begun, asked.log.head().seq
+def _show_outcome(opened: OpenLog, what: str, events: int, begun: float, *, as_json: bool) -> None:
+    seconds, seq = time.monotonic() - begun, opened.log.head().seq
     if as_json:
         show_json({"events": events, "seq": seq, "seconds": round(seconds, 3)})
     else:
-        say(f"{what} stands at seq {seq}: {counted(events, 'event')} taken in within {seconds:.2f} s")
+        print_message(f"{what} stands at seq {seq}: {counted(events, 'event')} taken in within {seconds:.2f} s")

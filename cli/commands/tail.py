@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from oms_es.cli.context import asking
-from oms_es.cli.describe_event import told
+from oms_es.cli.context import open_log
+from oms_es.cli.describe_event import describe_event
 from oms_es.cli.options import ConfigPath, Json, LogPath
-from oms_es.cli.render import brief, say, show, show_json
+from oms_es.cli.render import brief, print_message, show, show_json
 from oms_es.cli.rows import event_row
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
@@ -42,13 +42,13 @@ def tail(
     """
     if after is not None and after < 0:
         raise InvalidInput(f"--after: {after} is negative; the first event has seq 1")
-    with asking(log, config) as asked:
-        last = asked.log.head().seq
+    with open_log(log, config) as opened:
+        last = opened.log.head().seq
         seq = max(0, last - LAST) if after is None else after
         if seq > last:
-            say(f"seq {seq} lies past the end of the log (seq {last})")
+            print_message(f"seq {seq} lies past the end of the log (seq {last})")
         while True:
-            seq = _show(asked.log.read(after=seq), seq, as_json=as_json)
+            seq = _show(opened.log.read(after=seq), seq, as_json=as_json)
             if not follow:
                 return
             time.sleep(POLL)
@@ -69,5 +69,5 @@ def line(recorded: Recorded) -> str:
     """Return an event as a line of its own: seq, when it was so, what happened, and to what."""
     event = recorded.event
     when = brief(iso(recorded.effective_at))
-    kind, what = type(event).__name__, told(event)
+    kind, what = type(event).__name__, describe_event(event)
     return escaped(f"{recorded.seq:>6}  {when:<30}  {kind:<19}  {recorded.originator_id}  {what}".rstrip())

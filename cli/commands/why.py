@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from oms_es.audit.why_order import Verdict, verdict_row, why_order
-from oms_es.cli.basis import say_basis, when
+from oms_es.cli.basis import print_basis, when
 from oms_es.cli.columns import CHECKS, LOTS, MATCHES, PAID
-from oms_es.cli.context import asking
+from oms_es.cli.context import open_log
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter, named_order
 from oms_es.cli.options import (
     Account,
     AllowEmpty,
-    AsOf,
+    AsOfTime,
     AtSeq,
     ConfigPath,
     Json,
@@ -25,7 +25,7 @@ from oms_es.cli.options import (
     OfAccount,
     OrderId,
 )
-from oms_es.cli.render import Column, brief, counted, say, show, show_rows_json, show_table
+from oms_es.cli.render import Column, brief, counted, print_message, show, show_rows_json, show_table
 from oms_es.cli.results import check_names
 from oms_es.decimals import ZERO, canonical, plus, text
 from oms_es.domain.order import Order
@@ -63,7 +63,7 @@ def position(
     symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
     log: LogPath = None,
     config: ConfigPath = None,
-    as_of: AsOf = None,
+    as_of: AsOfTime = None,
     known_at: KnownAt = None,
     at_seq: AtSeq = None,
     account: OfAccount = None,
@@ -82,22 +82,24 @@ def position(
     """
     moment, chosen = when(as_of, known_at, at_seq), cost_method(method)
     check_names(symbol, account)
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(moment, chosen)
-        found = why_positions(asked.questions, basis, symbol, account)
+    with open_log(log, config) as opened:
+        basis = opened.queries.basis(moment, chosen)
+        found = why_positions(opened.queries, basis, symbol, account)
         if as_json:
             show_rows_json({"basis": basis.rows()}, "positions", map(_why_row, found))
         else:
             for each in found:
                 _show_why(each)
-        say_basis(asked, basis, f"{counted(len(found), 'position')} in {symbol}", method=True)
+        print_basis(opened, basis, f"{counted(len(found), 'position')} in {symbol}", method=True)
         if not found:
-            check_filter(asked, symbol=symbol, account=account, allow_empty=allow_empty)
+            check_filter(opened, symbol=symbol, account=account, allow_empty=allow_empty)
     if basis.method is CostMethod.AVERAGE and found:
-        say("by average cost all fills share one lot; it bears the number of the first of them")
+        print_message("by average cost all fills share one lot; it bears the number of the first of them")
     wrong = [each for each in found if not _adds_up(each)]
     for each in wrong:
-        say(f"THE PARTS OF {each.held.account}/{each.held.symbol} DO NOT ADD UP; the log is damaged, or this is a bug")
+        print_message(
+            f"THE PARTS OF {each.held.account}/{each.held.symbol} DO NOT ADD UP; the log is damaged, or this is a bug"
+        )
     if wrong:
         raise typer.Exit(REFUSED)
 
@@ -181,18 +183,18 @@ def order(
     """
     moment = when(None, known_at, at_seq)
     check_names(None, account)
-    with asking(log, config) as asked:
-        basis = asked.questions.basis(moment)
-        this = named_order(asked, asked.questions.orders_named(order_id, account, basis), order_id, account)
-        verdicts = [each for each in why_order(asked.log, this, asked.first_method()) if each.seq <= basis.seq]
+    with open_log(log, config) as opened:
+        basis = opened.queries.basis(moment)
+        this = named_order(opened, opened.queries.orders_named(order_id, account, basis), order_id, account)
+        verdicts = [each for each in why_order(opened.log, this, opened.first_method()) if each.seq <= basis.seq]
         if as_json:
             head = {"basis": basis.rows(), "order_id": this.order_id, "account": this.account}
             show_rows_json(head, "verdicts", map(verdict_row, verdicts))
         else:
             for each in verdicts:
                 _show_verdict(each)
-        _say_verdicts(this, verdicts)
-        say_basis(asked, basis, f"order {this.order_id}")
+        _print_verdicts(this, verdicts)
+        print_basis(opened, basis, f"order {this.order_id}")
     if not all(each.agrees for each in verdicts):
         raise typer.Exit(REFUSED)
 
@@ -206,13 +208,15 @@ def _show_verdict(verdict: Verdict) -> None:
     show(escaped(f"recorded: {outcome}") + "\n")
 
 
-def _say_verdicts(order: Order, verdicts: list[Verdict]) -> None:
+def _print_verdicts(order: Order, verdicts: list[Verdict]) -> None:
     if not verdicts:
-        say(f"order {order.order_id} was never judged: it was imported, or is another session's")
+        print_message(f"order {order.order_id} was never judged: it was imported, or is another session's")
     for each in verdicts:
         if each.agrees:
-            say(f"seq {each.seq}: judging again comes to the same")
+            print_message(f"seq {each.seq}: judging again comes to the same")
             continue
-        say(f"seq {each.seq}: JUDGING AGAIN COMES TO SOMETHING ELSE; the log or the rules are not what they were")
-        say(f"  recorded: {'; '.join(each.recorded) or 'let through'}")
-        say(f"  now:      {'; '.join(each.recomputed) or 'let through'}")
+        print_message(
+            f"seq {each.seq}: JUDGING AGAIN COMES TO SOMETHING ELSE; the log or the rules are not what they were"
+        )
+        print_message(f"  recorded: {'; '.join(each.recorded) or 'let through'}")
+        print_message(f"  now:      {'; '.join(each.recomputed) or 'let through'}")

@@ -14,7 +14,7 @@ from oms_es.projections.views import OMSOrder, order_view
 from oms_es.vocabulary import OrderSide
 
 
-class FillDesk(Session):
+class FillMethods(Session):
     """Fills: add, bust, correct, and quarantine."""
 
     async def add_fill(
@@ -64,7 +64,7 @@ class FillDesk(Session):
         )
         answer = await self._perform(command, command_id, occurred_at, any_account=account is None)
         if answer.order is None and isinstance(answer.command, AddFill):
-            raise_known_fill(self.sequencer.world, answer.command)
+            raise_known_fill(self.sequencer.state, answer.command)
         return self._order(answer)
 
     async def bust_fill(

@@ -14,7 +14,7 @@ from oms_es.identifiers import reason as checked_reason
 from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
 
-class RiskDesk(Session):
+class LimitMethods(Session):
     """Marks, limits, halt and resume."""
 
     async def record_mark(

@@ -1,12 +1,12 @@
 """`OrderManagementSystem`: what a trading bot embeds."""
 
-from oms_es.api.fills import FillDesk
-from oms_es.api.limits import RiskDesk
-from oms_es.api.orders import OrderDesk
-from oms_es.api.queries import Reading
+from oms_es.api.fills import FillMethods
+from oms_es.api.limits import LimitMethods
+from oms_es.api.orders import OrderMethods
+from oms_es.api.queries import QueryMethods
 
 
-class OrderManagementSystem(OrderDesk, FillDesk, RiskDesk, Reading):
+class OrderManagementSystem(OrderMethods, FillMethods, LimitMethods, QueryMethods):
     """
     Orders, fills, positions and limits over one log; usable at once, and without a close.
 

@@ -24,7 +24,7 @@ from oms_es.projections.views import OMSOrder
 from oms_es.vocabulary import OrderSide, OrderState, OrderType, TimeInForce
 
 
-class OrderDesk(Session):
+class OrderMethods(Session):
     """Orders: submit, what the venue says, cancel, amend."""
 
     async def submit_order(

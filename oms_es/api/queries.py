@@ -9,11 +9,11 @@ from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
 from oms_es.projections.views import OMSOrder, Position, order_view, position_view
 from oms_es.queries.portfolio import portfolio_summary
-from oms_es.queries.queries import Answers, Questions, cost_method, moment, narrowed
+from oms_es.queries.queries import Queries, QueryResult, as_of_from, cost_method, narrowed
 from oms_es.vocabulary import CostMethod, OrderState
 
 
-class Reading(Session):
+class QueryMethods(Session):
     """Questions. They see durable state only, and never write."""
 
     def get_order(self, order_id: str, *, account: str | None = None) -> OMSOrder | None:
@@ -23,9 +23,9 @@ class Reading(Session):
         Raises:
             AmbiguousOrder: several orders have it.
         """
-        with self.sequencer.reading() as world:
-            key = world.orders.find(order_id, account)
-            order = None if key is None else world.orders.order(key)
+        with self.sequencer.reading() as state:
+            key = state.orders.find(order_id, account)
+            order = None if key is None else state.orders.order(key)
             return None if order is None else order_view(order)
 
     def get_all_orders(
@@ -44,8 +44,8 @@ class Reading(Session):
         return [order_view(each) for each in self._orders(symbol, account) if each.is_open]
 
     def _orders(self, symbol: str | None, account: str | None) -> list[Order]:
-        with self.sequencer.reading() as world:
-            found = world.orders.sorted()
+        with self.sequencer.reading() as state:
+            found = state.orders.sorted()
         return [each for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
 
     def get_position(self, symbol: str, *, account: str | None = None) -> Position | None:
@@ -63,21 +63,21 @@ class Reading(Session):
         if len(accounts) > 1:
             where = ", ".join(accounts)
             raise AmbiguousOrder(f"{shown(symbol)} is held in several accounts ({where}); give account=")
-        with self.sequencer.reading() as world:
-            today = world.positions.currency(symbol)
+        with self.sequencer.reading() as state:
+            today = state.positions.currency(symbol)
         found.sort(key=lambda each: (bool(each.quantity), each.currency == today))
         return found[-1] if found else None
 
     def get_all_positions(self, *, account: str | None = None) -> list[Position]:
         """Return every position, flat ones too, by account and symbol."""
-        with self.sequencer.reading() as world:
-            held = sorted(world.positions.held.settled.items())
-            return [position_view(world.positions, each) for key, each in held if account in (None, key[0])]
+        with self.sequencer.reading() as state:
+            held = sorted(state.positions.held.committed.items())
+            return [position_view(state.positions, each) for key, each in held if account in (None, key[0])]
 
     def get_portfolio_summary(self, *, account: str | None = None) -> dict[str, Any]:
         """Return totals over what is held, open and earned; see `oms_es.queries.portfolio` for the keys."""
-        with self.sequencer.reading() as world:
-            return portfolio_summary(world, self.risk_manager.today(world), account)
+        with self.sequencer.reading() as state:
+            return portfolio_summary(state, self.risk_manager.today(state), account)
 
     def positions(
         self,
@@ -88,7 +88,7 @@ class Reading(Session):
         method: CostMethod | str | None = None,
         symbol: str | None = None,
         account: str | None = None,
-    ) -> Answers[Position]:
+    ) -> QueryResult[Position]:
         """
         Return what was held at a moment.
 
@@ -103,15 +103,15 @@ class Reading(Session):
         Instants are ISO text with a zone, aware datetimes or int ns UTC; that very nanosecond is included.
         The answer is a list with a `basis`.
         """
-        questions = Questions(self.log, self.settings.policy.method)
-        basis = questions.basis(moment(as_of, known_at, at_seq), cost_method(method))
-        positions = questions.positions(basis)
+        queries = Queries(self.log, self.settings.policy.method)
+        basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
+        positions = queries.positions(basis)
         rows = [
             position_view(positions, held)
-            for key, held in sorted(positions.held.settled.items())
+            for key, held in sorted(positions.held.committed.items())
             if account in (None, key[0]) and symbol in (None, key[1])
         ]
-        return Answers(rows, basis)
+        return QueryResult(rows, basis)
 
     def orders(
         self,
@@ -121,13 +121,13 @@ class Reading(Session):
         at_seq: int | None = None,
         symbol: str | None = None,
         account: str | None = None,
-    ) -> Answers[OMSOrder]:
+    ) -> QueryResult[OMSOrder]:
         """Return the orders as they stood at a moment; the arguments are those of `positions`."""
-        questions = Questions(self.log, self.settings.policy.method)
-        basis = questions.basis(moment(as_of, known_at, at_seq))
-        found = questions.orders(basis).sorted()
+        queries = Queries(self.log, self.settings.policy.method)
+        basis = queries.basis(as_of_from(as_of, known_at, at_seq))
+        found = queries.orders(basis).sorted()
         rows = [order_view(each) for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
-        return Answers(rows, basis)
+        return QueryResult(rows, basis)
 
     def pnl(
         self,
@@ -139,14 +139,14 @@ class Reading(Session):
         day: str | None = None,
         symbol: str | None = None,
         account: str | None = None,
-    ) -> Answers[dict[str, Any]]:
+    ) -> QueryResult[dict[str, Any]]:
         """
         Return what each trading day brought, a row (dict) for a day, an account and a symbol.
 
         Keys as in `oms pnl --json`; money as Decimal in the row's `currency`. `unrealized_pnl` is the level at the
         day's end, `unrealized_change` how far it moved that day. The other arguments are those of `positions`.
         """
-        questions = Questions(self.log, self.settings.policy.method)
-        basis = questions.basis(moment(as_of, known_at, at_seq), cost_method(method))
-        found = narrowed(questions.days(basis), symbol, account)
-        return Answers([row for row in found if day in (None, row["trading_day"])], basis)
+        queries = Queries(self.log, self.settings.policy.method)
+        basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
+        found = narrowed(queries.days(basis), symbol, account)
+        return QueryResult([row for row in found if day in (None, row["trading_day"])], basis)

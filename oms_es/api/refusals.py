@@ -10,7 +10,7 @@ from oms_es.domain.order import Order
 from oms_es.domain.order_rules import impossible
 from oms_es.errors import FillQuarantinedError, InvalidTransition, OrderRejected, UnknownOrder
 from oms_es.identifiers import shown
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import OrderState
 
 
@@ -53,11 +53,11 @@ def quarantine_error(fill: FillQuarantined) -> FillQuarantinedError:
     )
 
 
-def raise_known_fill(world: World, fill: AddFill) -> NoReturn:
+def raise_known_fill(state: State, fill: AddFill) -> NoReturn:
     """Raise for a repeated fill of an unknown order: it waits in quarantine, or was rejected from there."""
-    told = (fill.trade_id, fill.fill_quantity, fill.fill_price)
-    for each in world.orders.waiting_of((fill.account, fill.order_id)):
-        if (each.fill.trade_id, each.fill.fill_quantity, each.fill.fill_price) == told:
+    content = (fill.trade_id, fill.fill_quantity, fill.fill_price)
+    for each in state.orders.waiting_of((fill.account, fill.order_id)):
+        if (each.fill.trade_id, each.fill.fill_quantity, each.fill.fill_price) == content:
             raise quarantine_error(each.fill)
     raise UnknownOrder(
         f"no order {shown(fill.order_id)} in account {fill.account}; this fill of it was rejected from quarantine"

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from oms_es.decimals import ZERO, canonical, minus, plus
 from oms_es.domain import risk_checks
 from oms_es.domain.risk_checks import Proposal
-from oms_es.engine.decision_time import Moment
+from oms_es.engine.decision_time import DecisionTime
 from oms_es.engine.sequencer import Sequencer
 from oms_es.engine.settings import Settings
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.projections.views import OMSOrder, Position
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import OrderSide
@@ -36,12 +36,12 @@ class RiskManager:
         Returns:
             Whether it may go, and everything that is wrong with it.
         """
-        with self._sequencer.reading() as world, self._sequencer.under_coming_rules(world):
-            moment = self._moment(world)
+        with self._sequencer.reading() as state, self._sequencer.with_next_policy(state):
+            moment = self._moment(state)
             today, behind = moment.day_of(moment.now), -(-moment.behind // SECOND)
-            exposure = world.exposure(order.account, order.symbol, today, moment.now, behind)
-            limits = world.policies.policy(order.account)
-            known = world.orders.orders.get((order.account, order.order_id))
+            exposure = state.exposure(order.account, order.symbol, today, moment.now, behind)
+            limits = state.policies.policy(order.account)
+            known = state.orders.orders.get((order.account, order.order_id))
         if known is not None and known.is_open:
             exposure = replace(
                 exposure,
@@ -71,28 +71,28 @@ class RiskManager:
         None when money is counted in several currencies, for they do not add up; `get_portfolio_summary()` has the
         sums of each under `currencies`.
         """
-        with self._sequencer.reading() as world:
-            today, earned = self.today(world), dict[str, Decimal]()
-            for account in world.positions.symbols:
-                basis = world.policies.policy(account).basis
-                for currency in world.positions.currencies(account):
-                    pnl = world.positions.daily_pnl(account, today, currency, basis)
+        with self._sequencer.reading() as state:
+            today, earned = self.today(state), dict[str, Decimal]()
+            for account in state.positions.symbols:
+                basis = state.policies.policy(account).basis
+                for currency in state.positions.currencies(account):
+                    pnl = state.positions.daily_pnl(account, today, currency, basis)
                     earned[currency] = canonical(plus(earned.get(currency, ZERO), pnl))
         return ZERO if not earned else earned.popitem()[1] if len(earned) == 1 else None
 
     @property
     def open_order_count(self) -> int:
         """Return how many orders are open (PENDING or WORKING), over all accounts."""
-        with self._sequencer.reading() as world:
-            return sum(world.orders.open_count.settled.values())
+        with self._sequencer.reading() as state:
+            return sum(state.orders.open_count.committed.values())
 
-    def today(self, world: World) -> str:
+    def today(self, state: State) -> str:
         """Return the trading day that a command would be booked on now."""
-        moment = self._moment(world)
+        moment = self._moment(state)
         return moment.day_of(moment.now)
 
-    def _moment(self, world: World) -> Moment:
-        return Moment.of(self._clock(), world, self._policy)
+    def _moment(self, state: State) -> DecisionTime:
+        return DecisionTime.of(self._clock(), state, self._policy)
 
 
 def _without(quantity: Decimal, own: Decimal, counts: bool) -> Decimal:

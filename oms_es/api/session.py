@@ -11,8 +11,8 @@ from oms_es.api.refusals import raise_refusal
 from oms_es.api.risk_manager import RiskManager
 from oms_es.domain.commands import Command, Request
 from oms_es.engine.callbacks import Callbacks, OrderCallback, PositionCallback
-from oms_es.engine.command_result import Answer
-from oms_es.engine.log_poller import Watch
+from oms_es.engine.command_result import CommandResult
+from oms_es.engine.log_poller import LogPoller
 from oms_es.engine.metrics import Metrics
 from oms_es.engine.sequencer import Sequencer
 from oms_es.engine.settings import Settings
@@ -45,7 +45,7 @@ class Session:
         self._callbacks = Callbacks()
         self.sequencer = Sequencer(self.log, settings, clock, self._callbacks)
         self.risk_manager = RiskManager(self.sequencer, settings, clock)
-        self._watch = Watch(self.sequencer.follow)
+        self._watch = LogPoller(self.sequencer.follow)
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,7 +89,7 @@ class Session:
 
     def _listen(self) -> None:
         """Listen from here on: what stands in the log by now is no news, what other processes add is."""
-        _ = self.sequencer.world
+        _ = self.sequencer.state
         self._watch.begin()
 
     async def _perform(
@@ -100,7 +100,7 @@ class Session:
         *,
         any_account: bool = False,
         drawn_id: bool = False,
-    ) -> Answer:
+    ) -> CommandResult:
         """Carry out a command and raise what its recorded outcome asks for."""
         request = Request(
             command=command,
@@ -118,7 +118,7 @@ class Session:
         return answer
 
     @staticmethod
-    def _order(answer: Answer) -> OMSOrder:
+    def _order(answer: CommandResult) -> OMSOrder:
         if answer.order is None:
             raise UnknownOrder("no order came of this command")
         return order_view(answer.order)

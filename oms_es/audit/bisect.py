@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from oms_es.audit.expression import Claim, Moment
+from oms_es.audit.expression import EvaluationPoint, Expression
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event
 from oms_es.domain.order import Order
-from oms_es.projections.orders import row
-from oms_es.projections.position_state import Held, Mark, position_row
-from oms_es.projections.state import World
+from oms_es.projections.orders import order_row
+from oms_es.projections.position_state import Mark, PositionState, position_row
+from oms_es.projections.state import State
 from oms_es.queries.known_names import Unknown, topics_with, unknown_names
 
 Progress = Callable[[int], None]  # events looked at
@@ -28,37 +28,37 @@ class Turn(Struct, frozen=True, kw_only=True):
     history: list[Recorded]  # of the order, up to the event
 
 
-class _Seen(NamedTuple):
+class _Snapshot(NamedTuple):
     """The order and the positions that an event is about, as they stand: what never changes is only pointed at."""
 
     order: Order | None
-    held: list[Held]
+    held: list[PositionState]
     mark: Mark | None
     open_orders: int
 
     @classmethod
-    def of(cls, world: World, event: Event) -> "_Seen":
+    def of(cls, state: State, event: Event) -> "_Snapshot":
         account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
-        order = None if account is None or order_id is None else world.orders.order((account, order_id))
+        order = None if account is None or order_id is None else state.orders.order((account, order_id))
         symbol = getattr(event, "symbol", None) or (None if order is None else order.symbol)
-        count = sum(world.orders.open_count.settled.values())
+        count = sum(state.orders.open_count.committed.values())
         if symbol is None:
             return cls(order, [], None, count)
-        holders = [account] if account else sorted(world.positions.holders.get(symbol) or ())
-        held = [held for name in holders for held in world.positions.held_in(name, symbol)]
-        return cls(order, held, world.positions.marks.get(symbol), count)
+        holders = [account] if account else sorted(state.positions.holders.get(symbol) or ())
+        held = [held for name in holders for held in state.positions.held_in(name, symbol)]
+        return cls(order, held, state.positions.marks.get(symbol), count)
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return {
-            "order": None if self.order is None else row(self.order),
+            "order": None if self.order is None else order_row(self.order),
             "positions": [position_row(each, self.mark) for each in self.held],
             "open_orders": self.open_orders,
         }
 
 
 def bisect(
-    claim: Claim,
-    opening: Callable[[], World],
+    claim: Expression,
+    opening: Callable[[], State],
     events: Callable[[frozenset[str] | None], Iterable[Recorded]],
     history: Callable[[str], list[Recorded]],
     *,
@@ -88,23 +88,23 @@ def bisect(
     if found is None:
         return None
     at, from_the_start = found
-    world = opening()
-    world.replay(each for each in _until(events(None), at.seq - 1))
-    before = _Seen.of(world, at.event)
-    world.replay([at])
+    state = opening()
+    state.replay(each for each in _until(events(None), at.seq - 1))
+    before = _Snapshot.of(state, at.event)
+    state.replay([at])
     own = history(at.originator_id) if at.originator_id.startswith("order/") else []
     return Turn(
         at=at,
         from_the_start=from_the_start,
-        before=before.told(),
-        after=_Seen.of(world, at.event).told(),
+        before=before.as_json(),
+        after=_Snapshot.of(state, at.event).as_json(),
         history=[each for each in own if each.seq <= at.seq],
     )
 
 
 def unknown_to(
-    claim: Claim,
-    opening: Callable[[], World],
+    claim: Expression,
+    opening: Callable[[], State],
     events: Callable[[frozenset[str] | None], Iterable[Recorded]],
     last: int | None = None,
 ) -> list[Unknown]:
@@ -119,16 +119,16 @@ def unknown_to(
 
 
 def _first_false(
-    claim: Claim,
-    world: World,
+    claim: Expression,
+    state: State,
     events: Callable[[frozenset[str] | None], Iterable[Recorded]],
     first: int,
     last: int | None,
     progress: Progress | None,
 ) -> tuple[Recorded, bool] | None:
     """Return the event after which the claim is false, and whether it was false before the first one, too."""
-    topics = world.restrict(claim.parts)
-    day, moment, judged, false_before = None, Moment(world, ""), False, False
+    topics = state.restrict(claim.parts)
+    day, moment, judged, false_before = None, EvaluationPoint(state, ""), False, False
     # A claim about the day also looks at the events that begin one, whatever they are.
     for number, each in enumerate(_until(events(None if claim.of_the_day else topics), last)):
         if each.seq >= first:
@@ -136,8 +136,8 @@ def _first_false(
             false_before = day is None and not claim.holds(moment)
             judged = day is None or type(each.event) in claim.lives_on or (claim.of_the_day and each.trading_day != day)
             day = each.trading_day
-        world.apply(each)
-        world.settle()
+        state.apply(each)
+        state.commit()
         if progress is not None and number % 1000 == 0:
             progress(each.seq - first + 1)
         if each.seq >= first and judged and not claim.holds(moment):

@@ -19,15 +19,15 @@ from msgspec import Struct
 
 from oms_es.audit.replay import end_of_day
 from oms_es.domain.envelope import Recorded
-from oms_es.domain.policy import RULES
+from oms_es.domain.policy import DECISION_RULES_VERSION
 from oms_es.errors import LogError, OmsError
 from oms_es.files import replacing
 from oms_es.identifiers import escaped, shown
 from oms_es.log.contract import to_recorded
-from oms_es.log.hash_chain import FORMAT, Row, genesis, link, salt_of, salted_leaf
+from oms_es.log.hash_chain import FORMAT, StoredRow, genesis, link, salt_of, salted_leaf
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.snapshots.state_codec import dumped, restored
-from oms_es.projections.state import World
+from oms_es.projections.snapshots.state_codec import decode_state, encode_state
+from oms_es.projections.state import State
 from oms_es.vocabulary import CostMethod
 
 SUFFIX = ".omsday"
@@ -44,7 +44,7 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-class BadBox(LogError):
+class BadDayArchive(LogError):
     """The file is no box, or it is not what was packed."""
 
 
@@ -71,11 +71,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
     rows: str
 
 
-class Box(Struct, frozen=True):
+class DayArchive(Struct, frozen=True):
     """A box that was opened and found whole."""
 
     manifest: Manifest
-    opening: World
+    opening: State
     events: list[Recorded]
 
 
@@ -91,14 +91,14 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
     if meta is None:
         raise NothingBooked(f"{log.path} holds no events")
     first, last = _span(log, trading_day)
-    opening = World(method).replay(log.read(until=first - 1))
-    state = dumped(opening)
+    opening = State(method).replay(log.read(until=first - 1))
+    state = encode_state(opening)
     rows = b"".join(_packed(row, meta.secret) for row in log.rows(first - 1, last))
     previous = genesis(meta.log_id).hex() if first == 1 else log.chain_at(first - 1)
     manifest = Manifest(
         box=_BOX,
         log_format=FORMAT,
-        rules=RULES,
+        rules=DECISION_RULES_VERSION,
         code=code,
         log_id=meta.log_id,
         trading_day=trading_day,
@@ -125,12 +125,12 @@ def _span(log: SqliteLog, trading_day: str) -> tuple[int, int]:
     return log.first_of_day(trading_day), last
 
 
-def _packed(row: Row, secret: bytes) -> bytes:
+def _packed(row: StoredRow, secret: bytes) -> bytes:
     body = {**row._asdict(), "state": row.state.decode("utf-8", "surrogateescape"), "chain": row.chain.hex()}
     return json.dumps({**body, "salt": salt_of(row.seq, secret).hex()}, ensure_ascii=True).encode() + b"\n"
 
 
-def unpack(path: Path) -> Box:
+def unpack(path: Path) -> DayArchive:
     """
     Open a box and hold it to its digests and its chain.
 
@@ -140,20 +140,22 @@ def unpack(path: Path) -> Box:
     try:
         manifest, opening, rows = _read(path)
     except _UNREADABLE as error:
-        raise BadBox(f"{path} is no box of a day: {escaped(str(error))}") from None
+        raise BadDayArchive(f"{path} is no box of a day: {escaped(str(error))}") from None
     for name, content, digest in (("opening.json", opening, manifest.opening), ("rows.jsonl", rows, manifest.rows)):
         if hashlib.sha256(content).hexdigest() != digest:
-            raise BadBox(f"{path}: {name} is not what was packed")
+            raise BadDayArchive(f"{path}: {name} is not what was packed")
     try:
-        world = restored(opening)
+        state = decode_state(opening)
     except _UNREADABLE as error:
-        raise BadBox(f"{path}: opening.json is no state that this version reads: {escaped(str(error))}") from None
-    if world.digest() != manifest.opening_state:
-        raise BadBox(f"{path}: the opening state does not come to the digest it was packed with")
+        raise BadDayArchive(
+            f"{path}: opening.json is no state that this version reads: {escaped(str(error))}"
+        ) from None
+    if state.digest() != manifest.opening_state:
+        raise BadDayArchive(f"{path}: the opening state does not come to the digest it was packed with")
     events = list(_checked(path, rows, manifest))
     if all(each.trading_day != manifest.trading_day for each in events):
-        raise BadBox(f"{path}: no event in it is booked on {shown(manifest.trading_day)}")
-    return Box(manifest, world, events)
+        raise BadDayArchive(f"{path}: no event in it is booked on {shown(manifest.trading_day)}")
+    return DayArchive(manifest, state, events)
 
 
 def _read(path: Path) -> tuple[Manifest, bytes, bytes]:
@@ -162,12 +164,14 @@ def _read(path: Path) -> tuple[Manifest, bytes, bytes]:
             member = box.getinfo(name)
             most = _MOST_OF_MANIFEST if name == "manifest.json" else _MOST
             if member.file_size > min(most, _MOST_RATIO * member.compress_size + _MOST_OF_MANIFEST):
-                raise BadBox(f"{path}: {name} is larger than any day has reason to be")
+                raise BadDayArchive(f"{path}: {name} is larger than any day has reason to be")
         manifest = msgspec.json.decode(box.read("manifest.json"), type=Manifest)
-        newest = {"box": _BOX, "log_format": FORMAT, "rules": RULES}
+        newest = {"box": _BOX, "log_format": FORMAT, "rules": DECISION_RULES_VERSION}
         for name, known in newest.items():
             if (version := getattr(manifest, name)) > known:
-                raise BadBox(f"{path} was packed by a later release ({name} {version}, known up to {known}): upgrade")
+                raise BadDayArchive(
+                    f"{path} was packed by a later release ({name} {version}, known up to {known}): upgrade"
+                )
         return manifest, box.read("opening.json"), box.read("rows.jsonl")
 
 
@@ -175,7 +179,7 @@ def _checked(path: Path, rows: bytes, manifest: Manifest) -> Iterator[Recorded]:
     try:
         chain, seq = bytes.fromhex(manifest.previous_chain), manifest.first_seq - 1
     except ValueError:
-        raise BadBox(f"{path}: the manifest names no chain") from None
+        raise BadDayArchive(f"{path}: the manifest names no chain") from None
     for line in rows.splitlines():
         row, salt = _row(path, line)
         seq += 1
@@ -184,18 +188,18 @@ def _checked(path: Path, rows: bytes, manifest: Manifest) -> Iterator[Recorded]:
         except _UNREADABLE:
             chain = b""
         if row.seq != seq or row.chain != chain:
-            raise BadBox(f"{path}: seq {seq}: the row does not fit the chain")
+            raise BadDayArchive(f"{path}: seq {seq}: the row does not fit the chain")
         yield to_recorded(row)
     if seq != manifest.last_seq or chain.hex() != manifest.chain:
-        raise BadBox(f"{path}: the rows end at seq {seq}, not at {manifest.last_seq} as packed")
+        raise BadDayArchive(f"{path}: the rows end at seq {seq}, not at {manifest.last_seq} as packed")
 
 
-def _row(path: Path, line: bytes) -> tuple[Row, bytes]:
+def _row(path: Path, line: bytes) -> tuple[StoredRow, bytes]:
     try:
         body: dict[str, Any] = json.loads(line)
         salt = bytes.fromhex(body.pop("salt"))
         body["state"] = body["state"].encode("utf-8", "surrogateescape")
         body["chain"] = bytes.fromhex(body["chain"])
-        return Row(**body), salt
+        return StoredRow(**body), salt
     except _UNREADABLE as error:
-        raise BadBox(f"{path}: a row cannot be read: {escaped(str(error))}") from None
+        raise BadDayArchive(f"{path}: a row cannot be read: {escaped(str(error))}") from None

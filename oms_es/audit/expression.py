@@ -24,8 +24,8 @@ from oms_es.domain.events import (
     StateChanged,
 )
 from oms_es.errors import InvalidInput
-from oms_es.projections.position_state import Held
-from oms_es.projections.state import World
+from oms_es.projections.position_state import PositionState
+from oms_es.projections.state import State
 from oms_es.queries.known_names import Name
 
 Value = Decimal | str | bool | None
@@ -44,22 +44,22 @@ _COMPARE: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }
 
 
-class ClaimError(InvalidInput):
+class ExpressionError(InvalidInput):
     """The claim cannot be read, or cannot be judged; the message shows where."""
 
 
-class Moment:
+class EvaluationPoint:
     """What a claim is judged on: the state after an event, and the trading day of that event."""
 
-    def __init__(self, world: World, trading_day: str) -> None:
-        self.world = world
+    def __init__(self, state: State, trading_day: str) -> None:
+        self.state = state
         self.trading_day = trading_day
         self._accounts: list[str] = []
         self._sizes = (-1, -1)
 
     def accounts(self) -> list[str]:
         """Return every account that has traded or has had an order; accounts only ever come."""
-        traded, ordered = self.world.positions.symbols, self.world.orders.open_count
+        traded, ordered = self.state.positions.symbols, self.state.orders.open_count
         sizes = (len(traded), len(ordered))
         if sizes != self._sizes:
             self._accounts, self._sizes = sorted({*traded, *ordered}), sizes
@@ -74,10 +74,10 @@ class Token(NamedTuple):
     place: int
 
 
-Node = Callable[[Moment], Value]
+Node = Callable[[EvaluationPoint], Value]
 
 
-class Claim:
+class Expression:
     """
     A claim that was read, to be judged at many moments.
 
@@ -96,14 +96,14 @@ class Claim:
         self.names: list[Name] = []  # symbols, accounts, orders and currencies that it names
         self._depth = 0
         if len(source) > MAX_LENGTH:
-            raise ClaimError(f"the claim has {len(source)} characters; {MAX_LENGTH} are enough")
+            raise ExpressionError(f"the claim has {len(source)} characters; {MAX_LENGTH} are enough")
         self._tokens = self._split()
         self._next = 0
         self._root = self._either()
         if self._peek().kind != "end":
             raise self._error(self._peek(), "expected the end, or `and`, `or`, a comparison")
 
-    def holds(self, moment: Moment) -> bool:
+    def holds(self, moment: EvaluationPoint) -> bool:
         """
         Return whether the claim is true at a moment; a figure that does not exist makes a comparison false.
 
@@ -112,7 +112,7 @@ class Claim:
         """
         value = self._root(moment)
         if not isinstance(value, bool):
-            raise ClaimError(
+            raise ExpressionError(
                 f"{self.source}\n^ this gives {shown(value)}, not true or false; compare it with something"
             )
         return value
@@ -131,9 +131,9 @@ class Claim:
             place = found.end()
         return [*tokens, Token("end", "", len(self.source))]
 
-    def _error(self, token: Token, why: str) -> ClaimError:
+    def _error(self, token: Token, why: str) -> ExpressionError:
         line = self.source.replace("\n", " ").replace("\t", " ")
-        return ClaimError(f"{why}\n  {line}\n  {' ' * token.place}^")
+        return ExpressionError(f"{why}\n  {line}\n  {' ' * token.place}^")
 
     def _peek(self) -> Token:
         return self._tokens[self._next]
@@ -166,7 +166,7 @@ class Claim:
         return left
 
     def _joined(self, token: Token, left: Node, right: Node, how: Callable[[list[bool]], bool]) -> Node:
-        def judge(moment: Moment) -> Value:
+        def judge(moment: EvaluationPoint) -> Value:
             sides = left(moment), right(moment)
             if not all(isinstance(side, bool) for side in sides):
                 raise self._error(token, f"`{token.text}` joins claims, not figures")
@@ -184,7 +184,7 @@ class Claim:
         inner = self._negated()
         self._depth -= 1
 
-        def judge(moment: Moment) -> Value:
+        def judge(moment: EvaluationPoint) -> Value:
             value = inner(moment)
             if not isinstance(value, bool):
                 raise self._error(token, "`not` takes a claim, not a figure")
@@ -199,7 +199,7 @@ class Claim:
             return left
         right, found = self._sum(), token
 
-        def judge(moment: Moment) -> Value:
+        def judge(moment: EvaluationPoint) -> Value:
             one, other = left(moment), right(moment)
             if one is None or other is None:
                 return False
@@ -226,7 +226,7 @@ class Claim:
         return left
 
     def _calculated(self, token: Token, left: Node, right: Node, how: Callable[[Decimal, Decimal], Decimal]) -> Node:
-        def calculate(moment: Moment) -> Value:
+        def calculate(moment: EvaluationPoint) -> Value:
             one, other = left(moment), right(moment)
             if one is None or other is None:
                 return None
@@ -285,7 +285,7 @@ class Claim:
             counts = f"{known.least}" if known.least == known.most else f"{known.least} to {known.most}"
             raise self._error(token, f"{token.text} takes {counts} arguments, not {len(given)}")
 
-        def call(moment: Moment) -> Value:
+        def call(moment: EvaluationPoint) -> Value:
             values = [each(moment) for each in given]
             if any(value is None for value in values):
                 return None
@@ -350,26 +350,26 @@ def _sum_of(values: list[Decimal | None]) -> Value:
     return canonical(total)
 
 
-def _position(at: Moment, symbol: str, account: str | None = None) -> Value:
-    held = at.world.positions
+def _position(at: EvaluationPoint, symbol: str, account: str | None = None) -> Value:
+    held = at.state.positions
     return _sum_of([held.position(name, symbol) for name in _accounts(at, account)])
 
 
-def _realized(at: Moment, symbol: str, account: str | None = None) -> Value:
+def _realized(at: EvaluationPoint, symbol: str, account: str | None = None) -> Value:
     return _money((held.currency, held.realized) for held in _held(at, symbol, account))
 
 
-def _unrealized(at: Moment, symbol: str, account: str | None = None) -> Value:
-    positions, held = at.world.positions, _held(at, symbol, account)
+def _unrealized(at: EvaluationPoint, symbol: str, account: str | None = None) -> Value:
+    positions, held = at.state.positions, _held(at, symbol, account)
     return _money((each.currency, positions.unrealized(each.book)) for each in held if each.quantity)
 
 
-def _held(at: Moment, symbol: str, account: str | None) -> list[Held]:
-    return [held for name in _accounts(at, account) for held in at.world.positions.held_in(name, symbol)]
+def _held(at: EvaluationPoint, symbol: str, account: str | None) -> list[PositionState]:
+    return [held for name in _accounts(at, account) for held in at.state.positions.held_in(name, symbol)]
 
 
-def _daily(at: Moment, account: str | None = None, currency: str | None = None) -> Value:
-    positions = at.world.positions
+def _daily(at: EvaluationPoint, account: str | None = None, currency: str | None = None) -> Value:
+    positions = at.state.positions
     return _money(
         (each, positions.daily_pnl(name, at.trading_day, each))
         for name in _accounts(at, account)
@@ -378,28 +378,28 @@ def _daily(at: Moment, account: str | None = None, currency: str | None = None) 
     )
 
 
-def _accounts(at: Moment, account: str | None) -> list[str]:
+def _accounts(at: EvaluationPoint, account: str | None) -> list[str]:
     return [account] if account is not None else at.accounts()
 
 
-def _open_orders(at: Moment, account: str | None = None) -> Value:
-    return Decimal(sum(at.world.orders.open_count.get(name) or 0 for name in _accounts(at, account)))
+def _open_orders(at: EvaluationPoint, account: str | None = None) -> Value:
+    return Decimal(sum(at.state.orders.open_count.get(name) or 0 for name in _accounts(at, account)))
 
 
-def _mark(at: Moment, symbol: str) -> Value:
-    mark = at.world.positions.marks.get(symbol)
+def _mark(at: EvaluationPoint, symbol: str) -> Value:
+    mark = at.state.positions.marks.get(symbol)
     return None if mark is None else mark.price
 
 
-def _state(at: Moment, order_id: str, account: str | None = None) -> Value:
-    key = at.world.orders.find(order_id, account)
-    order = None if key is None else at.world.orders.order(key)
+def _state(at: EvaluationPoint, order_id: str, account: str | None = None) -> Value:
+    key = at.state.orders.find(order_id, account)
+    order = None if key is None else at.state.orders.order(key)
     return None if order is None else order.state.value
 
 
-def _filled(at: Moment, order_id: str, account: str | None = None) -> Value:
-    key = at.world.orders.find(order_id, account)
-    order = None if key is None else at.world.orders.order(key)
+def _filled(at: EvaluationPoint, order_id: str, account: str | None = None) -> Value:
+    key = at.state.orders.find(order_id, account)
+    order = None if key is None else at.state.orders.order(key)
     return None if order is None else order.filled_quantity
 
 
@@ -418,7 +418,7 @@ FUNCTIONS: dict[str, Function] = {
     ),
     "open_orders": Function(_open_orders, 0, 1, str, "how many orders are open", (StateChanged,), names=("account",)),
     "quarantined": Function(
-        lambda at: Decimal(len(at.world.orders.all_waiting())), 0, 0, str, "fills that wait", _QUARANTINE
+        lambda at: Decimal(len(at.state.orders.all_waiting())), 0, 0, str, "fills that wait", _QUARANTINE
     ),
     "mark": Function(_mark, 1, 1, str, "the last mark of a symbol", (MarkRecorded,), names=("symbol",)),
     "state": Function(

@@ -9,10 +9,10 @@ from msgspec import Struct, field
 from oms_es.decimals import ZERO, minus, negate, plus
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import MarkRecorded, OrderEvent, QuarantineEvent
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 
 
-class Reach(Struct):
+class HighWaterMark(Struct):
     """How far a figure went, and the limit that stood then."""
 
     most: Decimal = ZERO
@@ -31,39 +31,41 @@ class Reach(Struct):
         return {"most": self.most, "limit": self.limit, "seq": self.seq}
 
 
-class Reaches(Struct):
+class HighWaterMarks(Struct):
     """How far a trading day went."""
 
-    worst_loss: dict[str, Reach] = field(default_factory=dict)  # by account/currency
-    exposure: dict[str, Reach] = field(default_factory=dict)  # worst case held, by account/symbol
+    worst_loss: dict[str, HighWaterMark] = field(default_factory=dict)  # by account/currency
+    exposure: dict[str, HighWaterMark] = field(default_factory=dict)  # worst case held, by account/symbol
 
-    def take(self, world: World, group: Iterable[Recorded], account: str | None = None) -> None:
+    def take(self, state: State, group: Iterable[Recorded], account: str | None = None) -> None:
         """Look how far things have gone after a command that may have moved them; of one account, or of all."""
         touched, at = set[tuple[str, str]](), None
         for at in group:
-            touched |= _touched(world, at)
+            touched |= _touched(state, at)
         for own, symbol in sorted(touched):
             if at is not None and account in (None, own):
-                self._look(world, own, symbol, at)
+                self._look(state, own, symbol, at)
 
-    def _look(self, world: World, account: str, symbol: str, at: Recorded) -> None:
-        policy, sides = world.policies.policy(account), world.orders.exposed(account, symbol)
-        held = world.positions.position(account, symbol)
+    def _look(self, state: State, account: str, symbol: str, at: Recorded) -> None:
+        policy, sides = state.policies.policy(account), state.orders.exposed(account, symbol)
+        held = state.positions.position(account, symbol)
         worst = max(plus(held, sides.buys).copy_abs(), minus(held, sides.sells).copy_abs(), held.copy_abs())
-        self.exposure.setdefault(f"{account}/{symbol}", Reach()).take(worst, policy.max_position_size, at.seq)
-        currencies = {each.currency for each in world.positions.held_in(account, symbol)}
-        for currency in sorted(currencies or {world.positions.currency(symbol)}):
-            loss = negate(world.positions.daily_pnl(account, at.trading_day, currency, policy.basis))
-            self.worst_loss.setdefault(f"{account}/{currency}", Reach()).take(loss, policy.max_daily_loss, at.seq)
+        self.exposure.setdefault(f"{account}/{symbol}", HighWaterMark()).take(worst, policy.max_position_size, at.seq)
+        currencies = {each.currency for each in state.positions.held_in(account, symbol)}
+        for currency in sorted(currencies or {state.positions.currency(symbol)}):
+            loss = negate(state.positions.daily_pnl(account, at.trading_day, currency, policy.basis))
+            self.worst_loss.setdefault(f"{account}/{currency}", HighWaterMark()).take(
+                loss, policy.max_daily_loss, at.seq
+            )
 
 
-def _touched(world: World, at: Recorded) -> set[tuple[str, str]]:
+def _touched(state: State, at: Recorded) -> set[tuple[str, str]]:
     """Return the accounts and symbols whose exposure or loss an event may have moved."""
     event = at.event
     if isinstance(event, MarkRecorded):  # where the change of unrealized P&L counts, a mark may be a loss
-        holders = world.positions.holders.get(event.symbol) or ()
-        return {(name, event.symbol) for name in holders if world.policies.policy(name).basis == "total"}
+        holders = state.positions.holders.get(event.symbol) or ()
+        return {(name, event.symbol) for name in holders if state.policies.policy(name).basis == "total"}
     if isinstance(event, OrderEvent | QuarantineEvent):
-        order = world.orders.order((event.account, event.order_id))
+        order = state.orders.order((event.account, event.order_id))
         return set() if order is None else {(order.account, order.symbol)}
     return set()

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.domain.command_of import rebuild
+from oms_es.domain.command_of import command_of
 from oms_es.domain.commands import Command, Request
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import (
@@ -24,19 +24,19 @@ from oms_es.domain.events import (
     StateChanged,
     TradingLevelChanged,
 )
-from oms_es.domain.policy import RULES, Policy
+from oms_es.domain.policy import DECISION_RULES_VERSION, Policy
 from oms_es.engine.admin_commands import FILE_CHANGED, FIRST, NEWER_RULES
 from oms_es.engine.command_handler import handle
-from oms_es.engine.decision_time import Moment
-from oms_es.engine.order_lookup import located
+from oms_es.engine.decision_time import DecisionTime
+from oms_es.engine.order_lookup import resolve_order
 from oms_es.errors import OmsError
 from oms_es.projections.projection import plain
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 
 
-def is_given(event: Event) -> bool:
+def is_input(event: Event) -> bool:
     """Return whether an event that begins a command was given from outside, and not decided."""
     if isinstance(event, PolicyChanged):
         return bool(event.from_file) or event.reason in (FIRST, FILE_CHANGED) or event.reason.startswith(NEWER_RULES)
@@ -68,54 +68,54 @@ def by_command(events: Iterable[Recorded]) -> Iterator[list[Recorded]]:
         yield group
 
 
-def decided_again(world: World, group: list[Recorded]) -> Divergence | None:
+def redecide(state: State, group: list[Recorded]) -> Divergence | None:
     """
     Decide one command again.
 
     Args:
-        world: the state before it; it is not changed.
+        state: the state before it; it is not changed.
         group: the events that were recorded.
 
     Returns:
         None when the same comes out. A log that does not tell the version of the rules agrees if any version agrees.
     """
-    if is_given(group[0].event):
+    if is_input(group[0].event):
         return None
     first: Divergence | None = None
-    for version in rules_of(world):
-        found = _decided_by(world, group, version)
+    for version in rules_of(state):
+        found = _decided_by(state, group, version)
         if found is None:
             return None
         first = first or found
     return first
 
 
-def rules_of(world: World) -> tuple[int, ...]:
+def rules_of(state: State) -> tuple[int, ...]:
     """Return the version of the rules that decide on a log; all of them, newest first, where it does not tell."""
-    known = world.policies.rules.get(EVERY_ACCOUNT)
-    return tuple(range(RULES, 1, -1)) if known is None else (known,)
+    known = state.policies.rules.get(EVERY_ACCOUNT)
+    return tuple(range(DECISION_RULES_VERSION, 1, -1)) if known is None else (known,)
 
 
-def _decided_by(world: World, group: list[Recorded], rules: int) -> Divergence | None:
+def _decided_by(state: State, group: list[Recorded], rules: int) -> Divergence | None:
     first = group[0]
-    command = rebuild([each.event for each in group])
+    command = command_of([each.event for each in group])
     request = request_of(group, command)
     drafts: list[Draft] = []
     error = None
     try:
-        drafts = handle(world, request, located(world, request, rules), moment_of(world, group, rules))
+        drafts = handle(state, request, resolve_order(state, request, rules), decision_time_of(state, group, rules))
     except OmsError as refusal:
         error = f"{type(refusal).__name__}: {refusal}"
-    has_rules = world.policies.is_set
+    has_rules = state.policies.is_set
     if _judged(group, has_rules=has_rules) == _judged(drafts, has_rules=has_rules):
         return None
     return Divergence(
         seq=first.seq,
         command=type(command).__name__,
-        recorded=[_told(each, has_rules=has_rules) for each in group],
-        decided=[_told(each, has_rules=has_rules) for each in drafts],
+        recorded=[_as_json(each, has_rules=has_rules) for each in group],
+        decided=[_as_json(each, has_rules=has_rules) for each in drafts],
         error=error,
-        state=_around(world, first.event),
+        state=_around(state, first.event),
     )
 
 
@@ -132,23 +132,23 @@ def request_of(group: list[Recorded], command: Command) -> Request:
     )
 
 
-def moment_of(world: World, group: list[Recorded], rules: int = RULES) -> Moment:
+def decision_time_of(state: State, group: list[Recorded], rules: int = DECISION_RULES_VERSION) -> DecisionTime:
     """Return the moment of a decision as the log tells it; `rules` is the version that decides."""
     first = group[0]
-    calendar = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else Policy()
+    calendar = state.policies.policy(EVERY_ACCOUNT) if state.policies.is_set else Policy()
     told = [text for each in group for text in _violations(each.event)]
     behind = 1 if getattr(first.event, "clamped", False) else 0
     if any(text.startswith("CLOCK") for text in told):
         behind = int(next(text for text in told if text.startswith("CLOCK")).split(" s behind")[0].split()[-1]) * SECOND
     overtime = next((text for text in told if text.startswith("RISK_TIMEOUT")), None)
-    return Moment(
+    return DecisionTime(
         now=first.recorded_at,
         behind=behind,
         overtime=overtime,
         rules=rules,
         calendar=calendar,
-        closed=world.days.all_closed(),
-        ended=world.days.all_ended(),
+        closed=state.days.all_closed(),
+        ended=state.days.all_ended(),
     )
 
 
@@ -163,23 +163,23 @@ def _judged(events: Sequence[Recorded | Draft], *, has_rules: bool) -> list[tupl
 
 def _ruled(event: Event) -> Event:
     """Return the event without the version of the rules that decided it: these rules decide again."""
-    return replace(event, rules=RULES) if isinstance(event, PolicyChanged | DayClosed) else event
+    return replace(event, rules=DECISION_RULES_VERSION) if isinstance(event, PolicyChanged | DayClosed) else event
 
 
-def _told(each: Recorded | Draft, *, has_rules: bool) -> dict[str, Any]:
+def _as_json(each: Recorded | Draft, *, has_rules: bool) -> dict[str, Any]:
     """Return an event in words, to be shown beside another."""
     body = msgspec.to_builtins(each.event, builtin_types=(str,))
     told = {"event": type(each.event).__name__, **plain(body), "effective_at": each.effective_at}
     return {**told, "trading_day": each.trading_day} if has_rules else told
 
 
-def _around(world: World, event: Event) -> dict[str, Any]:
+def _around(state: State, event: Event) -> dict[str, Any]:
     account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
-    order = None if account is None or order_id is None else world.orders.order((account, order_id))
+    order = None if account is None or order_id is None else state.orders.order((account, order_id))
     symbol = getattr(event, "symbol", None) or (order.symbol if order else None)
-    position = world.positions.position(account, symbol) if account and symbol else None
+    position = state.positions.position(account, symbol) if account and symbol else None
     return {
         "order": None if order is None else f"{order.state.value}, filled {order.filled_quantity} of {order.quantity}",
         "position": position,
-        "open_orders": world.orders.open_count.get(account) if account else None,
+        "open_orders": state.orders.open_count.get(account) if account else None,
     }

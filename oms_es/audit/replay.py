@@ -11,9 +11,9 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from oms_es.audit.high_water import Reaches
-from oms_es.audit.redecide import Divergence, by_command, decided_again, is_given
-from oms_es.domain.command_of import rebuild
+from oms_es.audit.high_water import HighWaterMarks
+from oms_es.audit.redecide import Divergence, by_command, is_input, redecide
+from oms_es.domain.command_of import command_of
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import (
     AmendRefused,
@@ -26,13 +26,13 @@ from oms_es.domain.events import (
     StateChanged,
 )
 from oms_es.log.contract import Log
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, OrderState
 
 Progress = Callable[[int], None]  # events taken in
 
 
-class Day(Struct, kw_only=True):
+class DayReport(Struct, kw_only=True):
     """What a trading day came to."""
 
     trading_day: str
@@ -49,7 +49,7 @@ class Day(Struct, kw_only=True):
     corrected: int = 0
     quarantined: int = 0
     refusals: Counter[str] = field(default_factory=Counter)  # by the code of the check
-    reached: Reaches = field(default_factory=Reaches)
+    reached: HighWaterMarks = field(default_factory=HighWaterMarks)
     pnl: list[dict[str, Any]] = field(default_factory=list)  # rows of `oms pnl`
     waiting: int = 0  # in quarantine at the day's end
     closed: bool = False
@@ -91,7 +91,7 @@ class Replay(Struct, kw_only=True):
     events: int = 0
     digest: str = ""
     waiting: int = 0  # fills in quarantine at the end
-    days: list[Day] = field(default_factory=list)
+    days: list[DayReport] = field(default_factory=list)
     checked: Counter[str] | None = None  # commands decided again, by kind
     divergent: list[Divergence] = field(default_factory=list)
 
@@ -144,25 +144,25 @@ def replay(
         check: decide every command (of the day, where one is named) again, and compare.
         progress: called now and then.
     """
-    return replayed(events, World(method), day=day, account=account, check=check, progress=progress)
+    return replay_from(events, State(method), day=day, account=account, check=check, progress=progress)
 
 
-def replayed(
+def replay_from(
     events: Iterable[Recorded],
-    world: World,
+    state: State,
     *,
     day: str | None = None,
     account: str | None = None,
     check: bool = False,
     progress: Progress | None = None,
-    keep: Callable[[World], None] = lambda _: None,
+    keep: Callable[[State], None] = lambda _: None,
 ) -> Replay:
     """
     Fold events on from a state, as `replay` does from nothing.
 
     `keep` is given the state that a day was closed on, where it comes to the digests of then.
     """
-    seen = _Replayer(world, day, account, check=check, keep=keep)
+    seen = _Replayer(state, day, account, check=check, keep=keep)
     for number, group in enumerate(by_command(events)):
         seen.take(group)
         if progress is not None and number % 500 == 0:
@@ -180,30 +180,30 @@ def end_of_day(log: Log, day: str) -> int:
 
 class _Replayer:
     def __init__(
-        self, world: World, day: str | None, account: str | None, *, check: bool, keep: Callable[[World], None]
+        self, state: State, day: str | None, account: str | None, *, check: bool, keep: Callable[[State], None]
     ) -> None:
         self._keep = keep
-        self._world, self._only, self._account = world, day, account
-        self._days: dict[str, Day] = {}
+        self._state, self._only, self._account = state, day, account
+        self._days: dict[str, DayReport] = {}
         self._current: str | None = None
         self._result = Replay(checked=Counter() if check else None)
 
     def take(self, group: list[Recorded]) -> None:
-        asked = self._only in (None, group[0].trading_day) and not is_given(group[0].event)
+        asked = self._only in (None, group[0].trading_day) and not is_input(group[0].event)
         if self._result.checked is not None and asked:
-            kind = type(rebuild([each.event for each in group])).__name__
+            kind = type(command_of([each.event for each in group])).__name__
             self._result.checked[kind] += 1
-            found = decided_again(self._world, group)
+            found = redecide(self._state, group)
             if found is not None:
                 self._result.divergent.append(found)
         if isinstance(group[0].event, DayClosed):
             self._close(group[0].event)
         self._turn(group[0].trading_day)
         for each in group:
-            self._world.apply(each)
+            self._state.apply(each)
             self._count(each)
-        self._world.settle()
-        self._days[group[-1].trading_day].reached.take(self._world, group, self._account)
+        self._state.commit()
+        self._days[group[-1].trading_day].reached.take(self._state, group, self._account)
 
     def _turn(self, trading_day: str) -> None:
         """Close the books of the day before when another one begins."""
@@ -211,32 +211,32 @@ class _Replayer:
             if self._current is not None:
                 self._end(self._days[self._current])
             self._current = trading_day
-            self._days.setdefault(trading_day, Day(trading_day=trading_day))
+            self._days.setdefault(trading_day, DayReport(trading_day=trading_day))
 
     def _close(self, event: DayClosed) -> None:
         """Hold a closed day to the digests it was closed with."""
-        day, found = self._days.get(event.trading_day), self._world.closing_digests()
+        day, found = self._days.get(event.trading_day), self._state.closing_digests()
         if found == event.digests:
-            self._keep(self._world)
+            self._keep(self._state)
         if day is not None:
             day.closed = True
             day.differing = sorted(name for name, digest in event.digests.items() if found.get(name) != digest)
 
-    def _end(self, day: Day) -> None:
-        day.waiting = len(self._world.orders.all_waiting())
+    def _end(self, day: DayReport) -> None:
+        day.waiting = len(self._state.orders.all_waiting())
         if self._only in (None, day.trading_day):
-            day.digest = self._world.digest()
+            day.digest = self._state.digest()
 
     def finished(self) -> Replay:
         if self._current is not None:
             self._end(self._days[self._current])
-        rows = self._world.positions.day_rows()
+        rows = self._state.positions.day_rows()
         for day in self._days.values():
             mine = [row for row in rows if row["trading_day"] == day.trading_day]
             day.pnl = [row for row in mine if self._account in (None, row["account"])]
-        self._result.events = self._world.seq
-        self._result.digest = self._world.digest()
-        self._result.waiting = len(self._world.orders.all_waiting())
+        self._result.events = self._state.seq
+        self._result.digest = self._state.digest()
+        self._result.waiting = len(self._state.orders.all_waiting())
         self._result.days = [
             day for name, day in sorted(self._days.items()) if self._only in (None, name) and day.events
         ]
@@ -268,5 +268,5 @@ class _Replayer:
         if refused and isinstance(event, AmendRefused | StateChanged):
             day.refusals.update(text.partition(":")[0] for text in event.violations)
 
-    def _other(self, at: Recorded) -> Day:
-        return self._days.setdefault(at.trading_day, Day(trading_day=at.trading_day))
+    def _other(self, at: Recorded) -> DayReport:
+        return self._days.setdefault(at.trading_day, DayReport(trading_day=at.trading_day))

@@ -13,19 +13,19 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from oms_es.audit.high_water import Reach, Reaches
-from oms_es.audit.redecide import by_command, moment_of, request_of, rules_of
+from oms_es.audit.high_water import HighWaterMark, HighWaterMarks
+from oms_es.audit.redecide import by_command, decision_time_of, request_of, rules_of
 from oms_es.decimals import ZERO, canonical, minus
-from oms_es.domain.command_of import rebuild
+from oms_es.domain.command_of import command_of
 from oms_es.domain.commands import AmendOrder, Command, OrderCommand, SubmitOrder
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import AmendRefused, Event, FillAdded, PolicyChanged, StateChanged
 from oms_es.domain.events import TradingLevelChanged as LevelChanged
 from oms_es.domain.policy import Value
 from oms_es.engine.command_handler import handle, is_judged
-from oms_es.engine.order_lookup import located
+from oms_es.engine.order_lookup import resolve_order
 from oms_es.errors import InvalidInput, OmsError
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, TradingLevel
 
 NOTE = "a thought experiment: the market would have answered differently"
@@ -104,7 +104,7 @@ def what_if(
     limits: Mapping[str, Value],
     method: CostMethod = CostMethod.FIFO,
     *,
-    worlds: tuple[World, World] | None = None,
+    worlds: tuple[State, State] | None = None,
     day: str | None = None,
     progress: Progress | None = None,
 ) -> WhatIf:
@@ -126,7 +126,7 @@ def what_if(
     foreign = sorted(key for key in limits if key.startswith(("day.", "accounting.")))
     if foreign:
         raise InvalidInput(f"{', '.join(foreign)}: not a limit; what-if takes risk, trading, daily_loss and fills")
-    life, there = worlds or (World(method), World(method))
+    life, there = worlds or (State(method), State(method))
     experiment = _Experiment(dict(limits), life, there, day)
     for number, group in enumerate(by_command(events)):
         experiment.take(group)
@@ -136,10 +136,10 @@ def what_if(
 
 
 class _Experiment:
-    def __init__(self, limits: dict[str, Value], life: World, there: World, day: str | None) -> None:
+    def __init__(self, limits: dict[str, Value], life: State, there: State, day: str | None) -> None:
         self._limits, self._only = limits, day
-        self._life, self._there = life, there
-        self._reached: dict[str, tuple[Reaches, Reaches]] = {}  # by day, in life and there
+        self._actual, self._other = life, there
+        self._high_water: dict[str, tuple[HighWaterMarks, HighWaterMarks]] = {}  # by day, in life and there
         self._gone: set[tuple[str, str]] = set()  # orders that were never accepted there
         self._result = WhatIf()
         self._begun = False
@@ -156,16 +156,16 @@ class _Experiment:
             self._result.commands += 1
             self._put(group)
         for each in group:
-            self._life.apply(each)
-        self._life.settle()
+            self._actual.apply(each)
+        self._actual.commit()
         if self._begun:
-            life, there = self._reached.setdefault(first.trading_day, (Reaches(), Reaches()))
-            life.take(self._life, group)
-            there.take(self._there, group)
+            life, there = self._high_water.setdefault(first.trading_day, (HighWaterMarks(), HighWaterMarks()))
+            life.take(self._actual, group)
+            there.take(self._other, group)
 
     def _begin(self, at: Recorded) -> None:
         # Where the log has no rules yet, only the limits may differ: the cost method stays what it is.
-        method = {} if self._there.policies.is_set else {"accounting.method": self._there.positions.method.value}
+        method = {} if self._other.policies.is_set else {"accounting.method": self._other.positions.method.value}
         self._add(PolicyChanged(account=EVERY_ACCOUNT, values={**method, **self._limits}), at)
         if STOP in self._limits:  # in life as well, the key of a settings file becomes a level
             level = TradingLevel.HALTED if self._limits[STOP] == "true" else TradingLevel.NORMAL
@@ -179,7 +179,7 @@ class _Experiment:
         elif isinstance(first, LevelChanged) and first.from_file and STOP in self._limits:
             return
         elif hasattr(first, "order_id"):
-            self._order(group, rebuild([each.event for each in group]))
+            self._order(group, command_of([each.event for each in group]))
         else:
             for each in group:
                 self._add(each.event, each)
@@ -192,10 +192,10 @@ class _Experiment:
             self._lose(group, [])
             return
         request = request_of(group, command)
-        (rules, *_) = rules_of(self._life)
+        (rules, *_) = rules_of(self._actual)
         try:
-            command = located(self._there, request, rules)
-            drafts = handle(self._there, request, command, moment_of(self._there, group, rules))
+            command = resolve_order(self._other, request, rules)
+            drafts = handle(self._other, request, command, decision_time_of(self._other, group, rules))
         except OmsError:
             self._result.impossible += 1
             self._lose(group, [])
@@ -243,13 +243,13 @@ class _Experiment:
             trading_day=at.trading_day,
             command_id=at.command_id,
         )
-        self._there.apply(there.recorded_as(self._there.seq + 1))
-        self._there.settle()
+        self._other.apply(there.recorded_as(self._other.seq + 1))
+        self._other.commit()
 
     def finished(self) -> WhatIf:
         names = ("trading_day", "account", "symbol", "currency")
-        life, there = ({tuple(row[name] for name in names): row for row in world.positions.day_rows()}
-                       for world in (self._life, self._there))  # fmt: skip
+        life, there = ({tuple(row[name] for name in names): row for row in state.positions.day_rows()}
+                       for state in (self._actual, self._other))  # fmt: skip
         for key in sorted({*life, *there}):
             if self._only in (None, key[0]):
                 figures: dict[str, Any] = {}
@@ -258,7 +258,7 @@ class _Experiment:
                     figures |= dict(zip((figure, f"{figure}_what_if"), pair, strict=True))
                 change = canonical(minus(figures["realized_pnl_what_if"], figures["realized_pnl"]))
                 self._result.days.append({**dict(zip(names, key, strict=True)), **figures, "change": change})
-        for day, (was_reached, now_reached) in sorted(self._reached.items()):
+        for day, (was_reached, now_reached) in sorted(self._high_water.items()):
             if self._only in (None, day):
                 self._result.exposure += _side_by_side(day, "symbol", was_reached.exposure, now_reached.exposure)
                 self._result.daily_loss += _side_by_side(
@@ -267,12 +267,14 @@ class _Experiment:
         return self._result
 
 
-def _side_by_side(day: str, name: str, life: dict[str, Reach], there: dict[str, Reach]) -> list[dict[str, Any]]:
+def _side_by_side(
+    day: str, name: str, life: dict[str, HighWaterMark], there: dict[str, HighWaterMark]
+) -> list[dict[str, Any]]:
     """Return how far a figure went in life and there, with the limits that stood."""
     rows = []
     for key in sorted({*life, *there}):
         account, _, rest = key.partition("/")
-        was, now = life.get(key, Reach()), there.get(key, Reach())
+        was, now = life.get(key, HighWaterMark()), there.get(key, HighWaterMark())
         most = {"most": was.most, "limit": was.limit, "most_what_if": now.most, "limit_what_if": now.limit}
         rows.append({"trading_day": day, "account": account, name: rest, **most})
     return rows

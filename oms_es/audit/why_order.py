@@ -9,18 +9,18 @@ from typing import Any
 
 from msgspec import Struct
 
-from oms_es.audit.redecide import moment_of, rules_of
+from oms_es.audit.redecide import decision_time_of, rules_of
 from oms_es.domain import risk_checks
-from oms_es.domain.command_of import rebuild
+from oms_es.domain.command_of import command_of
 from oms_es.domain.commands import OrderCommand
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import AmendRefused, OrderAmended, OrderSubmitted, StateChanged
 from oms_es.domain.order import Order
 from oms_es.domain.policy import Policy, Value
 from oms_es.domain.risk_checks import Exposure, Proposal
-from oms_es.engine.command_handler import proposed
+from oms_es.engine.command_handler import proposal_of
 from oms_es.log.contract import Log
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.timestamps import SECOND, iso
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, Origin
 
@@ -48,11 +48,11 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 def why_order(log: Log, order: Order, method: CostMethod) -> list[Verdict]:
     """Return every judgement of an order, oldest first; none for imported and external ones."""
-    world, verdicts = World(method), []
+    state, verdicts = State(method), []
     for events in _judged(log.stream(f"order/{order.account}/{order.order_id}")):
         first = events[0]
-        world.replay(log.read(after=world.seq, until=first.seq - 1))
-        verdict = _verdict(world, events)
+        state.replay(log.read(after=state.seq, until=first.seq - 1))
+        verdict = _verdict(state, events)
         if verdict is not None:
             verdicts.append(verdict)
     return verdicts
@@ -70,18 +70,18 @@ def _judged(stream: list[Recorded]) -> list[list[Recorded]]:
     return [c for c in commands if c[0].origin is Origin.COMMAND and isinstance(c[0].event, asked)]
 
 
-def _verdict(world: World, events: list[Recorded]) -> Verdict | None:
-    first, command = events[0], rebuild([each.event for each in events])
+def _verdict(state: State, events: list[Recorded]) -> Verdict | None:
+    first, command = events[0], command_of([each.event for each in events])
     assert isinstance(command, OrderCommand), "only orders are judged"
-    proposal = proposed(command, world.orders.order((command.account, command.order_id)))
+    proposal = proposal_of(command, state.orders.order((command.account, command.order_id)))
     if proposal is None:
         return None
     recorded = _recorded(events)
-    behind = moment_of(world, events).behind // SECOND
-    exposure = world.exposure(command.account, proposal.symbol, first.trading_day, first.recorded_at, behind)
-    policy = world.policies.policy(command.account)
+    behind = decision_time_of(state, events).behind // SECOND
+    exposure = state.exposure(command.account, proposal.symbol, first.trading_day, first.recorded_at, behind)
+    policy = state.policies.policy(command.account)
     kept = tuple(each for each in recorded if each.partition(":")[0] in _GIVEN)
-    versions = rules_of(world)
+    versions = rules_of(state)
     found = [(*_computed(proposal, exposure, policy, version), *kept) for version in versions]
     agreeing = [(version, each) for version, each in zip(versions, found, strict=True) if each == recorded]
     version, recomputed = agreeing[0] if agreeing else (versions[0], found[0])
@@ -90,11 +90,11 @@ def _verdict(world: World, events: list[Recorded]) -> Verdict | None:
         recorded_at=first.recorded_at,
         trading_day=first.trading_day,
         asked=_asked(proposal),
-        limits_seq=max(world.policies.changed_at.get(scope) or 0 for scope in (EVERY_ACCOUNT, command.account)),
+        limits_seq=max(state.policies.changed_at.get(scope) or 0 for scope in (EVERY_ACCOUNT, command.account)),
         exposure=exposure,
         checks=[
-            _check_row(rule, proposal, exposure, policy, _values(world, command.account), version)
-            for rule in risk_checks.RULES
+            _check_row(rule, proposal, exposure, policy, _values(state, command.account), version)
+            for rule in risk_checks.CHECKS
         ],
         recorded=recorded,
         recomputed=recomputed,
@@ -114,13 +114,13 @@ def _recorded(events: list[Recorded]) -> tuple[str, ...]:
     return ()
 
 
-def _values(world: World, account: str) -> dict[str, Value]:
-    every, own = world.policies.values.get(EVERY_ACCOUNT), world.policies.values.get(account)
+def _values(state: State, account: str) -> dict[str, Value]:
+    every, own = state.policies.values.get(EVERY_ACCOUNT), state.policies.values.get(account)
     return {**(every or {}), **(own or {})}
 
 
 def _check_row(
-    rule: risk_checks.Rule,
+    rule: risk_checks.RiskCheck,
     proposal: Proposal,
     exposure: Exposure,
     policy: Policy,

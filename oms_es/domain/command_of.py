@@ -43,7 +43,7 @@ from oms_es.domain.events import (
 from oms_es.vocabulary import OrderState
 
 
-def rebuild(events: list[Event]) -> Command:
+def command_of(events: list[Event]) -> Command:
     """Return the command that gave these events; times are no part of it."""
     first = events[0]
     if isinstance(first, StateChanged) and first.reported:  # what follows became the order's own by it

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from oms_es.decimals import minus, plus
 from oms_es.domain.commands import AddFill, BustFill, CorrectFill
-from oms_es.domain.decision_context import Given
+from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event, FillBusted, FillCorrected, FillQuarantined
 from oms_es.domain.executions import completed, quarantine, symbol_and_side
 from oms_es.domain.order import Fill, Order, find_fill
@@ -15,9 +15,9 @@ from oms_es.identifiers import shown
 from oms_es.vocabulary import QuarantineReason
 
 
-def bust(command: BustFill, order: Order, given: Given) -> list[Event]:
+def bust(command: BustFill, order: Order, context: DecisionContext) -> list[Event]:
     """Return what taking a fill back gives; [] when it was taken back before."""
-    if given.rules >= 3 and find_fill(order, command.trade_id) is None and was_busted(order, command.trade_id):
+    if context.rules >= 3 and find_fill(order, command.trade_id) is None and was_busted(order, command.trade_id):
         return []
     fill = standing(order, command.trade_id)
     busted = FillBusted(
@@ -36,7 +36,7 @@ def bust(command: BustFill, order: Order, given: Given) -> list[Event]:
     return [busted, *completed(command, order, order.state, minus(order.filled_quantity, fill.quantity))]
 
 
-def correct(command: CorrectFill, order: Order, given: Given) -> list[Event]:
+def correct(command: CorrectFill, order: Order, context: DecisionContext) -> list[Event]:
     """Return what changing a fill gives."""
     fill = standing(order, command.trade_id)
     quantity = fill.quantity if command.fill_quantity is None else command.fill_quantity
@@ -47,7 +47,7 @@ def correct(command: CorrectFill, order: Order, given: Given) -> list[Event]:
     if any(_asks_the_same(each.fill, command) for each in order.waiting):
         return []  # it waits already
     over = plus(minus(order.filled_quantity, fill.quantity), quantity) > order.quantity and quantity > fill.quantity
-    if over and not order.is_external and not given.accept_exceptions:
+    if over and not order.is_external and not context.accept_exceptions:
         told = AddFill(
             account=order.account,
             order_id=order.order_id,
@@ -147,9 +147,9 @@ def was_busted(order: Order, trade_id: str) -> bool:
     return any(fill.trade_id == trade_id and fill.busted for fill in order.fills)
 
 
-def fill_without_fee(command: AddFill, order: Order, given: Given) -> Fill | None:
+def fill_without_fee(command: AddFill, order: Order, context: DecisionContext) -> Fill | None:
     """Return the fill that was booked without the fee that the same trade is reported with now."""
-    if given.rules < 3 or command.trade_id is None or symbol_and_side(command, order) != (
+    if context.rules < 3 or command.trade_id is None or symbol_and_side(command, order) != (
         order.symbol, order.side.value
     ):  # fmt: skip
         return None

@@ -7,16 +7,16 @@ from msgspec import Struct
 from oms_es.decimals import ONE
 from oms_es.domain.commands import OrderCommand
 from oms_es.domain.events import StateChanged
-from oms_es.domain.order import Content, Order, Waiting
-from oms_es.domain.policy import RULES
+from oms_es.domain.order import Content, Order, QuarantinedFill
+from oms_es.domain.policy import DECISION_RULES_VERSION
 from oms_es.vocabulary import OrderState, Origin
 
 
-class Given(Struct, frozen=True, kw_only=True):
+class DecisionContext(Struct, frozen=True, kw_only=True):
     """What a decision about one order rests on, besides the order."""
 
     origin: Origin = Origin.COMMAND
-    rules: int = RULES  # the version of the decision rules
+    rules: int = DECISION_RULES_VERSION  # the version of the decision rules
     violations: tuple[str, ...] = ()  # the limits that the command would break
     price_band: Decimal | None = None  # fraction of the reference price; None: no check
     price_band_floor: Decimal = ONE  # the band is at least this wide; quote units
@@ -25,13 +25,13 @@ class Given(Struct, frozen=True, kw_only=True):
     multiplier: Decimal = ONE  # of the instrument
     currency: str = "USD"
     unknown_contents: frozenset[Content] = frozenset()  # of this order id's fills that came before any order
-    unknown_waiting: tuple[Waiting, ...] = ()  # those of them that still wait
+    unknown_waiting: tuple[QuarantinedFill, ...] = ()  # those of them that still wait
     unknown_count: int = 0  # how many fills of unknown orders the account ever had
     is_ambiguous: bool = False  # the id names several orders, and none of them alone fits the fill
     external_order: Order | None = None  # the external order that the venue's id in the command has opened before
 
 
-def moved(
+def state_changed(
     command: OrderCommand,
     old: OrderState,
     new: OrderState,

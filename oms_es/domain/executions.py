@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from oms_es.decimals import ZERO, minus, plus, text, times
 from oms_es.domain.commands import AddFill, OrderCommand
-from oms_es.domain.decision_context import Given, moved
+from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import Event, FillAdded, FillQuarantined, OrderSubmitted
 from oms_es.domain.order import Content, Order
 from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason
@@ -19,19 +19,19 @@ S = OrderState
 Q = QuarantineReason
 
 
-def reports(command: AddFill, order: Order | None, given: Given) -> list[Content]:
+def reports(command: AddFill, order: Order | None, context: DecisionContext) -> list[Content]:
     """Return what was reported before under the fill's trade id, of this order or under another of its ids."""
     if command.trade_id is None:
         return []
     own = frozenset[Content]() if order is None else order.contents
-    return [each for known in (own, given.unknown_contents) for each in known if each.trade_id == command.trade_id]
+    return [each for known in (own, context.unknown_contents) for each in known if each.trade_id == command.trade_id]
 
 
-def is_repetition(command: AddFill, known: Content, order: Order | None, given: Given) -> bool:
+def is_repetition(command: AddFill, known: Content, order: Order | None, context: DecisionContext) -> bool:
     """Return whether a report of the same trade id says the same; one without the fee is older news."""
     if (command.fill_quantity, command.fill_price) != (known.quantity, known.price):
         return False
-    if given.rules < 3:
+    if context.rules < 3:
         return command.fee == known.fee
     return known.is_of(*symbol_and_side(command, order)) and command.fee in (known.fee, ZERO)
 
@@ -43,42 +43,42 @@ def symbol_and_side(command: AddFill, order: Order | None) -> tuple[str, str]:
     return symbol, "" if side is None else side.value
 
 
-def broken_rule(command: AddFill, order: Order, given: Given) -> QuarantineReason | None:
+def broken_rule(command: AddFill, order: Order, context: DecisionContext) -> QuarantineReason | None:
     """Return the first rule that the fill breaks."""
     if command.symbol not in (None, order.symbol) or command.side not in (None, order.side):
         return Q.CONFLICT
     if order.state in (S.REJECTED, S.FILLED, S.IDLE):
         return Q.ORDER_DONE
     if order.is_external:
-        return Q.PRICE_BAND if is_out_of_band(command, None, order.side, given) else None
+        return Q.PRICE_BAND if is_out_of_band(command, None, order.side, context) else None
     if plus(order.filled_quantity, command.fill_quantity) > order.quantity:
         return Q.OVERFILL
-    return Q.PRICE_BAND if is_out_of_band(command, order.price, order.side, given) else None
+    return Q.PRICE_BAND if is_out_of_band(command, order.price, order.side, context) else None
 
 
-def is_out_of_band(command: AddFill, limit_price: Decimal | None, side: OrderSide, given: Given) -> bool:
+def is_out_of_band(command: AddFill, limit_price: Decimal | None, side: OrderSide, context: DecisionContext) -> bool:
     """Return whether the price is further from the reference than the band allows; better than the limit never is."""
-    reference = given.mark if limit_price is None else limit_price
-    if given.origin is Origin.IMPORT or given.price_band is None or reference is None:
+    reference = context.mark if limit_price is None else limit_price
+    if context.origin is Origin.IMPORT or context.price_band is None or reference is None:
         return False
     distance = minus(command.fill_price, reference)
-    if given.rules < 3:
-        return distance.copy_abs() > times(given.price_band, reference.copy_abs())
+    if context.rules < 3:
+        return distance.copy_abs() > times(context.price_band, reference.copy_abs())
     if limit_price is not None and side.sign * distance <= 0:
         return False
-    size = max(reference.copy_abs(), ZERO if given.mark is None else given.mark.copy_abs())
-    floor = given.price_band_floor if size <= given.price_band_floor else ZERO  # a fraction of next to nothing
-    return distance.copy_abs() > max(times(given.price_band, size), floor)
+    size = max(reference.copy_abs(), ZERO if context.mark is None else context.mark.copy_abs())
+    floor = context.price_band_floor if size <= context.price_band_floor else ZERO  # a fraction of next to nothing
+    return distance.copy_abs() > max(times(context.price_band, size), floor)
 
 
 def execute(
-    command: AddFill, order: Order, given: Given, *, forced: bool, quarantine_id: str | None = None
+    command: AddFill, order: Order, context: DecisionContext, *, forced: bool, quarantine_id: str | None = None
 ) -> list[Event]:
     """Return the events of booking a fill into its order."""
     events: list[Event] = []
     state = order.state
     if state is S.PENDING:
-        events.append(moved(command, S.PENDING, S.WORKING, reason="filled before it was acknowledged"))
+        events.append(state_changed(command, S.PENDING, S.WORKING, reason="filled before it was acknowledged"))
         state = S.WORKING
     events.append(
         FillAdded(
@@ -90,8 +90,8 @@ def execute(
             fill_price=command.fill_price,
             trade_id=command.trade_id,
             fee=command.fee,
-            multiplier=given.multiplier,
-            currency=given.currency,
+            multiplier=context.multiplier,
+            currency=context.currency,
             late=state in (S.CANCELLED, S.FAILED),
             forced=forced,
             quarantine_id=quarantine_id,
@@ -107,16 +107,16 @@ def completed(command: OrderCommand, order: Order, state: OrderState, filled: De
     if order.is_external:
         return []
     if state is S.WORKING and filled >= order.quantity:
-        return [moved(command, S.WORKING, S.FILLED)]
+        return [state_changed(command, S.WORKING, S.FILLED)]
     if state is S.FILLED and filled < order.quantity:
-        return [moved(command, S.FILLED, S.WORKING, reason="a fill was taken back or corrected")]
+        return [state_changed(command, S.FILLED, S.WORKING, reason="a fill was taken back or corrected")]
     return []
 
 
 def open_external(
     command: AddFill,
     what: tuple[str, OrderSide],
-    given: Given,
+    context: DecisionContext,
     *,
     forced: bool = False,
     quarantine_id: str | None = None,
@@ -134,8 +134,8 @@ def open_external(
         actor=command.actor,
     )
     order = Order(submitted=submitted, quantity=ZERO, price=None, state=S.WORKING)
-    moves: list[Event] = [moved(command, S.IDLE, S.PENDING), moved(command, S.PENDING, S.WORKING)]
-    return [submitted, *moves, *execute(command, order, given, forced=forced, quarantine_id=quarantine_id)]
+    moves: list[Event] = [state_changed(command, S.IDLE, S.PENDING), state_changed(command, S.PENDING, S.WORKING)]
+    return [submitted, *moves, *execute(command, order, context, forced=forced, quarantine_id=quarantine_id)]
 
 
 def quarantine(command: AddFill, why: QuarantineReason, ordinal: int, order: Order | None = None) -> FillQuarantined:

@@ -6,7 +6,7 @@ A fill that breaks a rule waits in quarantine until somebody decides; a repeated
 
 from oms_es.domain.commands import AddFill
 from oms_es.domain.corrections import complete_with_fee, fill_without_fee
-from oms_es.domain.decision_context import Given
+from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event
 from oms_es.domain.executions import (
     broken_rule,
@@ -24,36 +24,38 @@ from oms_es.vocabulary import QuarantineReason
 Q = QuarantineReason
 
 
-def add_fill(command: AddFill, order: Order, given: Given) -> list[Event]:
+def add_fill(command: AddFill, order: Order, context: DecisionContext) -> list[Event]:
     """Return what a fill of a known order gives."""
-    known = reports(command, order, given)
-    waiting = waiting_for(command, order, given)
-    if waiting is not None and not reports(command, order, Given()):  # the order itself does not know the trade
-        return book_waiting(waiting, order, given, command.actor, command.fee)
-    if any(is_repetition(command, each, order, given) for each in known):
+    known = reports(command, order, context)
+    waiting = waiting_for(command, order, context)
+    if waiting is not None and not reports(
+        command, order, DecisionContext()
+    ):  # the order itself does not know the trade
+        return book_waiting(waiting, order, context, command.actor, command.fee)
+    if any(is_repetition(command, each, order, context) for each in known):
         return []
-    if (fill := fill_without_fee(command, order, given)) is not None:
+    if (fill := fill_without_fee(command, order, context)) is not None:
         return complete_with_fee(command, order, fill)
-    why = Q.CONFLICT if known else broken_rule(command, order, given)
-    if why is not None and not (given.accept_exceptions and why is not Q.CONFLICT):
+    why = Q.CONFLICT if known else broken_rule(command, order, context)
+    if why is not None and not (context.accept_exceptions and why is not Q.CONFLICT):
         return [quarantine(command, why, order.quarantined, order)]
-    return execute(command, order, given, forced=why is not None)
+    return execute(command, order, context, forced=why is not None)
 
 
-def fill_unknown(command: AddFill, given: Given) -> list[Event]:
+def fill_unknown(command: AddFill, context: DecisionContext) -> list[Event]:
     """Return what a fill gives whose order nobody submitted here."""
-    known = reports(command, None, given)
-    if (waiting := waiting_for(command, None, given)) is not None:
-        return open_for_waiting(waiting, command, given)
-    if any(is_repetition(command, each, None, given) for each in known):
+    known = reports(command, None, context)
+    if (waiting := waiting_for(command, None, context)) is not None:
+        return open_for_waiting(waiting, command, context)
+    if any(is_repetition(command, each, None, context) for each in known):
         return []
-    if given.is_ambiguous:
-        return [quarantine(command, Q.AMBIGUOUS_ORDER, given.unknown_count)]
+    if context.is_ambiguous:
+        return [quarantine(command, Q.AMBIGUOUS_ORDER, context.unknown_count)]
     if command.symbol is None or command.side is None:
-        return [quarantine(command, Q.UNKNOWN_ORDER, given.unknown_count)]
+        return [quarantine(command, Q.UNKNOWN_ORDER, context.unknown_count)]
     if known:
-        return [quarantine(command, Q.CONFLICT, given.unknown_count)]
-    wild = is_out_of_band(command, None, command.side, given)
-    if wild and not given.accept_exceptions:
-        return [quarantine(command, Q.PRICE_BAND, given.unknown_count)]
-    return open_external(command, (command.symbol, command.side), given, forced=wild)
+        return [quarantine(command, Q.CONFLICT, context.unknown_count)]
+    wild = is_out_of_band(command, None, command.side, context)
+    if wild and not context.accept_exceptions:
+        return [quarantine(command, Q.PRICE_BAND, context.unknown_count)]
+    return open_external(command, (command.symbol, command.side), context, forced=wild)

@@ -7,7 +7,7 @@ Fills that wait in quarantine under the id are booked, unless they break a rule.
 
 from oms_es.decimals import plus
 from oms_es.domain.commands import ChangeState, LinkOrder, OrderCommand
-from oms_es.domain.decision_context import Given, moved
+from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import Event, ExternalIdAssigned, FillBusted, OrdersMerged
 from oms_es.domain.executions import completed
 from oms_es.domain.order import Fill, Order, evolve, merged_fill
@@ -17,7 +17,7 @@ from oms_es.vocabulary import OrderState
 S = OrderState
 
 
-def link(command: LinkOrder | ChangeState, order: Order, given: Given) -> list[Event]:
+def link(command: LinkOrder | ChangeState, order: Order, context: DecisionContext) -> list[Event]:
     """Return the events of a venue's id that becomes known; [] when the order has it already."""
     name = command.external_order_id
     if name is None or name in order.external_order_ids:
@@ -30,14 +30,14 @@ def link(command: LinkOrder | ChangeState, order: Order, given: Given) -> list[E
         error_message=command.error_message if isinstance(command, ChangeState) else None,
         actor=command.actor,
     )
-    return [assigned, *join(command, after(order, [assigned]), given)]
+    return [assigned, *join(command, after(order, [assigned]), context)]
 
 
-def join(command: OrderCommand, order: Order, given: Given) -> list[Event]:
+def join(command: OrderCommand, order: Order, context: DecisionContext) -> list[Event]:
     """Return the events that make the order's own what was reported under the venue's id before."""
-    events = _merge(command, order, given)
-    for waiting in given.unknown_waiting:
-        events += book_waiting(waiting, after(order, events), given, command.actor)
+    events = _merge(command, order, context)
+    for waiting in context.unknown_waiting:
+        events += book_waiting(waiting, after(order, events), context, command.actor)
     return events
 
 
@@ -52,9 +52,9 @@ def after(order: Order, events: list[Event]) -> Order:
 # --- merging ---
 
 
-def _merge(command: OrderCommand, order: Order, given: Given) -> list[Event]:
+def _merge(command: OrderCommand, order: Order, context: DecisionContext) -> list[Event]:
     """Return the events of merging the external order of the venue's id into the order, if it can be the same."""
-    other = given.external_order
+    other = context.external_order
     if other is None or (other.symbol, other.side) != (order.symbol, order.side):
         return []
     doubled = [fill for fill in other.fills if _is_booked(fill, order)]
@@ -81,7 +81,11 @@ def _merged(command: OrderCommand, order: Order, other: Order) -> list[Event]:
         actor=command.actor,
     )
     gone = OrdersMerged(account=other.account, order_id=other.order_id, into=order.order_id, actor=command.actor)
-    began = [moved(command, S.PENDING, S.WORKING, reason="filled before it was acknowledged")] if acknowledged else []
+    began = (
+        [state_changed(command, S.PENDING, S.WORKING, reason="filled before it was acknowledged")]
+        if acknowledged
+        else []
+    )
     filled = after(order, [both]).filled_quantity
     return [*began, gone, both, *completed(command, order, state, filled)]
 

@@ -67,7 +67,7 @@ class Fill(Struct, frozen=True, kw_only=True):
     booked_as: str | None = None  # the order id of its event, where that order was merged into this one
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class QuarantinedFill(Struct, frozen=True, kw_only=True):
     """A fill in quarantine, and when it was executed."""
 
     fill: FillQuarantined
@@ -92,7 +92,7 @@ class Order(Struct, frozen=True, kw_only=True):
     error_message: str | None = None
     reason: str = ""
     violations: tuple[str, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[QuarantinedFill, ...] = ()
     quarantined: int = 0  # how many fills ever were
     submitted_at: int = 0
     updated_at: int = 0
@@ -319,7 +319,7 @@ def _submitted_again(order: Order, event: OrderSubmitted, *_: int) -> Order:
 
 
 def _quarantined(order: Order, event: FillQuarantined, occurred_at: int, recorded_at: int, seq: int) -> Order:
-    waiting = Waiting(fill=event, occurred_at=occurred_at, recorded_at=recorded_at, seq=seq)
+    waiting = QuarantinedFill(fill=event, occurred_at=occurred_at, recorded_at=recorded_at, seq=seq)
     return replace(
         order,
         waiting=(*order.waiting, waiting),

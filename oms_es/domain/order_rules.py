@@ -1,7 +1,7 @@
 """
 What a command makes of an order: the events, or an error and nothing.
 
-Everything a decision rests on comes in: the command, the order, and what is `Given` around it.
+Everything a decision rests on comes in: the command, the order, and what is `DecisionContext` around it.
 """
 
 from decimal import Decimal
@@ -23,7 +23,7 @@ from oms_es.domain.commands import (
     SubmitOrder,
 )
 from oms_es.domain.corrections import bust, correct
-from oms_es.domain.decision_context import Given, moved
+from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import AmendRefused, Event, ExternalIdAssigned, OrderAmended, OrderSubmitted
 from oms_es.domain.fill_rules import add_fill, fill_unknown
 from oms_es.domain.linking import after, join, link
@@ -36,7 +36,7 @@ from oms_es.vocabulary import TRANSITIONS, OrderState, OrderType, Origin
 S = OrderState
 
 
-def decide(command: OrderCommand, order: Order | None, given: Given) -> list[Event]:
+def decide(command: OrderCommand, order: Order | None, context: DecisionContext) -> list[Event]:
     """
     Return the events that carrying out `command` gives; [] when it was carried out before.
 
@@ -49,33 +49,33 @@ def decide(command: OrderCommand, order: Order | None, given: Given) -> list[Eve
     """
     match command:
         case SubmitOrder():
-            return _submit(command, given) if order is None else _resubmit(command, order)
+            return _submit(command, context) if order is None else _resubmit(command, order)
         case AddFill():
-            return fill_unknown(command, given) if order is None else add_fill(command, order, given)
+            return fill_unknown(command, context) if order is None else add_fill(command, order, context)
         case ResolveQuarantined():
-            return resolve(command, order, given)
+            return resolve(command, order, context)
         case _:
             if order is None:
                 raise UnknownOrder(f"no order {shown(command.order_id)} in account {command.account}")
-            return _decide_known(command, order, given)
+            return _decide_known(command, order, context)
 
 
-def _decide_known(command: OrderCommand, order: Order, given: Given) -> list[Event]:
+def _decide_known(command: OrderCommand, order: Order, context: DecisionContext) -> list[Event]:
     match command:
         case ChangeState():
-            return _change_state(command, order, given)
+            return _change_state(command, order, context)
         case LinkOrder():
-            return link(command, order, given)
+            return link(command, order, context)
         case CancelOrder():
-            return _cancel(command, order, given)
+            return _cancel(command, order, context)
         case AmendOrder():
-            return _amend(command, order, given)
+            return _amend(command, order, context)
         case ReduceOrder():
             return _reduce(command, order)
         case BustFill():
-            return bust(command, order, given)
+            return bust(command, order, context)
         case CorrectFill():
-            return correct(command, order, given)
+            return correct(command, order, context)
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")
 
@@ -83,7 +83,7 @@ def _decide_known(command: OrderCommand, order: Order, given: Given) -> list[Eve
 # --- submit ---
 
 
-def _submit(command: SubmitOrder, given: Given) -> list[Event]:
+def _submit(command: SubmitOrder, context: DecisionContext) -> list[Event]:
     submitted = OrderSubmitted(
         account=command.account,
         order_id=command.order_id,
@@ -96,11 +96,11 @@ def _submit(command: SubmitOrder, given: Given) -> list[Event]:
         reduce_only=command.reduce_only,
         actor=command.actor,
     )
-    if given.violations:
-        return [submitted, moved(command, S.IDLE, S.REJECTED, violations=given.violations)]
-    events: list[Event] = [submitted, moved(command, S.IDLE, S.PENDING)]
-    if given.origin is Origin.IMPORT:  # a fact's order exists and works from here
-        events.append(moved(command, S.PENDING, S.WORKING))
+    if context.violations:
+        return [submitted, state_changed(command, S.IDLE, S.REJECTED, violations=context.violations)]
+    events: list[Event] = [submitted, state_changed(command, S.IDLE, S.PENDING)]
+    if context.origin is Origin.IMPORT:  # a fact's order exists and works from here
+        events.append(state_changed(command, S.PENDING, S.WORKING))
     return events
 
 
@@ -123,14 +123,14 @@ def _resubmit(command: SubmitOrder, order: Order) -> list[Event]:
 # --- states ---
 
 
-def _change_state(command: ChangeState, order: Order, given: Given) -> list[Event]:
-    if given.rules < 3:
+def _change_state(command: ChangeState, order: Order, context: DecisionContext) -> list[Event]:
+    if context.rules < 3:
         return _move(command, order)
     name = command.external_order_id
     if command.new is S.WORKING and order.state is S.PENDING:
         events = _move(command, order)
-        return events if name is None else [*events, *join(command, after(order, events), given)]
-    linked = link(command, order, given)  # first: a fill that has waited for this id comes before the state
+        return events if name is None else [*events, *join(command, after(order, events), context)]
+    linked = link(command, order, context)  # first: a fill that has waited for this id comes before the state
     order = after(order, linked)
     if command.new is order.state:
         return linked
@@ -156,7 +156,7 @@ def _move(command: ChangeState, order: Order) -> list[Event]:
     if command.new is S.FILLED and order.filled_quantity < order.quantity:
         msg = f"{_impossible(order, S.FILLED)}: only {text(order.filled_quantity)} of {text(order.quantity)} is filled"
         raise InvalidTransition(msg)
-    change = moved(
+    change = state_changed(
         command,
         order.state,
         command.new,
@@ -167,12 +167,12 @@ def _move(command: ChangeState, order: Order) -> list[Event]:
     return [change]
 
 
-def _cancel(command: CancelOrder, order: Order, given: Given) -> list[Event]:
-    if given.rules >= 3 and order.state is S.CANCELLED:
+def _cancel(command: CancelOrder, order: Order, context: DecisionContext) -> list[Event]:
+    if context.rules >= 3 and order.state is S.CANCELLED:
         return []
     if not order.state.is_open:
         raise InvalidTransition(_impossible(order, S.CANCELLED))
-    return [moved(command, order.state, S.CANCELLED, reason=command.reason)]
+    return [state_changed(command, order.state, S.CANCELLED, reason=command.reason)]
 
 
 def _impossible(order: Order, new: OrderState) -> str:
@@ -188,15 +188,15 @@ def impossible(order_id: str, old: OrderState, new: OrderState) -> str:
 # --- amend ---
 
 
-def _amend(command: AmendOrder, order: Order, given: Given) -> list[Event]:
+def _amend(command: AmendOrder, order: Order, context: DecisionContext) -> list[Event]:
     _check_amendable(order)
     if command.price is not None and order.submitted.order_type is OrderType.MARKET:
         raise InvalidInput(f"price: order {shown(order.order_id)} is a market order and has no limit price to amend")
-    if given.violations:
+    if context.violations:
         refused = AmendRefused(
             account=order.account,
             order_id=order.order_id,
-            violations=given.violations,
+            violations=context.violations,
             asked_quantity=command.quantity,
             asked_price=command.price,
             actor=command.actor,
@@ -250,4 +250,4 @@ def _amended(
     if wanted > order.filled_quantity:
         return [amended]
     done = S.FILLED if order.filled_quantity else S.CANCELLED
-    return [amended, moved(command, order.state, done, reason="amended to what is filled")]
+    return [amended, state_changed(command, order.state, done, reason="amended to what is filled")]

@@ -17,7 +17,7 @@ from oms_es.identifiers import identifier, shown
 from oms_es.timestamps import clock_time
 from oms_es.vocabulary import CostMethod
 
-RULES = 3  # the version of our decision rules; a log says which one decided
+DECISION_RULES_VERSION = 3  # the version of our decision rules; a log says which one decided
 Value: TypeAlias = str | tuple[str, ...] | None
 
 
@@ -46,7 +46,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     max_clock_step: int = 5  # seconds
 
 
-def positive(value: str, name: str) -> Decimal:
+def non_negative(value: str, name: str) -> Decimal:
     """Read a limit: a number of 0 or more."""
     number = decimal(value, name)
     if number < 0:
@@ -56,7 +56,7 @@ def positive(value: str, name: str) -> Decimal:
 
 def count(value: str, name: str) -> int:
     """Read a whole number of 0 or more."""
-    number = positive(value, name)
+    number = non_negative(value, name)
     if number != int(number):
         raise InvalidInput(f"{name}: {text(number)} is not a whole number")
     return int(number)
@@ -110,21 +110,21 @@ class Key(Struct, frozen=True):
 
 # Path in the settings; the last part is the name of the field in `Policy` and in `set_limits`.
 KEYS: dict[str, Key] = {
-    "risk.max_position_size": Key(positive, "10000", optional=True),
-    "risk.max_daily_loss": Key(positive, "1000", optional=True),
+    "risk.max_position_size": Key(non_negative, "10000", optional=True),
+    "risk.max_daily_loss": Key(non_negative, "1000", optional=True),
     "risk.emergency_stop": Key(yes_or_no, "false"),
     "risk.max_open_orders": Key(count, "10", optional=True),
-    "risk.max_order_quantity": Key(positive, None, optional=True),
-    "risk.max_order_notional": Key(positive, None, optional=True),
-    "risk.price_collar": Key(positive, None, optional=True),
+    "risk.max_order_quantity": Key(non_negative, None, optional=True),
+    "risk.max_order_notional": Key(non_negative, None, optional=True),
+    "risk.price_collar": Key(non_negative, None, optional=True),
     "risk.max_orders_per_second": Key(count, None, optional=True),
     "risk.restricted": Key(identifier, ()),
-    "trading.min_quote_size": Key(positive, "10", optional=True),
-    "trading.max_skew": Key(positive, "5000", optional=True),
+    "trading.min_quote_size": Key(non_negative, "10", optional=True),
+    "trading.max_skew": Key(non_negative, "5000", optional=True),
     "accounting.method": Key(method, "fifo"),
     "daily_loss.basis": Key(one_of("realized", "total"), "realized"),
-    "fills.price_band": Key(positive, "0.5", optional=True),
-    "fills.price_band_floor": Key(positive, "1"),
+    "fills.price_band": Key(non_negative, "0.5", optional=True),
+    "fills.price_band_floor": Key(non_negative, "1"),
     "fills.on_exception": Key(one_of("quarantine", "accept"), "quarantine"),
     "day.timezone": Key(zone, "UTC"),
     "day.roll": Key(roll_time, "00:00"),

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from oms_es.decimals import ZERO
 from oms_es.domain.commands import AddFill, CorrectFill, ResolveQuarantined
 from oms_es.domain.corrections import corrected, standing
-from oms_es.domain.decision_context import Given
+from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event, FillAdded, FillQuarantined, QuarantineResolved
 from oms_es.domain.executions import (
     broken_rule,
@@ -22,7 +22,7 @@ from oms_es.domain.executions import (
     reports,
     symbol_and_side,
 )
-from oms_es.domain.order import Content, Order, Waiting, find_fill
+from oms_es.domain.order import Content, Order, QuarantinedFill, find_fill
 from oms_es.errors import InvalidInput, UnknownQuarantine
 from oms_es.identifiers import shown
 from oms_es.vocabulary import QuarantineReason
@@ -31,9 +31,9 @@ Q = QuarantineReason
 _WAITS_FOR_ORDER = (Q.UNKNOWN_ORDER, Q.AMBIGUOUS_ORDER)
 
 
-def resolve(command: ResolveQuarantined, order: Order | None, given: Given) -> list[Event]:
+def resolve(command: ResolveQuarantined, order: Order | None, context: DecisionContext) -> list[Event]:
     """Return what a decision about a fill in quarantine gives."""
-    candidates = (*(order.waiting if order else ()), *given.unknown_waiting)
+    candidates = (*(order.waiting if order else ()), *context.unknown_waiting)
     waiting = next((w for w in candidates if w.fill.quarantine_id == command.quarantine_id), None)
     if waiting is None:
         raise UnknownQuarantine(f"nothing waits in quarantine under {shown(command.quarantine_id)}")
@@ -58,13 +58,13 @@ def resolve(command: ResolveQuarantined, order: Order | None, given: Given) -> l
     told = as_fill(fill, order, command.actor)
     if order is not None:
         _check_fits(fill, command, order)
-        if given.rules >= 3 and fill.trade_id is not None and find_fill(order, fill.trade_id) is not None:
+        if context.rules >= 3 and fill.trade_id is not None and find_fill(order, fill.trade_id) is not None:
             return [resolved, *_replace_fill(command, order, fill)]
-        return [resolved, *execute(told, order, given, forced=True, quarantine_id=fill.quarantine_id)]
+        return [resolved, *execute(told, order, context, forced=True, quarantine_id=fill.quarantine_id)]
     if symbol is None or side is None:
         msg = f"accepting {shown(command.quarantine_id)} opens order {shown(fill.order_id)}: give its symbol and side"
         raise InvalidInput(msg)
-    return [resolved, *open_external(told, (symbol, side), given, forced=True, quarantine_id=fill.quarantine_id)]
+    return [resolved, *open_external(told, (symbol, side), context, forced=True, quarantine_id=fill.quarantine_id)]
 
 
 def _check_fits(fill: FillQuarantined, command: ResolveQuarantined, order: Order) -> None:
@@ -137,9 +137,9 @@ def _accept_correction(command: ResolveQuarantined, order: Order, waiting: FillQ
 # --- fills whose order became known ---
 
 
-def waiting_for(command: AddFill, order: Order | None, given: Given) -> Waiting | None:
+def waiting_for(command: AddFill, order: Order | None, context: DecisionContext) -> QuarantinedFill | None:
     """Return the same trade in quarantine, if it waits only because nobody knew its order."""
-    for each in given.unknown_waiting if given.rules >= 3 and command.trade_id is not None else ():
+    for each in context.unknown_waiting if context.rules >= 3 and command.trade_id is not None else ():
         fill = each.fill
         same = (fill.trade_id, fill.fill_quantity, fill.fill_price) == (
             command.trade_id, command.fill_quantity, command.fill_price
@@ -155,7 +155,9 @@ def _reported(fill: FillQuarantined) -> Content:
     return Content(fill.trade_id or "", fill.fill_quantity, fill.fill_price, fill.fee, fill.symbol or "", side)
 
 
-def book_waiting(waiting: Waiting, order: Order, given: Given, actor: str, fee: Decimal | None = None) -> list[Event]:
+def book_waiting(
+    waiting: QuarantinedFill, order: Order, context: DecisionContext, actor: str, fee: Decimal | None = None
+) -> list[Event]:
     """
     Return the events of booking a quarantined fill whose order became known.
 
@@ -174,26 +176,26 @@ def book_waiting(waiting: Waiting, order: Order, given: Given, actor: str, fee: 
         return []
     told = as_fill(fill, order, actor)
     told = replace(told, fee=fill.fee or fee or ZERO)
-    known = reports(told, order, Given())
+    known = reports(told, order, DecisionContext())
     if known:
-        booked = any(is_repetition(told, each, order, given) for each in known)
+        booked = any(is_repetition(told, each, order, context) for each in known)
         return [_linked(fill, actor, accepted=False, reason="booked under another id of the order")] if booked else []
-    why = broken_rule(told, order, given)
-    if why is not None and not given.accept_exceptions:
+    why = broken_rule(told, order, context)
+    if why is not None and not context.accept_exceptions:
         return []
-    booking = execute(told, order, given, forced=why is not None, quarantine_id=fill.quarantine_id)
+    booking = execute(told, order, context, forced=why is not None, quarantine_id=fill.quarantine_id)
     return [_linked(fill, actor, accepted=True), *_as_asked(booking, fee)]
 
 
-def open_for_waiting(waiting: Waiting, command: AddFill, given: Given) -> list[Event]:
+def open_for_waiting(waiting: QuarantinedFill, command: AddFill, context: DecisionContext) -> list[Event]:
     """Return what a repetition of a fill gives that waits for its symbol and side: with both, its external order."""
-    if given.is_ambiguous or command.symbol is None or command.side is None:
+    if context.is_ambiguous or command.symbol is None or command.side is None:
         return []
     fill = waiting.fill
     told = replace(as_fill(fill, None, command.actor), fee=fill.fee or command.fee)
-    if is_out_of_band(told, None, command.side, given) and not given.accept_exceptions:
+    if is_out_of_band(told, None, command.side, context) and not context.accept_exceptions:
         return []
-    opened = open_external(told, (command.symbol, command.side), given, quarantine_id=fill.quarantine_id)
+    opened = open_external(told, (command.symbol, command.side), context, quarantine_id=fill.quarantine_id)
     return [_linked(fill, command.actor, accepted=True), *_as_asked(opened, command.fee)]
 
 

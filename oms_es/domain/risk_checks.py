@@ -11,7 +11,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from oms_es.decimals import ZERO, minus, negate, plus, text, times
-from oms_es.domain.policy import RULES as VERSION
+from oms_es.domain.policy import DECISION_RULES_VERSION as VERSION
 from oms_es.domain.policy import Policy
 from oms_es.vocabulary import OrderSide, OrderType, TradingLevel
 
@@ -190,7 +190,7 @@ def clock(_: Proposal, exposure: Exposure, limits: Policy) -> str | None:
     return f"CLOCK: our clock is {exposure.clock_behind} s behind the log, the limit is {limits.max_clock_step} s"
 
 
-class Rule(Struct, frozen=True):
+class RiskCheck(Struct, frozen=True):
     """A check, the settings it goes by, and what it looks at."""
 
     code: str  # never changes
@@ -203,8 +203,8 @@ class Rule(Struct, frozen=True):
     before_3: Check | None = None  # the check of rules before version 3, where it is another one
 
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+CHECKS: tuple[RiskCheck, ...] = (
+    RiskCheck(
         "POSITION_SIZE",
         position_size,
         ("risk.max_position_size",),
@@ -212,7 +212,7 @@ RULES: tuple[Rule, ...] = (
         "the position, if every open order on that side and this one are filled, stays within the limit",
         "risk.max_position_size",
     ),
-    Rule(
+    RiskCheck(
         "DAILY_LOSS",
         daily_loss,
         ("risk.max_daily_loss", "daily_loss.basis"),
@@ -220,7 +220,7 @@ RULES: tuple[Rule, ...] = (
         "the trading day's loss has not reached the limit",
         "risk.max_daily_loss",
     ),
-    Rule(
+    RiskCheck(
         "POSITION_SKEW",
         position_skew,
         ("trading.max_skew",),
@@ -228,7 +228,7 @@ RULES: tuple[Rule, ...] = (
         "a position beyond the limit is not increased",
         "trading.max_skew",
     ),
-    Rule(
+    RiskCheck(
         "ORDER_QUANTITY",
         order_quantity,
         ("trading.min_quote_size", "risk.max_order_quantity"),
@@ -238,7 +238,7 @@ RULES: tuple[Rule, ...] = (
         binds_reducing=True,
         before_3=order_quantity_before_3,
     ),
-    Rule(
+    RiskCheck(
         "ORDER_NOTIONAL",
         order_notional,
         ("risk.max_order_notional",),
@@ -246,7 +246,7 @@ RULES: tuple[Rule, ...] = (
         "quantity times price (a market order: times the last mark) stays within the limit",
         "risk.max_order_notional",
     ),
-    Rule(
+    RiskCheck(
         "OPEN_ORDERS",
         open_orders,
         ("risk.max_open_orders",),
@@ -254,7 +254,7 @@ RULES: tuple[Rule, ...] = (
         "the account has fewer orders open than the limit",
         "risk.max_open_orders",
     ),
-    Rule(
+    RiskCheck(
         "EMERGENCY_STOP",
         emergency_stop,
         (),
@@ -263,7 +263,7 @@ RULES: tuple[Rule, ...] = (
         "risk.emergency_stop",
         binds_reducing=True,
     ),
-    Rule(
+    RiskCheck(
         "PRICE_COLLAR",
         price_collar,
         ("risk.price_collar",),
@@ -272,7 +272,7 @@ RULES: tuple[Rule, ...] = (
         "risk.price_collar",
         binds_reducing=True,
     ),
-    Rule(
+    RiskCheck(
         "ORDER_RATE",
         order_rate,
         ("risk.max_orders_per_second",),
@@ -280,7 +280,7 @@ RULES: tuple[Rule, ...] = (
         "submits and amends of the last second, refused ones included, are below the limit",
         "risk.max_orders_per_second",
     ),
-    Rule(
+    RiskCheck(
         "RESTRICTED_SYMBOL",
         restricted_symbol,
         ("risk.restricted",),
@@ -288,7 +288,7 @@ RULES: tuple[Rule, ...] = (
         "the symbol is not on the list",
         "risk.restricted",
     ),
-    Rule(
+    RiskCheck(
         "REDUCE_ONLY",
         reduce_only,
         (),
@@ -296,7 +296,7 @@ RULES: tuple[Rule, ...] = (
         "an order submitted as reduce_only reduces a position",
         "reduce_only",
     ),
-    Rule(
+    RiskCheck(
         "CLOCK",
         clock,
         ("day.max_clock_step",),
@@ -309,7 +309,7 @@ RULES: tuple[Rule, ...] = (
 
 def violations(order: Proposal, exposure: Exposure, limits: Policy, version: int = VERSION) -> tuple[str, ...]:
     """
-    Return everything that is wrong with the order, in the order of `RULES`; () when it may go.
+    Return everything that is wrong with the order, in the order of `CHECKS`; () when it may go.
 
     Args:
         order: what is judged.
@@ -318,14 +318,16 @@ def violations(order: Proposal, exposure: Exposure, limits: Policy, version: int
         version: of the decision rules; before 3, some limits refused orders that reduce, and no text named a setting.
     """
     if version < 3:
-        earlier = ((rule.before_3 or rule.check)(order, exposure, limits) for rule in RULES)
+        earlier = ((rule.before_3 or rule.check)(order, exposure, limits) for rule in CHECKS)
         return tuple(each for each in earlier if each is not None)
-    broken = [rule for rule in RULES if rule.check(order, exposure, limits) is not None]  # most often none
+    broken = [rule for rule in CHECKS if rule.check(order, exposure, limits) is not None]  # most often none
     found = (violation(rule, order, exposure, limits, version) for rule in broken)
     return tuple(each for each in found if each is not None)
 
 
-def violation(rule: Rule, order: Proposal, exposure: Exposure, limits: Policy, version: int = VERSION) -> str | None:
+def violation(
+    rule: RiskCheck, order: Proposal, exposure: Exposure, limits: Policy, version: int = VERSION
+) -> str | None:
     """Return what one rule finds wrong with the order; None when it passes."""
     if version < 3:
         return (rule.before_3 or rule.check)(order, exposure, limits)

@@ -19,13 +19,13 @@ from oms_es.domain.commands import (
 )
 from oms_es.domain.envelope import Draft
 from oms_es.domain.events import DayClosed, Event, InstrumentDefined, MarkRecorded, PolicyChanged, TradingLevelChanged
-from oms_es.domain.order import Waiting
-from oms_es.domain.policy import RULES, Value, differing
-from oms_es.engine.decision_time import Moment, drafts
+from oms_es.domain.order import QuarantinedFill
+from oms_es.domain.policy import DECISION_RULES_VERSION, Value, differing
+from oms_es.engine.decision_time import DecisionTime, drafts
 from oms_es.errors import DayNotClosable, InstrumentInUse
 from oms_es.identifiers import shown
 from oms_es.projections.policies import Policies
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
 
 _ACCOUNTING = ("accounting.", "day.")  # what every figure and every trading day rests on; no limit is among them
@@ -42,7 +42,9 @@ NEWER_RULES = "this release decides by rules of version "  # and which
 FILE_CHANGED = "the settings file has changed"
 
 
-def ruled(world: World, request: Request, command: Command, moment: Moment, occurred_at: int) -> list[Draft]:
+def handle_admin_command(
+    state: State, request: Request, command: Command, moment: DecisionTime, occurred_at: int
+) -> list[Draft]:
     """
     Return what a command about rules puts into the log; [] for a repetition.
 
@@ -54,14 +56,14 @@ def ruled(world: World, request: Request, command: Command, moment: Moment, occu
         case RecordMark():
             event = MarkRecorded(symbol=command.symbol, price=command.price, actor=command.actor)
         case DefineInstrument():
-            return _define(world, command, request, moment)
+            return _define(state, command, request, moment)
         case CloseDay():
-            return _close(world, command, request, moment)
+            return _close(state, command, request, moment)
         case SetLimits():
             event = PolicyChanged(
                 account=command.account,
                 values=command.values,
-                rules=RULES,
+                rules=DECISION_RULES_VERSION,
                 reason=command.reason,
                 actor=command.actor,
             )
@@ -74,9 +76,9 @@ def ruled(world: World, request: Request, command: Command, moment: Moment, occu
     return drafts([(event, occurred_at, occurred_at)], request, moment)
 
 
-def _define(world: World, command: DefineInstrument, request: Request, moment: Moment) -> list[Draft]:
+def _define(state: State, command: DefineInstrument, request: Request, moment: DecisionTime) -> list[Draft]:
     """Return the definition; [] when it says what holds already."""
-    symbol, positions = command.symbol, world.positions
+    symbol, positions = command.symbol, state.positions
     was = (positions.multiplier(symbol), positions.currency(symbol))
     if was == (command.multiplier, command.currency):
         return remembered(command, request, moment)
@@ -93,17 +95,17 @@ def _define(world: World, command: DefineInstrument, request: Request, moment: M
     return drafts([(event, moment.now, moment.now)], request, moment)
 
 
-def _close(world: World, command: CloseDay, request: Request, moment: Moment) -> list[Draft]:
+def _close(state: State, command: CloseDay, request: Request, moment: DecisionTime) -> list[Draft]:
     """Return the closing of a day; [] when it was closed before in the same way."""
-    day, span = command.trading_day, world.days.spans.get(command.trading_day)
-    with world.decided() as decided:  # what was quarantined in the same transaction waits as well
+    day, span = command.trading_day, state.days.spans.get(command.trading_day)
+    with state.decided() as decided:  # what was quarantined in the same transaction waits as well
         waiting = [each for each in decided.orders.all_waiting() if _day_of(decided, each, moment) <= day]
-    if world.days.closed.get(day) is not None:
-        raise DayNotClosable(f"{shown(day)} was closed before, by seq {world.days.closed.get(day)}")
+    if state.days.closed.get(day) is not None:
+        raise DayNotClosable(f"{shown(day)} was closed before, by seq {state.days.closed.get(day)}")
     if span is None:
-        known = ", ".join(sorted(world.days.spans.settled)[-3:]) or "none"
+        known = ", ".join(sorted(state.days.spans.committed)[-3:]) or "none"
         raise DayNotClosable(f"no event is booked on {shown(day)} (the last days: {known})")
-    if day > moment.own_day_of(moment.now):
+    if day > moment.day_by_roll(moment.now):
         raise DayNotClosable(f"{shown(day)} has not begun")
     if command.force and not command.reason:
         raise DayNotClosable("to force the closing of a day, say why (a reason)")
@@ -120,9 +122,9 @@ def _close(world: World, command: CloseDay, request: Request, moment: Moment) ->
         last_seq=span.last_seq,
         begins_at=begins_at,
         ends_at=ends_at,
-        digests=world.closing_digests(),
+        digests=state.closing_digests(),
         code=command.code,
-        rules=RULES,
+        rules=DECISION_RULES_VERSION,
         reason=command.reason,
         forced=bool(waiting),
         actor=command.actor,
@@ -130,12 +132,12 @@ def _close(world: World, command: CloseDay, request: Request, moment: Moment) ->
     return drafts([(event, moment.now, moment.now)], request, moment)
 
 
-def _day_of(world: World, waiting: Waiting, moment: Moment) -> str:
+def _day_of(state: State, waiting: QuarantinedFill, moment: DecisionTime) -> str:
     """Return the trading day that a waiting fill was booked on; a box of an early release does not say."""
-    return world.orders.waiting_day.get(waiting.fill.quarantine_id) or moment.own_day_of(waiting.recorded_at)
+    return state.orders.waiting_day.get(waiting.fill.quarantine_id) or moment.day_by_roll(waiting.recorded_at)
 
 
-def remembered(command: Command, request: Request, moment: Moment) -> list[Draft]:
+def remembered(command: Command, request: Request, moment: DecisionTime) -> list[Draft]:
     """Return the event of a command that changes nothing, where its command id must stand for its content."""
     own_id = isinstance(command, SubmitOrder | AddFill)  # known by order id and trade id
     if not request.command_id or own_id or request.origin is not Origin.COMMAND or moment.rules < 3:
@@ -144,12 +146,14 @@ def remembered(command: Command, request: Request, moment: Moment) -> list[Draft
     return drafts([(changed_nothing(command), occurred_at, occurred_at)], request, moment)
 
 
-def newer_rules(world: World, now: Callable[[], Moment]) -> list[Draft]:
+def newer_rules(state: State, now: Callable[[], DecisionTime]) -> list[Draft]:
     """Return the event that newer rules decide from here on; [] on a log that does not tell its rules, or has these."""
-    if (world.policies.rules.get(EVERY_ACCOUNT) or RULES) >= RULES:
+    if (state.policies.rules.get(EVERY_ACCOUNT) or DECISION_RULES_VERSION) >= DECISION_RULES_VERSION:
         return []
     moment = now()
-    event = PolicyChanged(account=EVERY_ACCOUNT, values={}, rules=RULES, reason=f"{NEWER_RULES}{RULES}")
+    event = PolicyChanged(
+        account=EVERY_ACCOUNT, values={}, rules=DECISION_RULES_VERSION, reason=f"{NEWER_RULES}{DECISION_RULES_VERSION}"
+    )
     return drafts([(event, moment.now, moment.now)], Request(command=Command(account=EVERY_ACCOUNT)), moment)
 
 
@@ -161,7 +165,7 @@ def brings_limits(request: Request) -> bool:
 
 def awaits_limits(policies: Policies) -> bool:
     """Return whether the limits of the settings are still to come: the log has none but those that a file named."""
-    values, named = policies.values.get(EVERY_ACCOUNT), policies.from_file.settled
+    values, named = policies.values.get(EVERY_ACCOUNT), policies.from_file.committed
     if values is None:
         return True
     is_whole = all(key in values for key in _LIMITS)
@@ -169,7 +173,7 @@ def awaits_limits(policies: Policies) -> bool:
 
 
 def initial_policy(
-    world: World, values: dict[str, Value], named: Sequence[str], moment: Moment, *, limits: bool = True
+    state: State, values: dict[str, Value], named: Sequence[str], moment: DecisionTime, *, limits: bool = True
 ) -> list[Draft]:
     """
     Return the rules that the first command of a session brings along.
@@ -180,24 +184,26 @@ def initial_policy(
     names, and only where its value is another than the one last taken from a file, so that an operator's change stands
     until the file changes. A log that was decided by earlier rules of ours is told which ones decide from here on.
     """
-    in_force = world.policies.values.get(EVERY_ACCOUNT) or {}
-    changed = differing(values, world.policies.from_file.settled, named)
-    first = awaits_limits(world.policies)
+    in_force = state.policies.values.get(EVERY_ACCOUNT) or {}
+    changed = differing(values, state.policies.from_file.committed, named)
+    first = awaits_limits(state.policies)
     if first:
-        whole = limits or not world.seq
+        whole = limits or not state.seq
         wanted = {key: value for key, value in values.items() if whole or key.startswith(_ACCOUNTING)}
         changed = {key: value for key, value in wanted.items() if key not in in_force} | changed
-    newer = (world.policies.rules.get(EVERY_ACCOUNT) or RULES) < RULES
+    newer = (state.policies.rules.get(EVERY_ACCOUNT) or DECISION_RULES_VERSION) < DECISION_RULES_VERSION
     if not changed and not newer:
         return []
     from_file = tuple(key for key in named if key in changed)
-    expected = limits or not world.seq or not from_file  # else somebody should hear of it
+    expected = limits or not state.seq or not from_file  # else somebody should hear of it
     is_first = first and expected and not any(key in in_force for key in changed)
-    reason = FIRST if is_first else FILE_CHANGED if changed else f"{NEWER_RULES}{RULES}"
+    reason = FIRST if is_first else FILE_CHANGED if changed else f"{NEWER_RULES}{DECISION_RULES_VERSION}"
     events: list[Event] = [
-        PolicyChanged(account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=RULES, reason=reason)
+        PolicyChanged(
+            account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=DECISION_RULES_VERSION, reason=reason
+        )
     ]
-    stop, before = changed.get("risk.emergency_stop"), world.policies.from_file.settled.get("risk.emergency_stop")
+    stop, before = changed.get("risk.emergency_stop"), state.policies.from_file.committed.get("risk.emergency_stop")
     if stop == "true" or (stop, before) == ("false", "true"):  # a file that never pulled the stop does not release it
         level = TradingLevel.HALTED if stop == "true" else TradingLevel.NORMAL
         events.append(

@@ -23,7 +23,7 @@ from msgspec import Struct
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
 from oms_es.domain.order import Order, is_order_event
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.projections.views import OMSOrder, Position, order_view, position_view
 
 OrderCallback: TypeAlias = Callable[[OMSOrder], Awaitable[None] | None]
@@ -127,14 +127,14 @@ def _call(
     future: "asyncio.Future[object]",
 ) -> None:
     try:
-        answer = partial(_settle, future, function(what), None)
+        answer = partial(_resolve, future, function(what), None)
     except BaseException as error:
-        answer = partial(_settle, future, None, error)
+        answer = partial(_resolve, future, None, error)
     with suppress(RuntimeError):  # the loop is closed by now: nobody waits
         loop.call_soon_threadsafe(answer)
 
 
-def _settle(future: "asyncio.Future[object]", result: object, error: BaseException | None) -> None:
+def _resolve(future: "asyncio.Future[object]", result: object, error: BaseException | None) -> None:
     if future.done():
         return
     if error is None:
@@ -158,16 +158,16 @@ class Callbacks:
         """Tell `callback` of every change of a position."""
         self._positions.append(_Line(callback))
 
-    def notice(self, world: World, recorded: Recorded) -> Notice:
+    def notice(self, state: State, recorded: Recorded) -> Notice:
         """Return what listeners are to be told of an event that was just applied."""
         event = recorded.event
         order = position = None
         if self._orders and is_order_event(event):
-            order = world.orders.order((event.account, event.order_id))  # type: ignore[attr-defined]
+            order = state.orders.order((event.account, event.order_id))  # type: ignore[attr-defined]
             order = None if order is None or order.merged_into else order  # it is shown as the order that it is now
         if self._positions and isinstance(event, FillAdded | FillBusted | FillCorrected):
-            held = world.positions.touched
-            position = None if held is None else position_view(world.positions, held)
+            held = state.positions.touched
+            position = None if held is None else position_view(state.positions, held)
         return Notice(order, position) if order is not None or position is not None else _NOTHING
 
     def publish(self, notices: Sequence[Notice]) -> None:

@@ -12,7 +12,7 @@ EVENTS = 8 * EVERY  # a few checkpoints at a time
 _log = logging.getLogger("oms_es")
 
 
-class Keeper:
+class CheckpointWorker:
     """
     Makes checkpoints in a thread of its own; they are a cache, so what goes wrong here is logged and harms nobody.
 
@@ -33,7 +33,7 @@ class Keeper:
         """Count from here: what stands in the log already has its checkpoints, or gets them with the next."""
         self._kept_seq, self._kept_at = seq, recorded_at
 
-    def reached_back(self) -> None:
+    def reset_to_start(self) -> None:
         """Make checkpoints soon: answers about the past begin further back until what came late is in them."""
         self._urgent = True
 

@@ -18,7 +18,7 @@ from oms_es.domain.commands import (
     ResolveQuarantined,
     SubmitOrder,
 )
-from oms_es.domain.decision_context import Given
+from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.envelope import Draft
 from oms_es.domain.events import (
     Event,
@@ -31,21 +31,21 @@ from oms_es.domain.events import (
 from oms_es.domain.order import Order, is_order_event
 from oms_es.domain.order_rules import decide
 from oms_es.domain.risk_checks import Proposal
-from oms_es.engine.admin_commands import remembered, ruled
-from oms_es.engine.decision_time import Moment, drafts
-from oms_es.engine.order_lookup import is_ambiguous, reported_before
+from oms_es.engine.admin_commands import handle_admin_command, remembered
+from oms_es.engine.decision_time import DecisionTime, drafts
+from oms_es.engine.order_lookup import earlier_fills, is_ambiguous
 from oms_es.errors import (
     InvalidInput,
 )
-from oms_es.projections.orders import Unknown
-from oms_es.projections.state import World
+from oms_es.projections.orders import UnknownOrderFills
+from oms_es.projections.state import State
 from oms_es.timestamps import SECOND, iso
 from oms_es.vocabulary import Origin
 
 # --- deciding ---
 
 
-def handle(world: World, request: Request, command: Command, moment: Moment) -> list[Draft]:
+def handle(state: State, request: Request, command: Command, moment: DecisionTime) -> list[Draft]:
     """
     Return what carrying out `command` (located by `located`) puts into the log; [] for a repetition.
 
@@ -54,11 +54,11 @@ def handle(world: World, request: Request, command: Command, moment: Moment) -> 
     """
     occurred_at = _occurred_at(request, moment)
     if isinstance(command, OrderCommand):
-        return _about_order(world, request, command, moment, occurred_at)
-    return ruled(world, request, command, moment, occurred_at)
+        return _handle_order_command(state, request, command, moment, occurred_at)
+    return handle_admin_command(state, request, command, moment, occurred_at)
 
 
-def _occurred_at(request: Request, moment: Moment) -> int:
+def _occurred_at(request: Request, moment: DecisionTime) -> int:
     if request.occurred_at is None:
         return moment.now
     ahead = request.occurred_at - moment.now
@@ -72,23 +72,28 @@ def _occurred_at(request: Request, moment: Moment) -> int:
     return request.occurred_at
 
 
-def _about_order(
-    world: World, request: Request, command: OrderCommand, moment: Moment, occurred_at: int
+def _handle_order_command(
+    state: State, request: Request, command: OrderCommand, moment: DecisionTime, occurred_at: int
 ) -> list[Draft]:
-    ambiguous = is_ambiguous(world, request, command, moment.rules)
-    order = None if ambiguous else world.orders.order((command.account, command.order_id))
-    unknown = reported_before(world, request, command, order, moment.rules)
-    given = _given(world, request, command, order, unknown, moment)
+    ambiguous = is_ambiguous(state, request, command, moment.rules)
+    order = None if ambiguous else state.orders.order((command.account, command.order_id))
+    unknown = earlier_fills(state, request, command, order, moment.rules)
+    given = _decision_context(state, request, command, order, unknown, moment)
     events = decide(command, order, replace(given, is_ambiguous=True) if ambiguous else given)
     if not events:
         return remembered(command, request, moment)
-    timed = _timed(world, command, order, events, unknown, occurred_at)
+    timed = _timed(state, command, order, events, unknown, occurred_at)
     external = any(isinstance(event, OrderSubmitted) and event.external for event in events)
     return drafts(timed, request, moment, Origin.EXTERNAL if external or (order and order.is_external) else None)
 
 
 def _timed(
-    world: World, command: OrderCommand, order: Order | None, events: list[Event], unknown: Unknown, occurred_at: int
+    state: State,
+    command: OrderCommand,
+    order: Order | None,
+    events: list[Event],
+    unknown: UnknownOrderFills,
+    occurred_at: int,
 ) -> list[tuple[Event, int, int]]:
     """Return events with when they were so, and from when on they count; a quarantined fill has its own time."""
     accepts = isinstance(command, ResolveQuarantined)
@@ -100,7 +105,7 @@ def _timed(
         if accepts or not unknown.waiting
         else {each.fill.quarantine_id: each.occurred_at for each in unknown.waiting}
     )
-    executed_at = _waiting_since(world, command) if accepts else occurred_at
+    executed_at = _quarantined_at(state, command) if accepts else occurred_at
     if order is None:  # a fill that has waited for its symbol and side opens its order when it was executed
         waited = (since.get(event.quarantine_id or "") for event in events if isinstance(event, FillAdded))
         executed_at = next((moment for moment in waited if moment is not None), executed_at)
@@ -118,9 +123,9 @@ def _timed(
     return timed
 
 
-def _waiting_since(world: World, command: OrderCommand) -> int:
+def _quarantined_at(state: State, command: OrderCommand) -> int:
     quarantine_id = getattr(command, "quarantine_id", "")
-    for each in world.orders.waiting_of(world.orders.waiting.get(quarantine_id) or ("", "")):
+    for each in state.orders.waiting_of(state.orders.waiting.get(quarantine_id) or ("", "")):
         if each.fill.quarantine_id == quarantine_id:
             return each.occurred_at
     raise AssertionError("decide has found what waits")
@@ -129,16 +134,21 @@ def _waiting_since(world: World, command: OrderCommand) -> int:
 # --- what a decision rests on ---
 
 
-def _given(
-    world: World, request: Request, command: OrderCommand, order: Order | None, unknown: Unknown, moment: Moment
-) -> Given:
-    policy = world.policies.policy(command.account)
+def _decision_context(
+    state: State,
+    request: Request,
+    command: OrderCommand,
+    order: Order | None,
+    unknown: UnknownOrderFills,
+    moment: DecisionTime,
+) -> DecisionContext:
+    policy = state.policies.policy(command.account)
     symbol = order.symbol if order is not None else getattr(command, "symbol", None)
-    positions = world.positions
+    positions = state.positions
     mark = positions.marks.get(symbol) if symbol else None
-    return Given(
+    return DecisionContext(
         origin=request.origin,
-        violations=_violations(world, request, command, order, moment),
+        violations=_violations(state, request, command, order, moment),
         rules=moment.rules,
         price_band=policy.price_band,
         price_band_floor=policy.price_band_floor,
@@ -148,39 +158,39 @@ def _given(
         currency=positions.currency(symbol) if symbol else "USD",
         unknown_contents=unknown.contents,
         unknown_waiting=unknown.waiting,
-        unknown_count=world.orders.unknown_count.get(command.account) or 0,
-        external_order=_external_order(world, command, order),
+        unknown_count=state.orders.unknown_count.get(command.account) or 0,
+        external_order=_external_order(state, command, order),
     )
 
 
-def _external_order(world: World, command: OrderCommand, order: Order | None) -> Order | None:
+def _external_order(state: State, command: OrderCommand, order: Order | None) -> Order | None:
     """Return the external order that fills under the venue's id in the command have opened, unless it was merged."""
     if not isinstance(command, (ChangeState, LinkOrder)) or command.external_order_id is None:
         return None
-    other = world.orders.order((command.account, command.external_order_id))
+    other = state.orders.order((command.account, command.external_order_id))
     return None if other is None or other is order or not other.is_external or other.merged_into else other
 
 
 def _violations(
-    world: World, request: Request, command: OrderCommand, order: Order | None, moment: Moment
+    state: State, request: Request, command: OrderCommand, order: Order | None, moment: DecisionTime
 ) -> tuple[str, ...]:
     if request.origin is Origin.IMPORT:
         return ()
-    proposal = proposed(command, order)
+    proposal = proposal_of(command, order)
     if proposal is None:
         return ()
-    found = judged(world, command.account, proposal, moment)
+    found = violations_of(state, command.account, proposal, moment)
     return found if moment.overtime is None else (*found, moment.overtime)
 
 
-def judged(world: World, account: str, proposal: Proposal, moment: Moment) -> tuple[str, ...]:
+def violations_of(state: State, account: str, proposal: Proposal, moment: DecisionTime) -> tuple[str, ...]:
     """Return the limits that an order would break at this moment."""
     behind = -(-moment.behind // SECOND)
-    exposure = world.exposure(account, proposal.symbol, moment.day_of(moment.now), moment.now, behind)
-    return risk_checks.violations(proposal, exposure, world.policies.policy(account), moment.rules)
+    exposure = state.exposure(account, proposal.symbol, moment.day_of(moment.now), moment.now, behind)
+    return risk_checks.violations(proposal, exposure, state.policies.policy(account), moment.rules)
 
 
-def proposed(command: OrderCommand, order: Order | None) -> Proposal | None:
+def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
     """Return what risk has to judge about a command; None when there is nothing."""
     if isinstance(command, SubmitOrder) and order is None:
         return Proposal(

@@ -7,7 +7,7 @@ from oms_es.domain.events import Event
 from oms_es.domain.order import Order
 
 
-class Answer:
+class CommandResult:
     """What became of a request: its events, and the order after them."""
 
     __slots__ = ("command", "events", "first_seq", "order", "repeated")

@@ -9,28 +9,28 @@ from msgspec.structs import replace
 from oms_es.domain.commands import Request
 from oms_es.domain.envelope import Draft
 from oms_es.domain.events import AccountEvent, Event, FillAdded
-from oms_es.domain.policy import RULES, Policy
+from oms_es.domain.policy import DECISION_RULES_VERSION, Policy
 from oms_es.errors import DayIsClosed, InvalidInput
 from oms_es.identifiers import shown
-from oms_es.projections.state import World
-from oms_es.projections.trading_days import Shut
+from oms_es.projections.state import State
+from oms_es.projections.trading_days import ClosedSpan
 from oms_es.timestamps import calendar, nanoseconds, trading_day
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 
 
-class Moment(Struct, frozen=True, kw_only=True):
+class DecisionTime(Struct, frozen=True, kw_only=True):
     """The moment of a decision."""
 
     now: int  # our clock, never behind the log's head; ns UTC: `recorded_at`
     behind: int = 0  # how far our clock was behind the log's head, ns
     overtime: str | None = None  # RISK_TIMEOUT, where judging took too long; a replay takes it as given
-    rules: int = RULES  # the version of the decision rules; a replay takes that of the log
+    rules: int = DECISION_RULES_VERSION  # the version of the decision rules; a replay takes that of the log
     calendar: Policy  # whose day settings tell the trading day
     closed: frozenset[str] = frozenset()  # trading days that have handed over to the next
-    ended: tuple[Shut, ...] = ()  # what belonged to them, the one that ends last first
+    ended: tuple[ClosedSpan, ...] = ()  # what belonged to them, the one that ends last first
 
     @classmethod
-    def of(cls, clock: int, world: World, fallback: Policy) -> "Moment":
+    def of(cls, clock: int, state: State, fallback: Policy) -> "DecisionTime":
         """
         Return the moment that a reading of our clock stands for.
 
@@ -40,13 +40,13 @@ class Moment(Struct, frozen=True, kw_only=True):
         if type(clock) is not int:
             raise InvalidInput(f"clock: {shown(clock)} ({type(clock).__name__}) is no time; a clock gives int ns UTC")
         clock = nanoseconds(clock, "clock")
-        rules = world.policies.policy(EVERY_ACCOUNT) if world.policies.is_set else fallback
-        now, behind = max(clock, world.recorded_at), max(0, world.recorded_at - clock)
-        return cls(now=now, behind=behind, calendar=rules, closed=world.days.all_closed(), ended=world.days.all_ended())
+        rules = state.policies.policy(EVERY_ACCOUNT) if state.policies.is_set else fallback
+        now, behind = max(clock, state.recorded_at), max(0, state.recorded_at - clock)
+        return cls(now=now, behind=behind, calendar=rules, closed=state.days.all_closed(), ended=state.days.all_ended())
 
     def day_of(self, instant: int) -> str:
         """Return the trading day that an instant is booked on: its own, or the next that is not closed."""
-        day = self.own_day_of(instant)
+        day = self.day_by_roll(instant)
         while day in self.closed:
             day = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
         return day
@@ -68,19 +68,19 @@ class Moment(Struct, frozen=True, kw_only=True):
         early = (ended for _, ended, day in self.ended if day == before)
         return min([begin, *early]), min(end, self.now)
 
-    def own_day_of(self, instant: int) -> str:
+    def day_by_roll(self, instant: int) -> str:
         """Return the trading day of an instant, closed or not."""
         rules = self.calendar
         return trading_day(instant, rules.timezone, rules.roll, rules.label)
 
 
 def drafts(
-    timed: Sequence[tuple[Event, int, int]], request: Request, moment: Moment, origin: Origin | None = None
+    timed: Sequence[tuple[Event, int, int]], request: Request, moment: DecisionTime, origin: Origin | None = None
 ) -> list[Draft]:
     """Return events with their times as drafts of one command."""
     imported = request.origin is Origin.IMPORT
     found: list[Draft] = []
-    if imported and timed and moment.closed and (day := moment.own_day_of(timed[0][1])) in moment.closed:
+    if imported and timed and moment.closed and (day := moment.day_by_roll(timed[0][1])) in moment.closed:
         raise DayIsClosed(f"trading day {day} is closed; history for it is refused")
     for number, (event, occurred_at, effective_at) in enumerate(timed):
         clamps = not imported and moment.rules >= 3  # nothing is in force before it is recorded
@@ -98,7 +98,7 @@ def drafts(
     return found
 
 
-def _flagged(event: Event, occurred_at: int, moment: Moment) -> Event:
+def _flagged(event: Event, occurred_at: int, moment: DecisionTime) -> Event:
     """Return the event with what its moment adds to it; of history, only its own times matter."""
     if moment.behind > 0:
         event = replace(event, clamped=True)

@@ -2,17 +2,17 @@
 
 from msgspec.structs import replace
 
-from oms_es.domain.command_of import rebuild, same_content
+from oms_es.domain.command_of import command_of, same_content
 from oms_es.domain.commands import Command, OrderCommand, Request, ResolveQuarantined
 from oms_es.domain.events import Event
-from oms_es.engine.command_result import Answer
+from oms_es.engine.command_result import CommandResult
 from oms_es.errors import CommandConflict, HeadMoved
 from oms_es.identifiers import shown
 from oms_es.log.contract import Log
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 
 
-def earlier_result(log: Log, world: World, request: Request, staged: dict[str, list[Event]]) -> Answer | None:
+def earlier_result(log: Log, state: State, request: Request, pending: dict[str, list[Event]]) -> CommandResult | None:
     """
     Return the first outcome of a command that was carried out before; None when it is new.
 
@@ -21,29 +21,29 @@ def earlier_result(log: Log, world: World, request: Request, staged: dict[str, l
     """
     if not request.command_id:
         return None
-    events = staged.get(request.command_id)
+    events = pending.get(request.command_id)
     if events is None:
         found = log.command(request.command_id)
-        if found and found[-1].seq > world.settled_seq:  # another process has just carried it out
-            raise HeadMoved(f"command {shown(request.command_id)} stands beyond seq {world.settled_seq}")
+        if found and found[-1].seq > state.committed_seq:  # another process has just carried it out
+            raise HeadMoved(f"command {shown(request.command_id)} stands beyond seq {state.committed_seq}")
         events = [recorded.event for recorded in found]
     if not events:
         return None
-    before = rebuild(events)
-    if not same_content(_as_named_before(world, request, before), before):
+    before = command_of(events)
+    if not same_content(_with_first_name(state, request, before), before):
         raise CommandConflict(
             f"command {shown(request.command_id)} was carried out before with other content: "
             f"{type(before).__name__}, not this {type(request.command).__name__}"
         )
-    return Answer(before, events, None, repeated=True)
+    return CommandResult(before, events, None, repeated=True)
 
 
-def _as_named_before(world: World, request: Request, before: Command) -> Command:
+def _with_first_name(state: State, request: Request, before: Command) -> Command:
     """Return what is asked with the order named as it was then, if the name given now may mean that order."""
     asked = request.command
     if not isinstance(asked, OrderCommand) or not isinstance(before, OrderCommand):
         return asked
-    order = world.orders.order((before.account, before.order_id))
+    order = state.orders.order((before.account, before.order_id))
     names = {before.order_id, *(() if order is None else order.external_order_ids)}
     by_own_id = isinstance(asked, ResolveQuarantined) or request.drawn_id  # the order is no part of what was asked
     if by_own_id or (asked.order_id in names and (request.any_account or asked.account == before.account)):

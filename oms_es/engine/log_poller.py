@@ -12,7 +12,7 @@ INTERVAL = 0.1  # seconds; for so long the append of another process may go unhe
 _log = logging.getLogger("oms_es")
 
 
-class Watch:
+class LogPoller:
     """
     Looks at the end of the log now and then, once somebody listens; it costs one indexed read each time.
 

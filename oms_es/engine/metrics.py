@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from oms_es.domain.envelope import Draft
 from oms_es.domain.events import FillAdded, OrderSubmitted, StateChanged
 from oms_es.errors import OmsError
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import OrderState, Origin
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ class MetricsMissing(OmsError, ImportError):
     """prometheus-client is not installed."""
 
 
-class Follows(Protocol):
+class StateSource(Protocol):
     """Whoever knows how things stand."""
 
     @property
-    def world(self) -> World:
+    def state(self) -> State:
         """Return the state after everything in the log."""
 
     @property
-    def settled_world(self) -> World:
+    def committed_state(self) -> State:
         """Return the state as far as it was taken in; may be read from any thread."""
 
     def follow(self) -> None:
@@ -48,9 +48,9 @@ class Metrics:
     `oms_events_total` by topic; `oms_orders_in_memory`, `oms_open_orders`, `oms_positions`, `oms_quarantined_fills`.
     """
 
-    def __init__(self, source: Follows) -> None:
+    def __init__(self, source: StateSource) -> None:
         self._source = source
-        _ = source.world  # fold the log now: a scrape may come from another thread
+        _ = source.state  # fold the log now: a scrape may come from another thread
         try:
             import prometheus_client as prometheus  # noqa: PLC0415 - an extra: needed only here
         except ImportError:
@@ -71,17 +71,17 @@ class Metrics:
         """Return the gauges as things stand when they are asked for."""
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - an extra
 
-        world = self._source.settled_world
+        state = self._source.committed_state
         figures = {
-            "oms_orders_in_memory": ("Orders held in memory", len(world.orders.orders)),
-            "oms_open_orders": ("Orders with something open", sum(list(world.orders.open_count.settled.values()))),
+            "oms_orders_in_memory": ("Orders held in memory", len(state.orders.orders)),
+            "oms_open_orders": ("Orders with something open", sum(list(state.orders.open_count.committed.values()))),
             "oms_positions": (
                 "Positions that are not flat",
-                sum(bool(held.quantity) for held in list(world.positions.held.settled.values())),
+                sum(bool(held.quantity) for held in list(state.positions.held.committed.values())),
             ),
             "oms_quarantined_fills": (
                 "Fills that wait in quarantine",
-                sum(len(key) == 2 for key in list(world.orders.waiting.settled.values())),
+                sum(len(key) == 2 for key in list(state.orders.waiting.committed.values())),
             ),
         }
         for name, (says, figure) in figures.items():
@@ -106,21 +106,21 @@ class Metrics:
         """Count the time that deciding a command took."""
         self._risk.observe(nanoseconds / 1e9)
 
-    def appended(self, drafts: Sequence[Draft], world: World) -> None:
-        """Count what was made durable; `world` stands after it."""
+    def appended(self, drafts: Sequence[Draft], state: State) -> None:
+        """Count what was made durable; `state` stands after it."""
         if drafts:
             self._batch.observe(len(drafts))
         for draft in drafts:
             self._events.labels(type(draft.event).__name__).inc()
-            self._latency(draft, world)
+            self._latency(draft, state)
 
-    def _latency(self, draft: Draft, world: World) -> None:
+    def _latency(self, draft: Draft, state: State) -> None:
         event = draft.event
         if draft.origin is Origin.IMPORT or isinstance(event, OrderSubmitted):
             return
         if isinstance(event, FillAdded):
             self._fill.observe(max(0, draft.recorded_at - draft.occurred_at) / 1e9)
         elif isinstance(event, StateChanged) and event.new is OrderState.WORKING and event.old is OrderState.PENDING:
-            order = world.orders.order((event.account, event.order_id))
+            order = state.orders.order((event.account, event.order_id))
             if order is not None:
                 self._order.observe(max(0, draft.recorded_at - order.known_at) / 1e9)

@@ -10,7 +10,7 @@ from oms_es.vocabulary import EVERY_ACCOUNT
 _log = logging.getLogger("oms_es")
 
 
-def say(event: Event, *, own: bool) -> None:
+def log_policy_change(event: Event, *, own: bool) -> None:
     """
     Say what changes the rules.
 

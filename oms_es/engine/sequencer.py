@@ -1,7 +1,7 @@
 """
 One writer: takes everything that waits, decides it in order, appends it in one transaction, answers.
 
-An answer goes out only after its events are durable. What is decided but not yet durable is staged in the working
+An answer goes out only after its events are durable. What is decided but not yet durable is pending in the working
 state: nobody else sees it, and a failed append takes it back. When another process has appended meanwhile, its
 events are taken in and everything is decided again, so no limit is ever exceeded by a race.
 """
@@ -25,18 +25,18 @@ from oms_es.domain.events import Event
 from oms_es.engine.admin_commands import awaits_limits, brings_limits, initial_policy, newer_rules
 from oms_es.engine.callbacks import Callbacks, Notice
 from oms_es.engine.command_handler import handle, is_judged
-from oms_es.engine.command_result import Answer
-from oms_es.engine.decision_time import Moment
+from oms_es.engine.command_result import CommandResult
+from oms_es.engine.decision_time import DecisionTime
 from oms_es.engine.idempotency import earlier_result
 from oms_es.engine.metrics import Metrics
-from oms_es.engine.order_lookup import located
-from oms_es.engine.policy_alerts import say
+from oms_es.engine.order_lookup import resolve_order
+from oms_es.engine.policy_alerts import log_policy_change
 from oms_es.engine.settings import Settings
-from oms_es.engine.write_model import Live
+from oms_es.engine.write_model import WriteModel
 from oms_es.errors import HeadMoved, LogBusy, LogError, LogWriteUncertain, OmsError
 from oms_es.log.contract import Log
 from oms_es.log.identity import STOPPING, refusal, refuse_elsewhere
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import Origin
 
 MOST_AT_ONCE = 1000  # commands in one transaction
@@ -48,12 +48,12 @@ _log = logging.getLogger("oms_es")
 class _Job:
     """A request on its way, and what was decided about it."""
 
-    __slots__ = ("answer", "ended", "error", "future", "request")
+    __slots__ = ("ended", "error", "future", "request", "result")
 
-    def __init__(self, request: Request, future: "asyncio.Future[Answer]") -> None:
+    def __init__(self, request: Request, future: "asyncio.Future[CommandResult]") -> None:
         self.request = request
         self.future = future
-        self.answer: Answer | None = None
+        self.result: CommandResult | None = None
         self.error: OmsError | None = None
         self.ended = asyncio.Event()  # also when nobody waits for the answer any more
 
@@ -75,11 +75,11 @@ class Sequencer:
         self._fallback = settings.policy  # whose calendar holds while the log has no rules
         self._clock = clock
         self._callbacks = callbacks
-        self._live = Live(log, settings)
+        self._write_model = WriteModel(log, settings)
         self._jobs: deque[_Job] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._latest: _Job | None = None  # what was asked for last
-        self._busy = False  # staged state is in the world
+        self._busy = False  # the state has pending changes
         self._alone = threading.RLock()  # held while the state is looked at or changed, and never while anybody waits
         self._file_taken = False
         self._cancelled = False
@@ -93,52 +93,52 @@ class Sequencer:
     # --- the state ---
 
     @property
-    def world(self) -> World:
+    def state(self) -> State:
         """Return the state after everything in the log; reads the log the first time."""
         refuse_elsewhere(self._pid, "this OrderManagementSystem")
         with self._alone:
             self._abandon_closed_loop()
-            if self._live.is_open and not self._busy:
+            if self._write_model.is_open and not self._busy:
                 self.catch_up()
-            return self._live.world
+            return self._write_model.state
 
     @property
-    def settled_world(self) -> World:
+    def committed_state(self) -> State:
         """Return the state as far as it was taken in; may be read from any thread."""
-        return self._live.world
+        return self._write_model.state
 
     @contextmanager
-    def reading(self) -> Iterator[World]:
+    def reading(self) -> Iterator[State]:
         """Show what is durable of the state, for as long as this lasts, to any thread; nobody waits meanwhile."""
         refuse_elsewhere(self._pid, "this OrderManagementSystem")
         with self._alone:
-            world = self.world
-            with world.durable():
-                yield world
+            state = self.state
+            with state.durable():
+                yield state
 
     def catch_up(self) -> None:
         """Take in what other processes have appended."""
         with self._alone:
-            self._catch_up(self._live.world)
+            self._catch_up(self._write_model.state)
 
-    def _catch_up(self, world: World) -> None:
+    def _catch_up(self, state: State) -> None:
         assert not self._busy, "nobody catches up over staged state"
         if isinstance(self._stopped, LogWriteUncertain):
-            return  # what the log shows now may not be durable; what was settled before is
-        if self.log.head().seq <= world.settled_seq:
+            return  # what the log shows now may not be durable; what was committed before is
+        if self.log.head().seq <= state.committed_seq:
             return
         notices, events = [], []
         try:
-            for recorded in self.log.read(after=world.settled_seq):
-                notices.append(self._apply(world, recorded))
+            for recorded in self.log.read(after=state.committed_seq):
+                notices.append(self._apply(state, recorded))
                 events.append(recorded.event)
         except BaseException:  # half of it must not stay: it would be taken in once more
-            world.discard()
+            state.rollback()
             raise
-        self._live.settle()
+        self._write_model.commit()
         self._callbacks.publish(notices)
         for event in events:  # only now: who hears it may ask at once
-            say(event, own=False)
+            log_policy_change(event, own=False)
 
     def follow(self) -> None:
         """Take in what other processes have appended, unless a decision is under way, which does so itself."""
@@ -147,14 +147,14 @@ class Sequencer:
                 self.catch_up()
         self._callbacks.wake()
 
-    def _apply(self, world: World, recorded: Recorded) -> Notice:
-        world.apply(recorded)
-        self._live.saw(recorded)
-        return self._callbacks.notice(world, recorded)
+    def _apply(self, state: State, recorded: Recorded) -> Notice:
+        state.apply(recorded)
+        self._write_model.note_late_event(recorded)
+        return self._callbacks.notice(state, recorded)
 
     # --- the way in ---
 
-    async def perform(self, request: Request) -> Answer:
+    async def perform(self, request: Request) -> CommandResult:
         """
         Decide a request and make its events durable.
 
@@ -163,11 +163,11 @@ class Sequencer:
         """
         return await self._enqueue(request).future
 
-    async def perform_all(self, requests: Sequence[Request]) -> list[Answer | OmsError]:
+    async def perform_all(self, requests: Sequence[Request]) -> list[CommandResult | OmsError]:
         """Decide many requests in order, many to a transaction; what cannot be carried out comes back as its error."""
         jobs = [self._enqueue(request) for request in requests]
         found = await asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
-        results: list[Answer | OmsError] = []
+        results: list[CommandResult | OmsError] = []
         for each in found:
             if isinstance(each, BaseException) and (isinstance(each, LogError) or not isinstance(each, OmsError)):
                 raise each
@@ -195,7 +195,7 @@ class Sequencer:
             self._stop_after(self._writing.exception())
         work = draining.get_coro()
         if work is not None:
-            work.close()  # now and not whenever it is collected: what it has staged goes
+            work.close()  # now and not whenever it is collected: its pending changes are dropped
 
     def _stop_after(self, error: BaseException | None) -> None:
         """Carry out no command any more, if the error is one after which nothing may be written."""
@@ -234,9 +234,9 @@ class Sequencer:
             self._stop_after(error)
             if not isinstance(error, OmsError):
                 _log.exception("the batch failed")
-            self._answer(batch, error)
+            self._resolve_futures(batch, error)
         else:
-            self._answer(batch, None)
+            self._resolve_futures(batch, None)
         if self._cancelled:
             self._cancelled = False
             raise asyncio.CancelledError
@@ -259,16 +259,16 @@ class Sequencer:
         asked = any(job.request.origin is Origin.COMMAND for job in batch)
         limits = any(brings_limits(job.request) for job in batch)
         with self._alone:
-            world, self._busy = self.world, True
+            state, self._busy = self.state, True
         try:
             with self._alone:
-                rules = self._rules(world, limits=limits) if asked else newer_rules(world, partial(self._moment, world))
-                drafts, notices = self._decide(world, batch, rules)
+                rules = self._rules(state, limits=limits) if asked else newer_rules(state, partial(self._moment, state))
+                drafts, notices = self._decide(state, batch, rules)
             if drafts:
-                await self._in_thread(partial(self.log.append, drafts, world.settled_seq))
+                await self._in_thread(partial(self.log.append, drafts, state.committed_seq))
         except BaseException as error:
             with self._alone:
-                world.discard()
+                state.rollback()
                 self._busy = False
             if isinstance(error, HeadMoved):
                 self.retries += 1
@@ -276,15 +276,15 @@ class Sequencer:
             raise
         with self._alone:
             try:
-                self._live.settle()
+                self._write_model.commit()
             finally:
                 self._busy = False
         self._file_taken = self._file_taken or (asked and bool(drafts))
         if self.metrics is not None:
-            self.metrics.appended(drafts, world)
+            self.metrics.appended(drafts, state)
         self._callbacks.publish(notices)
         for draft in drafts:
-            say(draft.event, own=True)
+            log_policy_change(draft.event, own=True)
         try:
             await self._callbacks.told()
         except asyncio.CancelledError:  # what is durable is answered first
@@ -304,77 +304,79 @@ class Sequencer:
 
     # --- deciding ---
 
-    def _decide(self, world: World, batch: list[_Job], rules: list[Draft]) -> tuple[list[Draft], list[Notice]]:
+    def _decide(self, state: State, batch: list[_Job], rules: list[Draft]) -> tuple[list[Draft], list[Notice]]:
         drafts = list(rules)
-        notices = [self._stage(world, draft) for draft in rules]
-        staged: dict[str, list[Event]] = {}
+        notices = [self._stage(state, draft) for draft in rules]
+        pending: dict[str, list[Event]] = {}
         for job in batch:
-            job.answer, job.error = None, None
+            job.result, job.error = None, None
             try:
-                added, job.answer = self._decide_one(world, job.request, staged)
+                added, job.result = self._decide_one(state, job.request, pending)
             except HeadMoved:
                 raise
             except OmsError as error:
                 job.error = error
                 continue
-            job.answer.first_seq = world.seq + 1 if added else 0
-            notices += [self._stage(world, draft) for draft in added]
+            job.result.first_seq = state.seq + 1 if added else 0
+            notices += [self._stage(state, draft) for draft in added]
             drafts += added
-            if isinstance(command := job.answer.command, OrderCommand):
-                job.answer.order = world.orders.order((command.account, command.order_id))
-            if job.request.command_id and job.answer.events:
-                staged[job.request.command_id] = list(job.answer.events)
+            if isinstance(command := job.result.command, OrderCommand):
+                job.result.order = state.orders.order((command.account, command.order_id))
+            if job.request.command_id and job.result.events:
+                pending[job.request.command_id] = list(job.result.events)
         if len(drafts) == len(rules):  # no command came to anything, so nothing brings rules along
-            world.discard()
+            state.rollback()
             return [], []
         return drafts, notices
 
-    def _rules(self, world: World, *, limits: bool = True) -> list[Draft]:
+    def _rules(self, state: State, *, limits: bool = True) -> list[Draft]:
         """Return the rules that the first command of a session brings along; imports bring none."""
-        if self._file_taken and not awaits_limits(world.policies):
+        if self._file_taken and not awaits_limits(state.policies):
             return []
-        return initial_policy(world, self._settings.values, self._settings.named, self._moment(world), limits=limits)
+        return initial_policy(state, self._settings.values, self._settings.named, self._moment(state), limits=limits)
 
-    def _moment(self, world: World) -> Moment:
-        return Moment.of(self._clock(), world, self._fallback)
+    def _moment(self, state: State) -> DecisionTime:
+        return DecisionTime.of(self._clock(), state, self._fallback)
 
     @contextmanager
-    def under_coming_rules(self, world: World) -> Iterator[None]:
+    def with_next_policy(self, state: State) -> Iterator[None]:
         """Show the rules that the next command would bring along, for as long as this lasts; nobody waits meanwhile."""
-        for draft in self._rules(world):
-            world.policies.apply(draft.recorded_as(world.seq + 1))
+        for draft in self._rules(state):
+            state.policies.apply(draft.recorded_as(state.seq + 1))
         try:
             yield
         finally:
-            world.policies.discard()
+            state.policies.rollback()
 
-    def _decide_one(self, world: World, request: Request, staged: dict[str, list[Event]]) -> tuple[list[Draft], Answer]:
-        repeated = earlier_result(self.log, world, request, staged)
+    def _decide_one(
+        self, state: State, request: Request, pending: dict[str, list[Event]]
+    ) -> tuple[list[Draft], CommandResult]:
+        repeated = earlier_result(self.log, state, request, pending)
         if repeated is not None:
             return [], repeated
-        command = located(world, request)
-        added = self._judge_in_time(world, request, command)
+        command = resolve_order(state, request)
+        added = self._judge_in_time(state, request, command)
         events = [draft.event for draft in added]
-        return added, Answer(command, events, None, repeated=not events)
+        return added, CommandResult(command, events, None, repeated=not events)
 
-    def _judge_in_time(self, world: World, request: Request, command: Command) -> list[Draft]:
+    def _judge_in_time(self, state: State, request: Request, command: Command) -> list[Draft]:
         """Decide; what took longer than `system.risk_check_timeout` to judge is refused, and says so."""
-        moment, begun = self._moment(world), time.perf_counter_ns()
-        added = handle(world, request, command, moment)
+        moment, begun = self._moment(state), time.perf_counter_ns()
+        added = handle(state, request, command, moment)
         spent, most = time.perf_counter_ns() - begun, self._settings.risk_check_timeout  # ns, ms
         if self.metrics is not None:
             self.metrics.judged(spent)
         if spent <= most * 1_000_000 or not is_judged(request, command):
             return added
         took = f"judging took {spent // 1_000_000} ms, the limit is {most} ms (system.risk_check_timeout)"
-        return handle(world, request, command, replace(moment, overtime=f"RISK_TIMEOUT: {took}"))
+        return handle(state, request, command, replace(moment, overtime=f"RISK_TIMEOUT: {took}"))
 
-    def _stage(self, world: World, draft: Draft) -> Notice:
-        return self._apply(world, draft.recorded_as(world.seq + 1))
+    def _stage(self, state: State, draft: Draft) -> Notice:
+        return self._apply(state, draft.recorded_as(state.seq + 1))
 
     # --- the way out ---
 
-    def _answer(self, batch: list[_Job], error: Exception | None) -> None:
+    def _resolve_futures(self, batch: list[_Job], error: Exception | None) -> None:
         for job in batch:
             job.ended.set()
             if job.future.done():
@@ -383,8 +385,8 @@ class Sequencer:
             if found is not None:
                 job.future.set_exception(found)
             else:
-                assert job.answer is not None, "a job without an error has an answer"
-                job.future.set_result(job.answer)
+                assert job.result is not None, "a job without an error has an answer"
+                job.future.set_result(job.result)
 
     def close(self) -> None:
         """Let go of the thread and the file; in a forked child do nothing, for both are the parent's."""
@@ -393,5 +395,5 @@ class Sequencer:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
-        self._live.close(settled=not self._busy, stopped=self._stopped is not None)
+        self._write_model.close(committed=not self._busy, stopped=self._stopped is not None)
         self.log.close()

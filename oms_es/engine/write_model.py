@@ -6,21 +6,21 @@ from functools import partial
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
 from oms_es.domain.order import Order, evolve
-from oms_es.engine.checkpoint_worker import Keeper
+from oms_es.engine.checkpoint_worker import CheckpointWorker
 from oms_es.engine.settings import Settings
 from oms_es.errors import LogError
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.policies import first_method
-from oms_es.projections.snapshots.state_store import LEAST, keep, kept
-from oms_es.projections.state import World
+from oms_es.projections.snapshots.state_store import LEAST, load_state, save_state
+from oms_es.projections.state import State
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import Origin
 
 FAR = 600 * SECOND  # a fill told later than this reaches far back
 
 
-class Live:
+class WriteModel:
     """
     The state after everything in the log.
 
@@ -33,89 +33,89 @@ class Live:
         self._log = log
         self._method = settings.policy.method
         self._retention = settings.order_history_retention * SECOND
-        self._keeper = Keeper(log, settings.position_snapshot_interval)
-        self._world: World | None = None
+        self._checkpoints = CheckpointWorker(log, settings.position_snapshot_interval)
+        self._state: State | None = None
         self._retired_at = 0
-        self._reaches_back = False
+        self._has_late_events = False
         self._kept_seq = 0  # how far the state that is kept beside the log goes
         self._has_rules = False  # whether the state was folded from the log's own first rules on
 
     @property
     def is_open(self) -> bool:
         """Return whether the log was read."""
-        return self._world is not None
+        return self._state is not None
 
     @property
-    def world(self) -> World:
+    def state(self) -> State:
         """Return the state; reads the log the first time."""
-        if self._world is None:
-            self._world = self._folded()
-            self._keeper.begin(self._world.settled_seq, self._world.recorded_at)
-        return self._world
+        if self._state is None:
+            self._state = self._folded()
+            self._checkpoints.begin(self._state.committed_seq, self._state.recorded_at)
+        return self._state
 
-    def saw(self, recorded: Recorded) -> None:
+    def note_late_event(self, recorded: Recorded) -> None:
         """Notice an event that reaches far back behind what was known of the past."""
         restates = isinstance(recorded.event, FillBusted | FillCorrected)
         if restates or (isinstance(recorded.event, FillAdded) and recorded.recorded_at - recorded.effective_at > FAR):
-            self._reaches_back |= recorded.origin is not Origin.IMPORT
+            self._has_late_events |= recorded.origin is not Origin.IMPORT
 
-    def settle(self) -> None:
-        """Make what is staged visible, and look after memory and checkpoints."""
-        world = self.world
-        world.settle()
-        if world.policies.is_set and not self._has_rules:
+    def commit(self) -> None:
+        """Make what is pending visible, and look after memory and checkpoints."""
+        state = self.state
+        state.commit()
+        if state.policies.is_set and not self._has_rules:
             self._has_rules = True
-            if first_method(self._log, self._method) is not self._method and world.positions.held.settled:
-                self._world = world = self._folded()  # another process brought other rules to what was imported before
-        self._retire(world)
-        if self._reaches_back:
-            self._reaches_back = False
-            self._keeper.reached_back()
-        self._keeper.after(world.settled_seq, world.recorded_at)
+            if first_method(self._log, self._method) is not self._method and state.positions.held.committed:
+                self._state = state = self._folded()  # another process brought other rules to what was imported before
+        self._retire(state)
+        if self._has_late_events:
+            self._has_late_events = False
+            self._checkpoints.reset_to_start()
+        self._checkpoints.after(state.committed_seq, state.recorded_at)
 
-    def close(self, *, settled: bool, stopped: bool = False) -> None:
+    def close(self, *, committed: bool, stopped: bool = False) -> None:
         """
-        Make the last checkpoints; keep the state, if `settled` and worth it, for whoever opens the log next.
+        Make the last checkpoints; keep the state, if `committed` and worth it, for whoever opens the log next.
 
         With `stopped` (what is in the log is not known) nothing is made or kept.
         """
-        world = self._world
-        if world is None:
+        state = self._state
+        if state is None:
             return
-        self._keeper.finish(0 if stopped else world.settled_seq)
+        self._checkpoints.finish(0 if stopped else state.committed_seq)
         if stopped:
             return
-        worth_it = settled and self._has_rules and world.settled_seq - self._kept_seq >= LEAST
+        worth_it = committed and self._has_rules and state.committed_seq - self._kept_seq >= LEAST
         with suppress(LogError):  # a cache is not worth an error at the end
             if worth_it and isinstance(self._log, SqliteLog) and self._log.head().seq:
-                keep(self._log, "live", world)
-                self._kept_seq = world.settled_seq
+                save_state(self._log, "live", state)
+                self._kept_seq = state.committed_seq
 
-    def _folded(self) -> World:
+    def _folded(self) -> State:
         """Fold the log: on from the state that a process left off with, where there is one, else from zero."""
-        world = kept(self._log, "live", self._log.head().seq + 1) if isinstance(self._log, SqliteLog) else None
-        if world is None:
-            world = World(first_method(self._log, self._method))
+        state = load_state(self._log, "live", self._log.head().seq + 1) if isinstance(self._log, SqliteLog) else None
+        if state is None:
+            state = State(first_method(self._log, self._method))
         else:
-            world.orders.retired = 1  # orders that are not in it may stand in the log
-        self._kept_seq = world.settled_seq
-        world.orders.reload = partial(self._reload, world)
-        world.replay(self._log.read(after=world.settled_seq))
-        self._has_rules = world.policies.is_set
-        self._retire(world)
-        return world
+            state.orders.retired = 1  # orders that are not in it may stand in the log
+        self._kept_seq = state.committed_seq
+        state.orders.reload = partial(self._reload, state)
+        state.replay(self._log.read(after=state.committed_seq))
+        self._has_rules = state.policies.is_set
+        self._retire(state)
+        return state
 
-    def _reload(self, world: World, key: tuple[str, str]) -> Order | None:
+    def _reload(self, state: State, key: tuple[str, str]) -> Order | None:
         order: Order | None = None
-        taken = world.settled_seq  # the stream may hold more: what others have added comes when its turn comes
+        taken = state.committed_seq  # the stream may hold more: what others have added comes when its turn comes
         for each in self._log.stream(f"order/{key[0]}/{key[1]}"):
             if each.seq > taken:
                 break
             order = evolve(order, each.event, each.occurred_at, each.recorded_at, each.seq)
         return order
 
-    def _retire(self, world: World) -> None:
+    def _retire(self, state: State) -> None:
         """Let completed orders leave memory after `system.order_history_retention`; looked after now and then."""
-        if world.recorded_at - self._retired_at >= min(self._retention, 60 * SECOND):
-            self._retired_at = world.recorded_at
-            world.orders.retire(world.recorded_at - self._retention)
+        if state.recorded_at - self._retired_at >= min(self._retention, 60 * SECOND):
+            self._retired_at = state.recorded_at
+            state.orders.retire(state.recorded_at - self._retention)

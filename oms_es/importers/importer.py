@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from oms_es.domain.events import FillAdded, FillQuarantined, OrderSubmitted
-from oms_es.engine.command_result import Answer
+from oms_es.engine.command_result import CommandResult
 from oms_es.engine.sequencer import Sequencer
 from oms_es.errors import CommandConflict, OmsError
 from oms_es.importers.facts import Fact
@@ -92,7 +92,7 @@ async def import_facts(
     return outcome
 
 
-def _count(outcome: Imported, fact: Fact, answer: Answer | OmsError) -> None:
+def _count(outcome: Imported, fact: Fact, answer: CommandResult | OmsError) -> None:
     outcome.facts += 1
     if isinstance(answer, OmsError):
         outcome.refused += 1

@@ -61,7 +61,7 @@ class Message(Struct, frozen=True):
     side: str
 
 
-class Day:
+class LobsterDay:
     """
     A day's files as facts; `read` may be called again and again.
 

@@ -7,7 +7,7 @@ from oms_es.domain.envelope import Draft, Recorded
 from oms_es.errors import DamagedLog
 from oms_es.identifiers import escaped
 from oms_es.log.codec import CODEC, CodecError
-from oms_es.log.hash_chain import Head, Row
+from oms_es.log.hash_chain import Head, StoredRow
 from oms_es.vocabulary import Origin
 
 
@@ -63,10 +63,10 @@ class Log(Protocol):
         """Let go of the file."""
 
 
-def to_row(draft: Draft, seq: int, version: int) -> Row:
+def to_row(draft: Draft, seq: int, version: int) -> StoredRow:
     """Return the draft as a row, its chain still to come."""
     event = draft.event
-    return Row(
+    return StoredRow(
         seq,
         event.originator_id,
         version,
@@ -83,7 +83,7 @@ def to_row(draft: Draft, seq: int, version: int) -> Row:
     )
 
 
-def to_recorded(row: Row) -> Recorded:
+def to_recorded(row: StoredRow) -> Recorded:
     """
     Return what the row says.
 

@@ -1,4 +1,4 @@
-"""From the columns of a stored row to a `Row` in words; what we cannot have written is a `DamagedLog`."""
+"""From the columns of a stored row to a `StoredRow` in words; what we cannot have written is a `DamagedLog`."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from oms_es.errors import DamagedLog
-from oms_es.log.hash_chain import Head, Row
+from oms_es.log.hash_chain import Head, StoredRow
 from oms_es.log.insert import Keys
 
 SELECT = """
@@ -27,7 +27,7 @@ def read_head(connection: sqlite3.Connection) -> Head | None:
     return Head(seq, chain, recorded_at)
 
 
-def in_row(path: Path, columns: Sequence[Any], names: dict[int, str]) -> Row:
+def in_row(path: Path, columns: Sequence[Any], names: dict[int, str]) -> StoredRow:
     """
     Return a row in words.
 
@@ -43,11 +43,11 @@ def in_row(path: Path, columns: Sequence[Any], names: dict[int, str]) -> Row:
     return row
 
 
-def _in_words(columns: Sequence[Any], names: dict[int, str]) -> Row:
+def _in_words(columns: Sequence[Any], names: dict[int, str]) -> StoredRow:
     seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = (
         columns
     )
-    return Row(
+    return StoredRow(
         seq,
         f"{names[prefix]}{name}" if type(name) is str else name,
         version,
@@ -67,7 +67,7 @@ def _in_words(columns: Sequence[Any], names: dict[int, str]) -> Row:
 _TYPES = (int, str, int, str, bytes, str, str, int, int, int, str)
 
 
-def _is_ours(row: Row) -> bool:
+def _is_ours(row: StoredRow) -> bool:
     return (
         tuple(map(type, row[:11])) == _TYPES
         and type(row.chain) is bytes

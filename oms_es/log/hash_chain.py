@@ -16,7 +16,7 @@ FORMAT = 1
 _NULL = b"\xff\xff\xff\xff"
 
 
-class Row(NamedTuple):
+class StoredRow(NamedTuple):
     """A row of `events`, keys resolved to what they stand for."""
 
     seq: int
@@ -47,7 +47,7 @@ def genesis(log_id: str) -> bytes:
     return sha256(_prefixed(str(FORMAT)) + _prefixed(log_id)).digest()
 
 
-def leaf(row: Row, secret: bytes) -> bytes:
+def leaf(row: StoredRow, secret: bytes) -> bytes:
     """Return the leaf of a row; its chain column is not looked at."""
     return salted_leaf(row, salt_of(row.seq, secret))
 
@@ -57,7 +57,7 @@ def salt_of(seq: int, secret: bytes) -> bytes:
     return sha256(secret + str(seq).encode()).digest()[:16]
 
 
-def salted_leaf(row: Row, salt: bytes) -> bytes:
+def salted_leaf(row: StoredRow, salt: bytes) -> bytes:
     """Return the leaf of a row whose salt is known."""
     body = sha256(salt + row.state).digest()
     columns = (*row[:4], *row[5:12])
@@ -69,7 +69,7 @@ def link(previous: bytes, leaf_hash: bytes) -> bytes:
     return sha256(previous + leaf_hash).digest()
 
 
-def sealed(row: Row, previous: bytes, secret: bytes) -> Row:
+def sealed(row: StoredRow, previous: bytes, secret: bytes) -> StoredRow:
     """Return the row with its chain."""
     return row._replace(chain=link(previous, leaf(row, secret)))
 

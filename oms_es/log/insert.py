@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from oms_es.errors import LogWriteFailed
-from oms_es.log.hash_chain import Head, Row, sealed
+from oms_es.log.hash_chain import Head, StoredRow, sealed
 
 _INSERT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _NOTHING = "nothing was written"
@@ -83,7 +83,9 @@ class Keys:
         return stored if isinstance(stored, str) else _FACT + stored.hex()
 
 
-def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[Row], head: Head, secret: bytes) -> list[Row]:
+def write(
+    cursor: sqlite3.Connection, keys: Keys, rows: Sequence[StoredRow], head: Head, secret: bytes
+) -> list[StoredRow]:
     """
     Insert the rows after `head`, sealed into the chain; return them as they stand.
 
@@ -110,7 +112,7 @@ def _added(cursor: sqlite3.Connection, insert: str, values: tuple[object, ...]) 
     return done.lastrowid
 
 
-def _values(cursor: sqlite3.Connection, keys: Keys, row: Row) -> tuple[object, ...]:
+def _values(cursor: sqlite3.Connection, keys: Keys, row: StoredRow) -> tuple[object, ...]:
     return (
         row.seq,
         keys.stream(cursor, row.originator_id),

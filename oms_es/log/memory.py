@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator, Sequence
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.errors import HeadMoved, LogWriteFailed
 from oms_es.log.contract import to_recorded, to_row
-from oms_es.log.hash_chain import Head, Row, genesis, sealed
+from oms_es.log.hash_chain import Head, StoredRow, genesis, sealed
 
 
 class MemoryLog:
     """Rows in a list, sealed like those of a file."""
 
     def __init__(self, log_id: str = "memory", secret: bytes = b"") -> None:
-        self._rows: list[Row] = []
+        self._rows: list[StoredRow] = []
         self._streams: dict[str, list[int]] = {}
         self._commands: dict[str, int] = {}
         self._secret = secret
@@ -34,7 +34,7 @@ class MemoryLog:
         for draft in drafts:
             if draft.command_id and draft.command_id in self._commands:
                 raise LogWriteFailed(f"command {draft.command_id!a} stands in the log already; nothing was written")
-        chain, rows, added = head.chain, list[Row](), dict[str, int]()
+        chain, rows, added = head.chain, list[StoredRow](), dict[str, int]()
         for draft in drafts:
             name = draft.event.originator_id
             added[name] = added.get(name, 0) + 1
@@ -78,7 +78,7 @@ class MemoryLog:
             found.append(row)
         return [to_recorded(row) for row in found]
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[StoredRow]:
         """Return what is stored."""
         return list(self._rows)
 

@@ -29,7 +29,7 @@ def open_reader(path: Path) -> Connection:
         raise LogMissing(f"there is no log at {path}")
     if path.is_dir():
         raise NotALog(f"{path} is a folder, not a log")
-    with told_apart(path, reading=True):
+    with translated_errors(path, reading=True):
         if may_make_files_beside(path) or has_files_beside(path):
             return _readable(f"{path.absolute().as_uri()}?mode=ro")
         return _private(path)
@@ -83,7 +83,7 @@ def open_writer(path: Path, durability: str = "full", *, make: bool = True) -> C
         raise NotALog(f"{path} is a folder, not a log")
     if not path.parent.is_dir():
         raise LogMissing(f"there is no folder {path.parent} to keep the log {path.name} in")
-    with told_apart(path):
+    with translated_errors(path):
         connection = connect(f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}", LOCK_TIMEOUT)
         try:
             _promise(connection, durability)
@@ -131,7 +131,7 @@ def _write_ahead(connection: sqlite3.Connection) -> str:
 
 
 @contextmanager
-def told_apart(path: Path, *, reading: bool = False) -> Iterator[None]:
+def translated_errors(path: Path, *, reading: bool = False) -> Iterator[None]:
     """Turn SQLite's errors into ours, one class per thing that a person can do about it."""
     try:
         yield

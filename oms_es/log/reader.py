@@ -20,10 +20,10 @@ from oms_es.log.completeness import Completeness, count_between
 from oms_es.log.connections import Connection
 from oms_es.log.contract import to_recorded
 from oms_es.log.decoding import SELECT, in_row, read_head
-from oms_es.log.hash_chain import Head, Row
+from oms_es.log.hash_chain import Head, StoredRow
 from oms_es.log.identity import LogFile
 from oms_es.log.insert import Keys
-from oms_es.log.open_connections import open_reader, told_apart
+from oms_es.log.open_connections import open_reader, translated_errors
 from oms_es.log.private_copy import stamp
 
 EMPTY = Head(0, b"", 0)
@@ -59,7 +59,7 @@ class LogReader:
         reader = self._checked()
         if reader is None:
             return EMPTY
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             found = read_head(reader) or EMPTY  # a damaged end is a DamagedLog
             self._see(found, reader)
         return found
@@ -82,7 +82,9 @@ class LogReader:
         """Return the events with `after` < seq <= `until`, in order."""
         return map(to_recorded, self.rows(after, until, topics))
 
-    def rows(self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None) -> Iterator[Row]:
+    def rows(
+        self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
+    ) -> Iterator[StoredRow]:
         """Return the stored rows, as `read` returns the events."""
         last = self.head().seq
         last = last if until is None else min(until, last)
@@ -93,7 +95,7 @@ class LogReader:
             unwanted = [key for key, name in names if name in CODEC.topics and name not in topics]
         return self._contiguous(after, last) if topics is None else self._filtered(after, last, unwanted)
 
-    def _contiguous(self, after: int, last: int) -> Iterator[Row]:
+    def _contiguous(self, after: int, last: int) -> Iterator[StoredRow]:
         for row in self._pages(after, last, []):
             after += 1
             if row.seq != after:
@@ -102,18 +104,18 @@ class LogReader:
         if after < last:
             raise DamagedLog(f"{self.path}: seq {after + 1} is missing (the log ends at {last})")
 
-    def _filtered(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
+    def _filtered(self, after: int, last: int, unwanted: list[int]) -> Iterator[StoredRow]:
         """Return the rows but those of unwanted topics; at the end it is counted that the others are there."""
         yield from self._pages(after, last, unwanted)
         reader = self._reader()
         if reader is not None and after < last:
-            with told_apart(self.path, reading=True):
+            with translated_errors(self.path, reading=True):
                 if last - after <= SHORT:
                     count_between(reader, after, last, self.path)
                 else:
                     self._complete.check(reader, whole=True)
 
-    def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[Row]:
+    def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[StoredRow]:
         """Return the rows page by page: no cursor stays open between two of them, so no reader holds a snapshot."""
         more = f" AND e.topic NOT IN ({','.join('?' * len(unwanted))})" if unwanted else ""
         while after < last:
@@ -129,7 +131,7 @@ class LogReader:
         """Return the events of one stream, in order."""
         return [to_recorded(row) for row in self.stream_rows(originator_id)]
 
-    def stream_rows(self, originator_id: str) -> list[Row]:
+    def stream_rows(self, originator_id: str) -> list[StoredRow]:
         """Return the rows of one stream, in order."""
         self._asked()
         rows = self._select(
@@ -151,7 +153,7 @@ class LogReader:
             "SELECT n.name || s.name FROM streams s JOIN names n ON n.id = s.prefix "
             "WHERE s.name = ? AND n.name GLOB 'order/*/' ORDER BY 1"
         )
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             return [] if reader is None else [name for (name,) in reader.execute(query, (order_id,))]
 
     def pick(self, seqs: Sequence[int]) -> list[Recorded]:
@@ -171,7 +173,7 @@ class LogReader:
         reader = self._checked()
         if reader is None:
             return None
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             found = reader.execute("SELECT chain FROM events WHERE seq = ?", (seq,)).fetchone()
             if found is None and 1 <= seq <= (read_head(reader) or EMPTY).seq:
                 raise DamagedLog(f"{self.path}: seq {seq} is missing")
@@ -193,7 +195,7 @@ class LogReader:
         reader = self._asked()
         while reader is not None and low < high:
             middle = (low + high + 1) // 2
-            with told_apart(self.path, reading=True):
+            with translated_errors(self.path, reading=True):
                 found = reader.execute("SELECT recorded_at FROM events WHERE seq = ?", (middle,)).fetchone()
             if found is None or type(found[0]) is not int:
                 raise DamagedLog(f"{self.path}: seq {middle} is missing, or does not hold what we write")
@@ -213,7 +215,7 @@ class LogReader:
         if reader is None:
             return 0
         query = f"SELECT {which}(seq) FROM events WHERE trading_day = (SELECT id FROM names WHERE name = ?)"  # noqa: S608
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             (found,) = reader.execute(query, (trading_day,)).fetchone()
         return found or 0
 
@@ -228,7 +230,7 @@ class LogReader:
             "SELECT trading_day, topic, max(seq) FROM events WHERE seq <= ? "  # noqa: S608
             f"AND topic NOT IN ({','.join('?' * len(unwanted))}) GROUP BY trading_day, topic"
         )
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             found = reader.execute(query, (until, *unwanted)).fetchall()
         ends: dict[str, int] = {}
         for day, topic, seq in found:
@@ -245,7 +247,7 @@ class LogReader:
         if reader is None:
             return 0, 0
         query = "SELECT max(recorded_at), max(coalesce(effective_at, occurred_at)) FROM events WHERE seq > ?"
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             recorded, effective = reader.execute(query, (after,)).fetchone()
         return recorded or 0, effective or 0
 
@@ -254,7 +256,7 @@ class LogReader:
         reader = self._reader()
         if reader is None or not command_id:
             return []
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             found = reader.execute(
                 "SELECT seq, (SELECT min(n.seq) FROM events n WHERE n.seq > e.seq AND n.command_id IS NOT NULL) "
                 "FROM events e WHERE command_id = ? AND command_id > ''",
@@ -271,7 +273,7 @@ class LogReader:
         if reader is None:
             return set()
         found: set[str] = set()
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             for start in range(0, len(command_ids), 500):
                 some = command_ids[start : start + 500]
                 marks = ",".join("?" * len(some))
@@ -281,18 +283,18 @@ class LogReader:
 
     def _select(
         self, where: str, values: Sequence[object], order: str = "e.seq", limit: int | None = None
-    ) -> list[Row]:
+    ) -> list[StoredRow]:
         reader = self._reader()
         if reader is None:
             return []
         query = f"{SELECT} WHERE {where} ORDER BY {order}" + ("" if limit is None else f" LIMIT {limit}")
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             found = reader.execute(query, list(values)).fetchall()
         names = self._load_names(reader)  # after the rows: it knows every name that they use
         return [in_row(self.path, columns, names) for columns in found]
 
     def _load_names(self, reader: sqlite3.Connection) -> dict[int, str]:
-        with told_apart(self.path, reading=True):
+        with translated_errors(self.path, reading=True):
             self._names = dict(reader.execute("SELECT id, name FROM names"))
         return self._names
 
@@ -302,7 +304,7 @@ class LogReader:
         """Return a connection to a log in which no row is missing; None while there is no log yet."""
         reader = self._checked()
         if reader is not None:
-            with told_apart(self.path, reading=True):
+            with translated_errors(self.path, reading=True):
                 self._complete.check(reader)
         return reader
 
@@ -335,7 +337,7 @@ class LogReader:
                 self._file.opened(with_ahead=connection.stamp is None)
                 if not self._warned:
                     self._warned = True
-                    with told_apart(self.path, reading=True):
+                    with translated_errors(self.path, reading=True):
                         schema_check.warn(connection, str(self.path))
                 undo.pop_all()
             self._complete.forget()

@@ -11,9 +11,9 @@ from oms_es.log import schema
 from oms_es.log.connections import Connection
 from oms_es.log.contract import to_row
 from oms_es.log.decoding import read_head
-from oms_es.log.hash_chain import Head, Row, genesis
+from oms_es.log.hash_chain import Head, StoredRow, genesis
 from oms_es.log.insert import Keys, write
-from oms_es.log.open_connections import open_writer, refuse_orphan, told_apart
+from oms_es.log.open_connections import open_writer, refuse_orphan, translated_errors
 from oms_es.log.outcome import failed_commit, is_failed_sync, uncertain
 from oms_es.log.reader import EMPTY, LogReader
 from oms_es.log.schema_check import SchemaCheck
@@ -67,7 +67,7 @@ class SqliteLog(LogReader):
         """
         with self._rescuing():
             self._file.may_write()
-        with told_apart(self.path):
+        with translated_errors(self.path):
             writer = self._writer()
             if not writer.in_transaction:
                 writer.execute("BEGIN IMMEDIATE")
@@ -90,7 +90,7 @@ class SqliteLog(LogReader):
     def lock(self) -> None:
         """Keep everybody else from appending until the next `append` of this object, or `unlock`."""
         self._file.may_write()
-        with told_apart(self.path):
+        with translated_errors(self.path):
             self._writer().execute("BEGIN IMMEDIATE")
 
     def unlock(self) -> None:
@@ -104,7 +104,7 @@ class SqliteLog(LogReader):
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
 
-    def _insert(self, writer: sqlite3.Connection, drafts: Sequence[Draft], decided_on: int) -> list[Row]:
+    def _insert(self, writer: sqlite3.Connection, drafts: Sequence[Draft], decided_on: int) -> list[StoredRow]:
         meta, head = self._prepare(writer)
         if head.seq != decided_on:
             raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
@@ -125,7 +125,7 @@ class SqliteLog(LogReader):
             self._keys = Keys()
         return self._meta, head
 
-    def _numbered(self, writer: sqlite3.Connection, drafts: Sequence[Draft], seq: int) -> list[Row]:
+    def _numbered(self, writer: sqlite3.Connection, drafts: Sequence[Draft], seq: int) -> list[StoredRow]:
         rows = []
         for number, draft in enumerate(drafts, seq + 1):
             version = self._keys.next_version(writer, draft.event.originator_id)

@@ -16,26 +16,26 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
 from oms_es.domain.order import Order
 from oms_es.projections.as_of import as_corrected, positions_as_of
-from oms_es.projections.position_state import Book, Held
+from oms_es.projections.position_state import PositionKey, PositionState
 from oms_es.projections.positions import Positions
-from oms_es.queries.queries import Basis, Questions
+from oms_es.queries.queries import Basis, Queries
 from oms_es.timestamps import iso
 
-MOVES = (FillAdded, FillBusted, FillCorrected)
+FILL_EVENTS = (FillAdded, FillBusted, FillCorrected)
 
 
 class Why(Struct, frozen=True, kw_only=True):
     """The parts that a position is made of; they add up to it, to the last digit."""
 
-    held: Held
+    held: PositionState
     lots: list[dict[str, Any]]  # what is open, and the fill that opened it
     matches: list[dict[str, Any]]  # what was closed, by which fill, and what that realized
     fees: list[dict[str, Any]]  # the fills that cost, or brought, a fee
 
 
-def why_positions(questions: Questions, basis: Basis, symbol: str, account: str | None) -> list[Why]:
+def why_positions(queries: Queries, basis: Basis, symbol: str, account: str | None) -> list[Why]:
     """Return why the positions in a symbol are what they are, by account."""
-    moves = questions.moves(symbol, basis)
+    moves = queries.moves(symbol, basis)
     if basis.as_of is None:
         positions = Positions(basis.method).replay(moves)
     else:
@@ -44,7 +44,7 @@ def why_positions(questions: Questions, basis: Basis, symbol: str, account: str 
     return [_why(positions, key, held, fills) for key, held in positions.sorted() if account in (None, key[0])]
 
 
-def _why(positions: Positions, key: Book, held: Held, fills: dict[int, Recorded]) -> Why:
+def _why(positions: Positions, key: PositionKey, held: PositionState, fills: dict[int, Recorded]) -> Why:
     trail = positions.trail(key)
     lots: Lots = ()
     matches: list[Match] = []
@@ -94,7 +94,7 @@ def _fill(recorded: Recorded) -> dict[str, Any]:
 # --- history ---
 
 
-def history(questions: Questions, basis: Basis, symbol: str, account: str | None) -> Iterator[dict[str, Any]]:
+def history(queries: Queries, basis: Basis, symbol: str, account: str | None) -> Iterator[dict[str, Any]]:
     """
     Return every change of a symbol's positions, with the event behind it.
 
@@ -102,9 +102,9 @@ def history(questions: Questions, basis: Basis, symbol: str, account: str | None
     known, busts and corrections as changes of their own.
     """
     positions = Positions(basis.method)
-    for each in _moves(questions, symbol, basis):
+    for each in _fill_events(queries, symbol, basis):
         event = each.event
-        assert isinstance(event, MOVES), "only moves were asked for"
+        assert isinstance(event, FILL_EVENTS), "only moves were asked for"
         held = {each.book: each for each in positions.held_in(event.account, event.symbol)}
         positions.apply(each)
         after = positions.touched
@@ -113,8 +113,8 @@ def history(questions: Questions, basis: Basis, symbol: str, account: str | None
             yield _change(each, event, held.get(after.book), after)
 
 
-def _moves(questions: Questions, symbol: str, basis: Basis) -> list[Recorded]:
-    events = questions.moves(symbol, basis)
+def _fill_events(queries: Queries, symbol: str, basis: Basis) -> list[Recorded]:
+    events = queries.moves(symbol, basis)
     if basis.as_of is None:
         return events
     moment = basis.as_of
@@ -123,7 +123,7 @@ def _moves(questions: Questions, symbol: str, basis: Basis) -> list[Recorded]:
 
 
 def _change(
-    at: Recorded, event: FillAdded | FillBusted | FillCorrected, before: Held | None, after: Held
+    at: Recorded, event: FillAdded | FillBusted | FillCorrected, before: PositionState | None, after: PositionState
 ) -> dict[str, Any]:
     quantity, gross, fees = (ZERO, ZERO, ZERO) if before is None else (before.quantity, before.gross, before.fees)
     return {
@@ -155,19 +155,19 @@ _FIGURES = ("quantity", "cost_basis", "realized_pnl", "gross_realized_pnl", "fee
 _DAY_FIGURES = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl")
 
 
-def diff_by_symbol(questions: Questions, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
+def diff_by_symbol(queries: Queries, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
     """Return what differs between two answers: positions by symbol, and trading days by symbol."""
-    was, now = questions.with_days(one), questions.with_days(other)
+    was, now = queries.with_days(one), queries.with_days(other)
     return {
         "positions": _differing(was.rows(), now.rows(), _BOOK, _FIGURES),
         "days": _differing(was.day_rows(), now.day_rows(), ("trading_day", *_BOOK), _DAY_FIGURES),
     }
 
 
-def diff_by_order(questions: Questions, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
+def diff_by_order(queries: Queries, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
     """Return the orders that differ between two answers."""
-    was = [_order_row(each) for each in questions.orders(one).sorted()]
-    now = [_order_row(each) for each in questions.orders(other).sorted()]
+    was = [_order_row(each) for each in queries.orders(one).sorted()]
+    now = [_order_row(each) for each in queries.orders(other).sorted()]
     figures = ("state", "quantity", "price", "filled_quantity", "open_quantity", "avg_fill_price", "fees")
     return {"orders": _differing(was, now, ("account", "order_id", "symbol"), figures)}
 

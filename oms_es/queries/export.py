@@ -19,15 +19,15 @@ from msgspec.structs import replace
 from oms_es.decimals import text
 from oms_es.errors import LogError, OmsError
 from oms_es.files import replacing
-from oms_es.log.hash_chain import Row
-from oms_es.queries.queries import Basis, Questions, order_rows
+from oms_es.log.hash_chain import StoredRow
+from oms_es.queries.queries import Basis, Queries, order_rows
 from oms_es.timestamps import iso
 
 WHAT = ("orders", "fills", "positions", "pnl", "events")
 FORMATS = ("jsonl", "csv", "parquet")
 
 
-_MOVES = ("FillAdded", "FillBusted", "FillCorrected")
+_FILL_TOPICS = ("FillAdded", "FillBusted", "FillCorrected")
 
 
 _FLAGS = ("reduce_only", "external", "late", "forced", "busted", "corrected")
@@ -66,7 +66,7 @@ class ParquetMissing(OmsError, ImportError):
     """pyarrow is not installed."""
 
 
-class Narrowed(Struct, frozen=True, kw_only=True):
+class ExportFilter(Struct, frozen=True, kw_only=True):
     """What an export is narrowed to; None takes all."""
 
     day: str | None = None  # trading day
@@ -88,7 +88,7 @@ class Narrowed(Struct, frozen=True, kw_only=True):
 
 
 def export_rows(
-    what: str, questions: Questions, basis: Basis, stored: Callable[[], Iterable[Row]], narrowed: Narrowed
+    what: str, queries: Queries, basis: Basis, stored: Callable[[], Iterable[StoredRow]], narrowed: ExportFilter
 ) -> Iterator[dict[str, Any]]:
     """
     Return the rows of an export, as plain values.
@@ -104,28 +104,28 @@ def export_rows(
     if what == "positions" and narrowed.day is not None:  # as it was held at the day's end
         end = max((row.seq for row in found if row.trading_day == narrowed.day), default=0)
         basis = replace(basis, seq=min(basis.seq, end))
-    rows = (row for row in _rows(what, questions, basis, stored) if narrowed.takes(row))
+    rows = (row for row in _rows(what, queries, basis, stored) if narrowed.takes(row))
     keep = _keeper(what, found, narrowed)
     return (_plain(row) for row in rows if keep(row))
 
 
 def _rows(
-    what: str, questions: Questions, basis: Basis, stored: Callable[[], Iterable[Row]]
+    what: str, queries: Queries, basis: Basis, stored: Callable[[], Iterable[StoredRow]]
 ) -> Iterable[dict[str, Any]]:
     if what == "orders":
-        return order_rows(questions.orders(basis))
+        return order_rows(queries.orders(basis))
     if what == "fills":
         days = {row.seq: row.trading_day for row in stored() if row.topic == "FillAdded"}
-        return ({**row, "trading_day": days[row["seq"]]} for row in questions.fills(basis))
+        return ({**row, "trading_day": days[row["seq"]]} for row in queries.fills(basis))
     if what == "positions":
-        return (_timed(row) for row in questions.positions(basis).rows())
+        return (_timed(row) for row in queries.positions(basis).rows())
     if what == "pnl":
-        return questions.days(basis)
+        return queries.days(basis)
     moment = basis.as_of
     return _events(row for row in stored() if row.seq <= basis.seq and (moment is None or row.effective_at <= moment))
 
 
-def _keeper(what: str, found: list[Row], narrowed: Narrowed) -> Callable[[dict[str, Any]], bool]:
+def _keeper(what: str, found: list[StoredRow], narrowed: ExportFilter) -> Callable[[dict[str, Any]], bool]:
     """Return what else is asked of a row that does not say its day, or its order."""
     if what == "orders" and narrowed.day is not None:  # orders that something was booked of on the day
         streams = {row.originator_id for row in found if row.trading_day == narrowed.day}
@@ -134,7 +134,7 @@ def _keeper(what: str, found: list[Row], narrowed: Narrowed) -> Callable[[dict[s
         moved = set[tuple[str, ...]]()
         for row in found:
             kind, _, name = row.originator_id.partition("/")
-            if kind == "order" and name.partition("/")[2] == narrowed.order_id and row.topic in _MOVES:
+            if kind == "order" and name.partition("/")[2] == narrowed.order_id and row.topic in _FILL_TOPICS:
                 symbol = str(json.loads(row.state)["symbol"])
                 moved.add((row.account, symbol) if what == "positions" else (row.account, symbol, row.trading_day))
         names = ("account", "symbol") if what == "positions" else ("account", "symbol", "trading_day")
@@ -147,7 +147,7 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, **times}
 
 
-def _events(stored: Iterable[Row]) -> Iterator[dict[str, Any]]:
+def _events(stored: Iterable[StoredRow]) -> Iterator[dict[str, Any]]:
     symbols: dict[str, str] = {}  # of orders: their submission says it, the events after it need not
     for row in stored:
         body: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from oms_es.domain.events import (
     TradingLevelChanged,
 )
 from oms_es.identifiers import shown
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import EVERY_ACCOUNT
 
 _EVENTS: dict[str, tuple[type[Event], ...]] = {  # every name of a kind is in one of these
@@ -60,15 +60,15 @@ class Unknown(NamedTuple):
 class _Names:
     """The names that a state and events contain."""
 
-    def __init__(self, opening: World | None) -> None:
+    def __init__(self, opening: State | None) -> None:
         self._of: dict[str, set[str]] = {kind: set() for kind in _EVENTS}
         self._of["currency"].add(_ASSUMED)
         self._orders: set[tuple[str, str]] = set()  # account and id
         if opening is not None:
             self._open_with(opening)
 
-    def _open_with(self, world: World) -> None:
-        positions, orders = world.positions, world.orders
+    def _open_with(self, state: State) -> None:
+        positions, orders = state.positions, state.orders
         for each in orders.sorted():
             self._add_symbol_and_account(each.symbol, each.account)
             for order_id in (each.order_id, *each.external_order_ids):
@@ -76,10 +76,10 @@ class _Names:
         for _, held in positions.sorted():
             self._add_symbol_and_account(held.symbol, held.account)
             self._of["currency"].add(held.currency)
-        for symbol in (*positions.marks.settled, *positions.instruments.settled):
+        for symbol in (*positions.marks.committed, *positions.instruments.committed):
             self._add_symbol_and_account(symbol, "")
             self._of["currency"].add(positions.currency(symbol))
-        self._of["account"] |= {*world.policies.values.settled, *world.policies.levels.settled} - {EVERY_ACCOUNT}
+        self._of["account"] |= {*state.policies.values.committed, *state.policies.levels.committed} - {EVERY_ACCOUNT}
 
     def add(self, event: Event) -> None:
         """Add the names in an event."""
@@ -132,7 +132,7 @@ def topics_with(names: Iterable[Name]) -> frozenset[str]:
     return frozenset(kind.__name__ for name in names for kind in _EVENTS[name.kind])
 
 
-def unknown_names(names: Sequence[Name], events: Iterable[Recorded], opening: World | None = None) -> list[Unknown]:
+def unknown_names(names: Sequence[Name], events: Iterable[Recorded], opening: State | None = None) -> list[Unknown]:
     """
     Return which of the names neither the events nor the state before them contain.
 

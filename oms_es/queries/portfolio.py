@@ -4,11 +4,11 @@ from decimal import Decimal
 from typing import Any
 
 from oms_es.decimals import ZERO, canonical, plus, times
-from oms_es.projections.position_state import Held
-from oms_es.projections.state import World
+from oms_es.projections.position_state import PositionState
+from oms_es.projections.state import State
 
 
-def portfolio_summary(world: World, trading_day: str, account: str | None = None) -> dict[str, Any]:
+def portfolio_summary(state: State, trading_day: str, account: str | None = None) -> dict[str, Any]:
     """
     Return totals over what is held, open and earned, of one account or of all.
 
@@ -18,47 +18,47 @@ def portfolio_summary(world: World, trading_day: str, account: str | None = None
     `positions` (a row each). Money of several currencies does not add up: then every total is None, and `currencies`
     has them apart.
     """
-    held = [each for key, each in sorted(world.positions.held.settled.items()) if account in (None, key[0])]
+    held = [each for key, each in sorted(state.positions.held.committed.items()) if account in (None, key[0])]
     accounts = sorted({each.account for each in held})
     by_currency = {
-        currency: _sums(world, [each for each in held if each.currency == currency], trading_day)
+        currency: _sums(state, [each for each in held if each.currency == currency], trading_day)
         for currency in sorted({each.currency for each in held})
     }
-    opened = world.orders.open_count.settled
+    opened = state.orders.open_count.committed
     return {
         "total_positions": sum(bool(each.quantity) for each in held),
         "open_orders": sum(count for name, count in opened.items() if account in (None, name)),
         **{key: _total([sums[key] for sums in by_currency.values()]) for key in _SUMS},
-        "quarantined": sum(account in (None, each.fill.account) for each in world.orders.all_waiting()),
+        "quarantined": sum(account in (None, each.fill.account) for each in state.orders.all_waiting()),
         "trading_day": trading_day,
         "accounts": accounts,
         "currencies": by_currency,
-        "positions": [world.positions.row(each) for each in held],
+        "positions": [state.positions.row(each) for each in held],
     }
 
 
 _SUMS = ("total_notional", "total_realized_pnl", "total_unrealized_pnl", "total_fees", "daily_pnl")
 
 
-def _sums(world: World, held: list[Held], trading_day: str) -> dict[str, Decimal | None]:
+def _sums(state: State, held: list[PositionState], trading_day: str) -> dict[str, Decimal | None]:
     notional = realized = fees = ZERO
     unrealized: Decimal | None = ZERO
     for each in held:
-        notional = plus(notional, _notional(world, each))
+        notional = plus(notional, _notional(state, each))
         realized, fees = plus(realized, each.realized), plus(fees, each.fees)
-        level = world.positions.unrealized(each.book)
+        level = state.positions.unrealized(each.book)
         unrealized = None if level is None or unrealized is None else plus(unrealized, level)
     daily = ZERO
     for account in {each.account for each in held}:
         currency = held[0].currency
-        basis = world.policies.policy(account).basis
-        daily = plus(daily, world.positions.daily_pnl(account, trading_day, currency, basis))
+        basis = state.policies.policy(account).basis
+        daily = plus(daily, state.positions.daily_pnl(account, trading_day, currency, basis))
     figures = (canonical(notional), canonical(realized), unrealized, canonical(fees), canonical(daily))
     return dict(zip(_SUMS, figures, strict=True))
 
 
-def _notional(world: World, held: Held) -> Decimal:
-    mark = world.positions.marks.get(held.symbol)
+def _notional(state: State, held: PositionState) -> Decimal:
+    mark = state.positions.marks.get(held.symbol)
     if mark is None:
         return held.cost_basis.copy_abs()
     return times(held.units, mark.price).copy_abs()

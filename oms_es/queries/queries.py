@@ -22,18 +22,18 @@ from oms_es.domain.events import (
     OrdersMerged,
     QuarantineResolved,
 )
-from oms_es.domain.order import Order, Waiting
+from oms_es.domain.order import Order, QuarantinedFill
 from oms_es.domain.validation import choice
 from oms_es.errors import InvalidInput, UnknownOrder
 from oms_es.identifiers import is_identifier, shown
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import orders_as_of, positions_as_of
-from oms_es.projections.orders import Orders, row
+from oms_es.projections.orders import Orders, order_row
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
-from oms_es.projections.snapshots.fill_index import MOVES, moves_in
-from oms_es.projections.snapshots.positions_at import WAITING, Checkpoints
+from oms_es.projections.snapshots.fill_index import FILL_TOPICS, fill_events_of
+from oms_es.projections.snapshots.positions_at import QUARANTINE_TOPICS, Checkpoints
 from oms_es.timestamps import instant, iso
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
@@ -41,10 +41,10 @@ _FOLLOW = 8  # events, at most, of a decision about a fill in quarantine
 _LATEST = 5000  # events whose effective times are looked at for the end of the log: late ones stand among them
 
 
-Watch = Callable[[Iterable[Recorded], int], Iterable[Recorded]]
+WrapEvents = Callable[[Iterable[Recorded], int], Iterable[Recorded]]
 
 
-class When(Struct, frozen=True, kw_only=True):
+class AsOf(Struct, frozen=True, kw_only=True):
     """Which moment a question is about; all None: now."""
 
     as_of: int | None = None  # true at this moment, with all that is known (ns UTC)
@@ -74,7 +74,7 @@ class Basis(Struct, frozen=True, kw_only=True):
         }
 
 
-class Questions:
+class Queries:
     """
     Answers from one log.
 
@@ -84,12 +84,14 @@ class Questions:
         watch: passes events of the whole log on, and may tell how far that has come (the last seq is given).
     """
 
-    def __init__(self, log: Log, method: CostMethod = CostMethod.FIFO, watch: Watch = lambda events, _: events) -> None:
+    def __init__(
+        self, log: Log, method: CostMethod = CostMethod.FIFO, watch: WrapEvents = lambda events, _: events
+    ) -> None:
         self._log = log
         self._method = method
         self._watch = watch
 
-    def basis(self, when: When, method: CostMethod | None = None) -> Basis:
+    def basis(self, when: AsOf, method: CostMethod | None = None) -> Basis:
         """
         Return what an answer for this moment rests on.
 
@@ -111,7 +113,7 @@ class Questions:
             past_end=past,
         )
 
-    def _last_known(self, when: When, last: int) -> int:
+    def _last_known(self, when: AsOf, last: int) -> int:
         if when.at_seq is not None and when.known_at is not None:
             raise InvalidInput("at_seq and known_at name the same thing in two ways; give one of them")
         if when.at_seq is not None:
@@ -147,9 +149,9 @@ class Questions:
 
     def _put_back(self, positions: Positions, symbol: str, basis: Basis) -> None:
         """Put the last mark up to the moment in the place of one told ahead of it."""
-        del positions.marks.settled[symbol]
-        told = (each for each in self._log.stream(f"market/{symbol}") if each.seq <= basis.seq)
-        positions.replay(each for each in told if isinstance(each.event, MarkRecorded) and not _is_ahead(each, basis))
+        del positions.marks.committed[symbol]
+        events = (each for each in self._log.stream(f"market/{symbol}") if each.seq <= basis.seq)
+        positions.replay(each for each in events if isinstance(each.event, MarkRecorded) and not _is_ahead(each, basis))
 
     def _kept(self, basis: Basis, *, days: bool = False) -> Positions:
         if not isinstance(self._log, SqliteLog):
@@ -173,24 +175,24 @@ class Questions:
     def moves(self, symbol: str, basis: Basis) -> list[Recorded]:
         """Return the fills, busts and corrections of a symbol that were known, in log order."""
         if not isinstance(self._log, SqliteLog):
-            return list(moves_in(symbol, self.events(basis, MOVES)))
+            return list(fill_events_of(symbol, self.events(basis, FILL_TOPICS)))
         with closing(Checkpoints(self._log)) as checkpoints:
             return checkpoints.moves(symbol, basis.seq)
 
-    def waiting(self, basis: Basis) -> list[Waiting]:
+    def waiting(self, basis: Basis) -> list[QuarantinedFill]:
         """Return the fills that waited in quarantine at the moment of the answer, oldest first."""
         if isinstance(self._log, SqliteLog):
             if not self._log.holds_name(FillQuarantined.__name__):
                 return []  # no fill ever was: nothing to look through a long log for
             with closing(Checkpoints(self._log)) as checkpoints:
-                told = checkpoints.quarantine(basis.seq)
+                events = checkpoints.quarantine(basis.seq)
         else:
-            told = self.events(basis, WAITING)
-        found: dict[str, Waiting] = {}
-        for each in told:
+            events = self.events(basis, QUARANTINE_TOPICS)
+        found: dict[str, QuarantinedFill] = {}
+        for each in events:
             is_true = basis.as_of is None or each.effective_at <= basis.as_of
             if isinstance(each.event, FillQuarantined) and is_true:
-                found[each.event.quarantine_id] = Waiting(
+                found[each.event.quarantine_id] = QuarantinedFill(
                     fill=each.event, occurred_at=each.occurred_at, recorded_at=each.recorded_at, seq=each.seq
                 )
             elif isinstance(each.event, QuarantineResolved) and (is_true or self._is_booked(each, basis)):
@@ -236,9 +238,9 @@ class Questions:
         if basis.as_of is None:
             return fill_rows(orders)
         moment, rows = basis.as_of, {row["seq"]: row for row in fill_rows(orders)}
-        when = {each.seq: each.effective_at for each in (self.events(basis, MOVES) if moves is None else moves)}
-        standing = (row for seq, row in rows.items() if when[seq] <= moment and not row["busted"])
-        return iter(sorted(standing, key=lambda row: (when[row["seq"]], row["seq"])))
+        when = {each.seq: each.effective_at for each in (self.events(basis, FILL_TOPICS) if moves is None else moves)}
+        found = (row for seq, row in rows.items() if when[seq] <= moment and not row["busted"])
+        return iter(sorted(found, key=lambda row: (when[row["seq"]], row["seq"])))
 
     def _with_merged(self, streams: set[str]) -> set[str]:
         """Return the streams, and those of the orders that they were merged into."""
@@ -323,7 +325,7 @@ def _added(one: Decimal | None, other: Decimal | None) -> Decimal | None:
 
 def order_rows(orders: Orders) -> list[dict[str, Any]]:
     """Return the orders as rows, by account and order id."""
-    return [row(order) for order in orders.sorted()]
+    return [order_row(order) for order in orders.sorted()]
 
 
 def fill_rows(orders: Orders) -> Iterator[dict[str, Any]]:
@@ -367,7 +369,7 @@ def find_order(orders: Orders, order_id: str, account: str | None) -> Order:
 T = TypeVar("T")
 
 
-class Answers(list[T]):
+class QueryResult(list[T]):
     """A list of views, and what they rest on."""
 
     def __init__(self, rows: Iterable[T], basis: Basis) -> None:
@@ -375,9 +377,9 @@ class Answers(list[T]):
         self.basis = basis
 
 
-def moment(as_of: Any, known_at: Any, at_seq: int | None) -> When:
+def as_of_from(as_of: Any, known_at: Any, at_seq: int | None) -> AsOf:
     """Return the moment a question is about, read from what the caller gave."""
-    return When(
+    return AsOf(
         as_of=None if as_of is None else instant(as_of, "as_of"),
         known_at=None if known_at is None else instant(known_at, "known_at"),
         at_seq=at_seq,

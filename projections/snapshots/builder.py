@@ -10,12 +10,12 @@ from oms_es.errors import LogError
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots import fill_index, pnl_index
-from oms_es.projections.snapshots.integrity import BEGINNING, UNUSABLE, Place, check, marked
-from oms_es.projections.snapshots.pnl_index import AS_OF, KNOWN, DayCells, DayRows
+from oms_es.projections.snapshots.integrity import BEGINNING, UNUSABLE, Place, check, checksum
+from oms_es.projections.snapshots.pnl_index import AS_OF, KNOWN, DayRows, StagedDays
 from oms_es.projections.snapshots.positions_at import (
+    QUARANTINE_TOPICS,
     TABLES,
-    WAITING,
-    belongs,
+    belongs_to_log,
     booked_until,
     cache_path,
     corrected,
@@ -23,7 +23,7 @@ from oms_es.projections.snapshots.positions_at import (
     place_of,
     restated_fill,
 )
-from oms_es.projections.snapshots.positions_codec import VERSION, Earlier, digest, packed, unpacked
+from oms_es.projections.snapshots.positions_codec import VERSION, Earlier, decode_positions, digest, encode_positions
 from oms_es.vocabulary import CostMethod
 
 _VALID = " AND valid_until IS NULL"
@@ -60,7 +60,7 @@ def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
         except sqlite3.OperationalError:
             return 0  # another process is at it
         try:
-            if not _is_empty(cache) and not belongs(cache, log):
+            if not _is_empty(cache) and not belongs_to_log(cache, log):
                 for (table,) in cache.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                     cache.execute(f'DROP TABLE IF EXISTS "{table}"')
             read = _Builder(log, cache, every).build(progress)
@@ -86,7 +86,7 @@ def _is_empty(cache: sqlite3.Connection) -> bool:
 def _connect(log: SqliteLog) -> sqlite3.Connection:
     cache = sqlite3.connect(cache_path(log), isolation_level=None, timeout=0, check_same_thread=False)
     cache.execute("PRAGMA synchronous=OFF")  # a cache: what a power cut takes is made again
-    cache.create_function("marked", -1, marked, deterministic=True)
+    cache.create_function("marked", -1, checksum, deterministic=True)
     return cache
 
 
@@ -102,18 +102,18 @@ class _Fold:
         earlier: Earlier | None = None,
     ) -> None:
         self.rows = DayRows(cache, clock, method)
-        self._days = DayCells(self.rows.fetch)
+        self._days = StagedDays(self.rows.fetch)
         if state is None:
             self.positions = Positions(method)
             self.positions.days = self._days
         else:
-            self.positions, self.rows.sums = unpacked(state, method, earlier, self._days)
+            self.positions, self.rows.sums = decode_positions(state, method, earlier, self._days)
 
     def kept(self, place: Place) -> bytes:
         """Keep the days that have changed, and return the state."""
-        self.positions.settle()
+        self.positions.commit()
         self.rows.keep(place, self._days.taken())
-        return packed(self.positions, self.rows.sums)
+        return encode_positions(self.positions, self.rows.sums)
 
 
 class _Builder:
@@ -136,9 +136,9 @@ class _Builder:
 
     def build(self, progress: Progress | None) -> int:
         begun, last, waiting = self._seq, self._log.head(), 0
-        for recorded in self._log.read(begun, last.seq, Positions.topics() | WAITING):
+        for recorded in self._log.read(begun, last.seq, Positions.topics() | QUARANTINE_TOPICS):
             if isinstance(recorded.event, FillQuarantined | QuarantineResolved):
-                self._cache.execute("INSERT INTO quarantine VALUES (?, ?)", (recorded.seq, marked(recorded.seq)))
+                self._cache.execute("INSERT INTO quarantine VALUES (?, ?)", (recorded.seq, checksum(recorded.seq)))
                 self._quarantined += 1
                 continue
             self._take(recorded)
@@ -169,7 +169,7 @@ class _Builder:
                 "WHERE (effective_at, seq) = (?, ?)",
                 place_of(fill),
             )
-            self._reach_back(fill.effective_at, recorded.seq)
+            self._reset_from(fill.effective_at, recorded.seq)
             return
         event = recorded.event
         self._link(place_of(recorded))
@@ -178,7 +178,7 @@ class _Builder:
         if self._dirty is None and place_of(recorded) > self._place:
             self._add(recorded, recorded.seq)
         else:
-            self._reach_back(recorded.effective_at, recorded.seq)
+            self._reset_from(recorded.effective_at, recorded.seq)
 
     def _link(self, place: Place) -> None:
         """Put a fact in its place: it names the one before it, and the one after it names it."""
@@ -194,7 +194,7 @@ class _Builder:
                 (*place, *after),
             )
         row = (*place, *before, 0)
-        self._cache.execute("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", (*row, marked(*row)))
+        self._cache.execute("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
         self._last = max(place, self._last)
 
     def _add(self, recorded: Recorded, needs: int) -> None:
@@ -202,7 +202,7 @@ class _Builder:
             fold.positions.apply(recorded)
         self._place, self._needs = place_of(recorded), max(self._needs, needs)
 
-    def _reach_back(self, effective_at: int, seq: int) -> None:
+    def _reset_from(self, effective_at: int, seq: int) -> None:
         self._cache.execute(
             "UPDATE as_of SET valid_until = ?1, mark = marked(method, effective_at, seq, needs_seq, ?1) "
             "WHERE effective_at >= ?2 AND valid_until IS NULL",
@@ -214,9 +214,9 @@ class _Builder:
         # What was overtaken helps only questions about old knowledge: a few of these states are enough for them.
         self._cache.execute("DELETE FROM as_of WHERE valid_until = ? AND rowid % ? > 0", (seq, OVERTAKEN))
 
-    def _rebuild_as_of(self, reached: int) -> None:
+    def _rebuild_as_of(self, changed_from: int) -> None:
         """Fold again in as-of order, from the last checkpoint that no late event reached behind."""
-        self._place, self._needs, self._as_of = self._last_as_of(before=reached)
+        self._place, self._needs, self._as_of = self._last_as_of(before=changed_from)
         self._kept = self._place
         self._dirty = None
         query = "SELECT effective_at, seq FROM facts WHERE (effective_at, seq) > (?, ?) ORDER BY effective_at, seq"
@@ -257,7 +257,7 @@ class _Builder:
         for method, fold in self._as_of.items():
             state = fold.kept(self._place)
             window = (method.value, *self._place, self._needs, None)
-            values = (*window, state, digest(method, self._place, state), marked(*window))
+            values = (*window, state, digest(method, self._place, state), checksum(*window))
             self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     # --- going on ---

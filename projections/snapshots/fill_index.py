@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
-from oms_es.projections.snapshots.integrity import check, marked
+from oms_es.projections.snapshots.integrity import check, checksum
 
 TABLES = """
 CREATE TABLE fills(symbol TEXT, account TEXT, seq INTEGER, restated INTEGER, mark INTEGER,
@@ -18,10 +18,10 @@ CREATE TABLE books(symbol TEXT, account TEXT, fills INTEGER, mark INTEGER,
                    PRIMARY KEY (symbol, account)) WITHOUT ROWID;
 CREATE TABLE restatements(fill INTEGER, seq INTEGER, mark INTEGER, PRIMARY KEY (fill, seq)) WITHOUT ROWID;
 """
-MOVES = frozenset({FillAdded.__name__, FillBusted.__name__, FillCorrected.__name__})
+FILL_TOPICS = frozenset({FillAdded.__name__, FillBusted.__name__, FillCorrected.__name__})
 
 
-def moves_in(symbol: str, events: Iterable[Recorded]) -> Iterator[Recorded]:
+def fill_events_of(symbol: str, events: Iterable[Recorded]) -> Iterator[Recorded]:
     """Return those of the events that move what is held of a symbol."""
     kinds = FillAdded | FillBusted | FillCorrected
     return (each for each in events if isinstance(each.event, kinds) and each.event.symbol == symbol)
@@ -32,14 +32,14 @@ def add_fill(cache: sqlite3.Connection, fill: FillAdded, seq: int) -> None:
     query = "SELECT fills FROM books WHERE (symbol, account) = (?, ?)"
     (count,) = cache.execute(query, (fill.symbol, fill.account)).fetchone() or (0,)
     row, book = (fill.symbol, fill.account, seq, 0), (fill.symbol, fill.account, count + 1)
-    cache.execute("INSERT INTO fills VALUES (?, ?, ?, ?, ?)", (*row, marked(*row)))
-    cache.execute("INSERT OR REPLACE INTO books VALUES (?, ?, ?, ?)", (*book, marked(*book)))
+    cache.execute("INSERT INTO fills VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row)))
+    cache.execute("INSERT OR REPLACE INTO books VALUES (?, ?, ?, ?)", (*book, checksum(*book)))
 
 
 def add_restatement(cache: sqlite3.Connection, fill: Recorded, seq: int) -> None:
-    """Take in a bust or a correction of a fill; the connection knows the function `marked`."""
+    """Take in a bust or a correction of a fill; the connection knows the function `checksum`."""
     assert isinstance(fill.event, FillAdded), "only fills are restated"
-    cache.execute("INSERT INTO restatements VALUES (?, ?, ?)", (fill.seq, seq, marked(fill.seq, seq)))
+    cache.execute("INSERT INTO restatements VALUES (?, ?, ?)", (fill.seq, seq, checksum(fill.seq, seq)))
     cache.execute(
         "UPDATE fills SET restated = restated + 1, mark = marked(symbol, account, seq, restated + 1) "
         "WHERE (symbol, account, seq) = (?, ?, ?)",
@@ -47,12 +47,12 @@ def add_restatement(cache: sqlite3.Connection, fill: Recorded, seq: int) -> None
     )
 
 
-def moves_of(cache: sqlite3.Connection, symbol: str, until: int, account: str | None = None) -> list[int]:
+def fill_seqs(cache: sqlite3.Connection, symbol: str, until: int, account: str | None = None) -> list[int]:
     """Return the seqs of the fills, busts and corrections of a symbol up to `until`, in one account or in all."""
     found, restated, counted = list[int](), dict[int, int](), dict[str, int]()
     query = "SELECT account, seq, restated, mark FROM fills WHERE symbol = ? AND account = coalesce(?, account)"
     for *values, mark in cache.execute(f"{query} ORDER BY account, seq", (symbol, account)):
-        check(mark == marked(symbol, *values))
+        check(mark == checksum(symbol, *values))
         own, seq, count = values
         counted[own] = counted.get(own, 0) + 1
         if seq <= until:
@@ -61,7 +61,7 @@ def moves_of(cache: sqlite3.Connection, symbol: str, until: int, account: str | 
             restated[seq] = count
     books = "SELECT account, fills, mark FROM books WHERE symbol = ? AND account = coalesce(?, account)"
     for own, fills, mark in cache.execute(books, (symbol, account)):
-        check(mark == marked(symbol, own, fills) and counted.pop(own, 0) == fills)
+        check(mark == checksum(symbol, own, fills) and counted.pop(own, 0) == fills)
     check(not counted)
     told = restatements_of(cache, restated).values()
     return sorted(found + [seq for seqs in told for seq in seqs if seq <= until])
@@ -76,7 +76,7 @@ def restatements_of(cache: sqlite3.Connection, counts: Mapping[int, int]) -> dic
         marks = ",".join("?" * len(some))
         query = f"SELECT fill, seq, mark FROM restatements WHERE fill IN ({marks}) ORDER BY seq"  # noqa: S608
         for fill, seq, mark in cache.execute(query, some):
-            check(mark == marked(fill, seq))
+            check(mark == checksum(fill, seq))
             found[fill].append(seq)
     check(all(len(seqs) == counts[fill] for fill, seqs in found.items()))
     return found

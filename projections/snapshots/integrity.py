@@ -22,6 +22,6 @@ def check(right: bool) -> None:
         raise sqlite3.DatabaseError("a checkpoint is not what was kept")
 
 
-def marked(*values: object) -> int:
+def checksum(*values: object) -> int:
     """Return what a row of the cache is checked against."""
     return zlib.crc32("|".join(map(str, values)).encode())

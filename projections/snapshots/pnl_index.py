@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from oms_es.projections.position_state import Brought, Day, DayKey
+from oms_es.projections.position_state import DailyPnl, DayKey, PositionDay
 from oms_es.projections.positions import Positions
-from oms_es.projections.snapshots.integrity import END, Place, check, marked
-from oms_es.projections.staging import Cells
+from oms_es.projections.snapshots.integrity import END, Place, check, checksum
+from oms_es.projections.staging import StagedDict
 from oms_es.vocabulary import CostMethod
 
 TABLES = """
@@ -36,26 +36,26 @@ _KEYS = (
 )
 _encode = msgspec.msgpack.Encoder(order="sorted").encode
 _key = msgspec.msgpack.Decoder(DayKey).decode
-_day = msgspec.msgpack.Decoder(Day).decode
+_day = msgspec.msgpack.Decoder(PositionDay).decode
 
 
-class DayCells(Cells[DayKey, Day]):
-    """Days that are fetched when they are asked for; what is settled is what has changed since it was taken last."""
+class StagedDays(StagedDict[DayKey, PositionDay]):
+    """Days that are fetched when they are asked for; what is committed is what has changed since it was taken last."""
 
     __slots__ = ("_fetch",)
 
-    def __init__(self, fetch: Callable[[DayKey], Day | None]) -> None:
+    def __init__(self, fetch: Callable[[DayKey], PositionDay | None]) -> None:
         super().__init__()
         self._fetch = fetch
 
-    def get(self, key: DayKey) -> Day | None:
-        """Return the latest value: staged, settled, or kept before."""
+    def get(self, key: DayKey) -> PositionDay | None:
+        """Return the latest value: pending, committed, or kept before."""
         found = super().get(key)
         return self._fetch(key) if found is None else found
 
-    def taken(self) -> dict[DayKey, Day]:
+    def taken(self) -> dict[DayKey, PositionDay]:
         """Return what has changed, and begin anew."""
-        changed, self.settled = self.settled, {}
+        changed, self.committed = self.committed, {}
         return changed
 
 
@@ -75,29 +75,29 @@ class DayRows:
         self._series = f"{clock} {method.value}"
         self.sums = sums
 
-    def fetch(self, key: DayKey) -> Day | None:
+    def fetch(self, key: DayKey) -> PositionDay | None:
         """Return a day as its last row has it; None without one."""
         found = self._last(_encode(key), END)
         return None if found is None else found[0]
 
-    def keep(self, place: Place, changed: dict[DayKey, Day]) -> None:
+    def keep(self, place: Place, changed: dict[DayKey, PositionDay]) -> None:
         """Add rows for what has changed since the last place."""
         count, total = self.sums
         for day_key, day in sorted(changed.items()):
             key, value = _encode(day_key), _encode(day)
-            before, mark = self._last(key, END), marked(self._series, key, *place, value)
+            before, mark = self._last(key, END), checksum(self._series, key, *place, value)
             self._cache.execute("INSERT INTO days VALUES (?, ?, ?, ?, ?, ?)", (self._series, key, *place, value, mark))
             count += before is None
             total += mark - (0 if before is None else before[1])
         self.sums = (count, total)
 
-    def forget(self, reached: int) -> None:
+    def forget(self, changed_from: int) -> None:
         """Delete the rows of places at or after a moment that a late event has reached back to."""
-        self._cache.execute("DELETE FROM days WHERE series = ? AND effective_at >= ?", (self._series, reached))
+        self._cache.execute("DELETE FROM days WHERE series = ? AND effective_at >= ?", (self._series, changed_from))
 
-    def up_to(self, place: Place) -> dict[DayKey, Day]:
+    def up_to(self, place: Place) -> dict[DayKey, PositionDay]:
         """Return every day as it stood at the place of the state that the sums are of."""
-        days, total = dict[DayKey, Day](), 0
+        days, total = dict[DayKey, PositionDay](), 0
         for (key,) in self._cache.execute(_KEYS, (self._series,)).fetchall():
             found = self._last(key, place)
             if found is not None:
@@ -106,20 +106,20 @@ class DayRows:
         check((len(days), total) == self.sums)
         return days
 
-    def _last(self, key: bytes, place: Place) -> tuple[Day, int] | None:
+    def _last(self, key: bytes, place: Place) -> tuple[PositionDay, int] | None:
         row = self._cache.execute(_LAST, (self._series, key, *place)).fetchone()
         if row is None:
             return None
         effective_at, seq, value, mark = row
-        check(mark == marked(self._series, key, effective_at, seq, value))
+        check(mark == checksum(self._series, key, effective_at, seq, value))
         return _day(value), mark
 
 
-def begin_with(positions: Positions, days: dict[DayKey, Day]) -> None:
+def begin_with(positions: Positions, days: dict[DayKey, PositionDay]) -> None:
     """Let positions go on from what the days have brought so far."""
     for key, day in days.items():
         positions.days[key] = day
         trading_day, account, _, currency = key
-        was = positions.brought.get((trading_day, account, currency)) or Brought()
+        was = positions.brought.get((trading_day, account, currency)) or DailyPnl()
         positions.brought[trading_day, account, currency] = was.after(day.realized, day.moved)
-    positions.settle()
+    positions.commit()

@@ -27,12 +27,12 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import positions_as_of, put_right
-from oms_es.projections.position_state import Book, Booked
+from oms_es.projections.position_state import BookedFill, PositionKey
 from oms_es.projections.positions import Positions
-from oms_es.projections.snapshots.fill_index import MOVES, moves_in, moves_of, restatements_of
-from oms_es.projections.snapshots.integrity import BEGINNING, UNUSABLE, Place, check, marked
+from oms_es.projections.snapshots.fill_index import FILL_TOPICS, fill_events_of, fill_seqs, restatements_of
+from oms_es.projections.snapshots.integrity import BEGINNING, UNUSABLE, Place, check, checksum
 from oms_es.projections.snapshots.pnl_index import AS_OF, KNOWN, DayRows, begin_with
-from oms_es.projections.snapshots.positions_codec import VERSION, Earlier, digest, unpacked
+from oms_es.projections.snapshots.positions_codec import VERSION, Earlier, decode_positions, digest
 from oms_es.vocabulary import CostMethod
 
 TABLES = """
@@ -46,7 +46,7 @@ CREATE TABLE as_of(method TEXT, effective_at INTEGER, seq INTEGER, needs_seq INT
 CREATE INDEX as_of_place ON as_of(method, effective_at, seq);
 CREATE INDEX as_of_valid ON as_of(method, effective_at, seq) WHERE valid_until IS NULL;
 """
-WAITING = frozenset({FillQuarantined.__name__, QuarantineResolved.__name__})
+QUARANTINE_TOPICS = frozenset({FillQuarantined.__name__, QuarantineResolved.__name__})
 
 
 class Found(NamedTuple):
@@ -80,7 +80,7 @@ class Checkpoints:
             return None
         cache = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
         with suppress(sqlite3.Error, ValueError):
-            if belongs(cache, self._log):
+            if belongs_to_log(cache, self._log):
                 return cache
         cache.close()
         return None
@@ -115,7 +115,7 @@ class Checkpoints:
     def _going_on(
         self, clock: str, place: Place, state: bytes, method: CostMethod, earlier: Earlier | None, *, days: bool
     ) -> Positions:
-        positions, sums = unpacked(state, method, earlier)
+        positions, sums = decode_positions(state, method, earlier)
         if days:
             assert self._cache is not None, "the state comes from there"
             begin_with(positions, DayRows(self._cache, clock, method, sums).up_to(place))
@@ -153,12 +153,12 @@ class Checkpoints:
             return self._moves(symbol, until)
         except UNUSABLE:
             self.close()
-            return list(moves_in(symbol, self._log.read(until=until, topics=MOVES)))
+            return list(fill_events_of(symbol, self._log.read(until=until, topics=FILL_TOPICS)))
 
     def _moves(self, symbol: str, until: int) -> list[Recorded]:
         taken, cache = min(self._ingested, until), self._cache
-        kept = [] if cache is None else self._log.pick(moves_of(cache, symbol, taken))
-        told = kept + list(moves_in(symbol, self._log.read(taken, until, MOVES)))
+        kept = [] if cache is None else self._log.pick(fill_seqs(cache, symbol, taken))
+        told = kept + list(fill_events_of(symbol, self._log.read(taken, until, FILL_TOPICS)))
         if cache is not None:  # what the moves come to is known: no book can be missing
             one, other = Positions().replay(told), self.known(until, CostMethod.FIFO)
             check(one.sorted() == [(book, held) for book, held in other.sorted() if held.symbol == symbol])
@@ -170,13 +170,13 @@ class Checkpoints:
         """Return what has been told of fills in quarantine up to the event `until`, in log order."""
         try:
             kept = self._rows("SELECT seq, mark FROM quarantine ORDER BY seq", ())
-            check(all(mark == marked(seq) for seq, mark in kept))
+            check(all(mark == checksum(seq) for seq, mark in kept))
             check(self._cache is None or len(kept) == int(meta(self._cache, "quarantine") or 0))
             told = self._log.pick([seq for seq, _ in kept if seq <= until])
-            return told + list(self._log.read(min(self._ingested, until), until, WAITING))
+            return told + list(self._log.read(min(self._ingested, until), until, QUARANTINE_TOPICS))
         except UNUSABLE:
             self.close()
-            return list(self._log.read(until=until, topics=WAITING))
+            return list(self._log.read(until=until, topics=QUARANTINE_TOPICS))
 
     def reaches_back_to(self, recorded: Recorded) -> int:
         """Return the effective time of the fact that an event adds or restates."""
@@ -196,7 +196,7 @@ class Checkpoints:
         )
         values = (method.value, moment, until) if every else (method.value, moment, until, until)
         for effective_at, seq, state, kept, needs, valid, mark in self._each(query, values):
-            check(mark == marked(method.value, effective_at, seq, needs, valid))
+            check(mark == checksum(method.value, effective_at, seq, needs, valid))
             check(effective_at <= moment and needs <= until and (valid is None or valid > until))
             place = (effective_at, seq)
             if kept == digest(method, place, state):
@@ -212,7 +212,7 @@ class Checkpoints:
         )
         found, last, beyond = dict[int, int](), after, False
         for *values, mark in self._rows(query, (*after, moment, moment)):
-            check(mark == marked(*values))
+            check(mark == checksum(*values))
             effective_at, seq, before_at, before_seq, restated = values
             before = (before_at, before_seq)
             check(before == last or (last == after and before < after))
@@ -253,9 +253,9 @@ class Checkpoints:
 def booked_until(log: SqliteLog, cache: sqlite3.Connection, seq: int) -> Earlier:
     """Return what tells the fills of a book that were booked up to `seq`, for a restatement that reaches behind."""
 
-    def earlier(book: Book) -> list[Booked]:
+    def earlier(book: PositionKey) -> list[BookedFill]:
         account, symbol, _ = book
-        return Positions().replay(log.pick(moves_of(cache, symbol, seq, account))).trail(book)
+        return Positions().replay(log.pick(fill_seqs(cache, symbol, seq, account))).trail(book)
 
     return earlier
 
@@ -301,7 +301,7 @@ def meta(cache: sqlite3.Connection, key: str) -> str | None:
     return None if found is None else str(found[0])
 
 
-def belongs(cache: sqlite3.Connection, log: SqliteLog) -> bool:
+def belongs_to_log(cache: sqlite3.Connection, log: SqliteLog) -> bool:
     """Return whether a cache is of this version and of this very log."""
     known = log.meta()
     if known is None or meta(cache, "version") != VERSION or meta(cache, "log_id") != known.log_id:

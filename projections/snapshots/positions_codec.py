@@ -6,37 +6,37 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from oms_es.projections.position_state import Book, Booked, Held, Instrument, Mark, fold
+from oms_es.projections.position_state import BookedFill, Instrument, Mark, PositionKey, PositionState, fold
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots.integrity import Place, check
-from oms_es.projections.snapshots.pnl_index import NO_DAYS, DayCells, Sums
+from oms_es.projections.snapshots.pnl_index import NO_DAYS, StagedDays, Sums
 from oms_es.vocabulary import CostMethod
 
 VERSION = f"9.{Positions.version}"
-Earlier = Callable[[Book], list[Booked]]
+Earlier = Callable[[PositionKey], list[BookedFill]]
 
 
-class State(Struct, frozen=True):
+class PositionsSnapshot(Struct, frozen=True):
     """What a checkpoint keeps of positions; what each trading day brought stands in rows of its own."""
 
-    held: list[Held]
+    held: list[PositionState]
     marks: dict[str, Mark]
     instruments: dict[str, Instrument]
     days: Sums
 
 
 _encode = msgspec.msgpack.Encoder(order="sorted").encode
-_decode = msgspec.msgpack.Decoder(State).decode
+_decode = msgspec.msgpack.Decoder(PositionsSnapshot).decode
 
 
-def packed(positions: Positions, days: Sums = NO_DAYS) -> bytes:
-    """Return the settled state of positions as bytes, with what the rows of its days come to."""
+def encode_positions(positions: Positions, days: Sums = NO_DAYS) -> bytes:
+    """Return the committed state of positions as bytes, with what the rows of its days come to."""
     held = [each for _, each in positions.sorted()]
-    return _encode(State(held, positions.marks.settled, positions.instruments.settled, days))
+    return _encode(PositionsSnapshot(held, positions.marks.committed, positions.instruments.committed, days))
 
 
-def unpacked(
-    state: bytes, method: CostMethod, earlier: Earlier | None = None, days: DayCells | None = None
+def decode_positions(
+    state: bytes, method: CostMethod, earlier: Earlier | None = None, days: StagedDays | None = None
 ) -> tuple[Positions, Sums]:
     """
     Return positions that go on from a state, and what the rows of its days come to.
@@ -50,7 +50,7 @@ def unpacked(
     kept = _decode(state)
     books = {held.book: held for held in kept.held}
 
-    def all_of(book: Book) -> list[Booked]:
+    def all_of(book: PositionKey) -> list[BookedFill]:
         found, held = earlier(book) if earlier is not None else [], books.get(book)
         if held is not None:  # what the fills come to is known: none can be missing
             check(fold(found, method) == (held.lots, held.gross, held.fees))
@@ -66,7 +66,7 @@ def unpacked(
         positions.marks[symbol] = mark
     for symbol, instrument in kept.instruments.items():
         positions.instruments[symbol] = instrument
-    positions.settle()
+    positions.commit()
     return positions, kept.days
 
 

@@ -9,11 +9,20 @@ from oms_es.decimals import minus, text, times
 from oms_es.domain.accounting import summed
 from oms_es.domain.order import Order
 from oms_es.domain.policy import Value
-from oms_es.projections.orders import Key, Sides, Unknown
-from oms_es.projections.position_state import Book, Booked, Brought, Day, DayKey, Held, Instrument, Mark
-from oms_es.projections.staging import Cells, Trails
-from oms_es.projections.state import World
-from oms_es.projections.trading_days import Span
+from oms_es.projections.orders import Key, OpenQuantities, UnknownOrderFills
+from oms_es.projections.position_state import (
+    BookedFill,
+    DailyPnl,
+    DayKey,
+    Instrument,
+    Mark,
+    PositionDay,
+    PositionKey,
+    PositionState,
+)
+from oms_es.projections.staging import StagedDict, StagedLists
+from oms_es.projections.state import State
+from oms_es.projections.trading_days import DaySpan
 from oms_es.vocabulary import CostMethod, TradingLevel
 
 # What stands in each cell of each part, as pairs; a cell that is missing here is an error, not a silent loss.
@@ -22,29 +31,29 @@ _CELLS: dict[str, Any] = {
     "orders.accounts": list[tuple[str, tuple[str, ...]]],
     "orders.external": list[tuple[str, tuple[Key, ...]]],
     "orders.open_count": list[tuple[str, int]],
-    "orders.open_sides": list[tuple[Key, Sides]],
-    "orders.waiting_sides": list[tuple[Key, Sides]],
+    "orders.open_sides": list[tuple[Key, OpenQuantities]],
+    "orders.waiting_sides": list[tuple[Key, OpenQuantities]],
     "orders.waiting": list[tuple[str, tuple[str, ...]]],
-    "orders.unknown": list[tuple[Key, Unknown]],
+    "orders.unknown": list[tuple[Key, UnknownOrderFills]],
     "orders.unknown_count": list[tuple[str, int]],
     "orders.merged": list[tuple[Key, Key]],
     "orders.waiting_day": list[tuple[str, str]],
-    "positions.held": list[tuple[Book, Held]],
-    "positions.books": list[tuple[Key, tuple[Book, ...]]],
+    "positions.held": list[tuple[PositionKey, PositionState]],
+    "positions.books": list[tuple[Key, tuple[PositionKey, ...]]],
     "positions.marks": list[tuple[str, Mark]],
     "positions.instruments": list[tuple[str, Instrument]],
-    "positions.days": list[tuple[DayKey, Day]],
-    "positions.brought": list[tuple[tuple[str, str, str], Brought]],
+    "positions.days": list[tuple[DayKey, PositionDay]],
+    "positions.brought": list[tuple[tuple[str, str, str], DailyPnl]],
     "positions.holders": list[tuple[str, tuple[str, ...]]],
     "positions.symbols": list[tuple[str, tuple[str, ...]]],
-    "positions._booked": list[tuple[Book, list[Booked]]],
+    "positions._booked": list[tuple[PositionKey, list[BookedFill]]],
     "policies.values": list[tuple[str, dict[str, Value]]],
     "policies.from_file": list[tuple[str, Value]],
     "policies.levels": list[tuple[str, TradingLevel]],
     "policies.rules": list[tuple[str, int]],
     "policies.changed_at": list[tuple[str, int]],
     "rates.recent": list[tuple[str, tuple[int, ...]]],
-    "days.spans": list[tuple[str, Span]],
+    "days.spans": list[tuple[str, DaySpan]],
     "days.closed": list[tuple[str, int]],
     "days.ended": list[tuple[str, tuple[int, int]]],
 }
@@ -53,27 +62,27 @@ _FIRST = ("positions.held", "positions._booked", "positions.days")
 _PARTS = ("orders", "positions", "policies", "rates", "days")
 
 
-def dumped(world: World) -> bytes:
-    """Return the settled state of a world as JSON, the same bytes for the same state on every machine."""
-    cells = {name: sorted(cell.items()) for name, cell in _cells(world).items()}
+def encode_state(state: State) -> bytes:
+    """Return the committed state of a state as JSON, the same bytes for the same state on every machine."""
+    cells = {name: sorted(cell.items()) for name, cell in _cells(state).items()}
     content = {
         "state": VERSION,
-        "method": world.positions.method,
-        "seq": world.settled_seq,
-        "recorded_at": world.recorded_at,
+        "method": state.positions.method,
+        "seq": state.committed_seq,
+        "recorded_at": state.recorded_at,
         **cells,
     }
     return msgspec.json.encode(content, order="deterministic")
 
 
-def restored(state: bytes) -> World:
+def decode_state(stored: bytes) -> State:
     """
-    Return the world that was dumped.
+    Return the state that was dumped.
 
     Raises:
         msgspec.ValidationError: the bytes are no such state.
     """
-    content = msgspec.json.decode(state, type=dict[str, msgspec.Raw])
+    content = msgspec.json.decode(stored, type=dict[str, msgspec.Raw])
     version = msgspec.json.decode(content.get("state", b"1"), type=int)
     if version > VERSION:
         raise msgspec.ValidationError(f"it has version {version}; this version reads up to {VERSION}: upgrade oms_es")
@@ -81,24 +90,24 @@ def restored(state: bytes) -> World:
         content = _from_first(content)
     if version < 3:  # no order was merged yet
         content = {**content, "orders.merged": msgspec.Raw(b"[]")}
-    world = World(msgspec.json.decode(content["method"], type=CostMethod))
-    for name, cell in _cells(world).items():
+    state = State(msgspec.json.decode(content["method"], type=CostMethod))
+    for name, cell in _cells(state).items():
         for key, value in msgspec.json.decode(content[name], type=_CELLS[name]):
-            if isinstance(cell, Trails):
+            if isinstance(cell, StagedLists):
                 cell.replace(key, value)
             else:
                 cell[key] = value
-    world.seq = msgspec.json.decode(content["seq"], type=int)
-    world.recorded_at = msgspec.json.decode(content["recorded_at"], type=int)
-    world.settle_all()
-    return world
+    state.seq = msgspec.json.decode(content["seq"], type=int)
+    state.recorded_at = msgspec.json.decode(content["recorded_at"], type=int)
+    state.commit_all()
+    return state
 
 
 def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """Return a state of version 1, whose positions knew no books and whose lots no units, as one of today."""
     old: dict[str, Any] = {name: msgspec.json.decode(content[name]) for name in _FIRST}
     currencies = {tuple(key): held["currency"] for key, held in old["positions.held"]}
-    brought: dict[tuple[str, str, str], Brought] = {}
+    brought: dict[tuple[str, str, str], DailyPnl] = {}
     for _, held in old["positions.held"]:
         units = [times(Decimal(each["quantity"]), Decimal(held["multiplier"])) for each in held["lots"]]
         sizes = zip(held["lots"], units, strict=True)
@@ -112,7 +121,7 @@ def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     for (trading_day, account, _), day in old["positions.days"]:
         key = (trading_day, account, day["currency"])
         realized = minus(Decimal(day["gross"]), Decimal(day["fees"]))
-        brought[key] = brought.get(key, Brought()).after(realized, Decimal(day["moved"]))
+        brought[key] = brought.get(key, DailyPnl()).after(realized, Decimal(day["moved"]))
     new = {
         "positions.held": [[[*key, currencies[tuple(key)]], held] for key, held in old["positions.held"]],
         "positions.books": [[key, [[*key, currencies[tuple(key)]]]] for key, _ in old["positions.held"]],
@@ -126,12 +135,12 @@ def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return content | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in new.items()}
 
 
-def _cells(world: World) -> dict[str, Cells[Any, Any] | Trails[Any, Any]]:
+def _cells(state: State) -> dict[str, StagedDict[Any, Any] | StagedLists[Any, Any]]:
     found = {
         f"{part}.{name}": cell
         for part in _PARTS
-        for name, cell in vars(getattr(world, part)).items()
-        if isinstance(cell, Cells | Trails)
+        for name, cell in vars(getattr(state, part)).items()
+        if isinstance(cell, StagedDict | StagedLists)
     }
     assert found.keys() == _CELLS.keys(), f"not told apart: {found.keys() ^ _CELLS.keys()}"
     return found

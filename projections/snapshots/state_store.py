@@ -19,8 +19,8 @@ from oms_es.domain.events import DayClosed
 from oms_es.errors import LogError
 from oms_es.log import codec
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.snapshots.state_codec import dumped, restored
-from oms_es.projections.state import World
+from oms_es.projections.snapshots.state_codec import decode_state, encode_state
+from oms_es.projections.state import State
 
 LEAST = 20_000  # events that are worth a state
 MOST_DAYS = 3  # states of closed days that are kept
@@ -46,18 +46,20 @@ def states_path(log: SqliteLog) -> Path:
     return log.path.with_name(log.path.name + ".states")
 
 
-def keep(log: SqliteLog, kind: str, world: World) -> None:
-    """Keep the settled state of a world; what goes wrong is passed over, for it is a cache."""
-    chain = log.chain_at(world.settled_seq)
+def save_state(log: SqliteLog, kind: str, state: State) -> None:
+    """Keep the committed state of a state; what goes wrong is passed over, for it is a cache."""
+    chain = log.chain_at(state.committed_seq)
     if chain is None:
         return
-    state = zlib.compress(dumped(world), 1)
-    row = (kind, world.settled_seq, _made_by(), chain)
+    content = zlib.compress(encode_state(state), 1)
+    row = (kind, state.committed_seq, _made_by(), chain)
     with suppress(*_UNUSABLE), closing(sqlite3.connect(states_path(log), timeout=0, isolation_level=None)) as states:
         states.execute("PRAGMA synchronous=OFF")
         states.execute("BEGIN IMMEDIATE")
         states.execute(_TABLE)
-        states.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", (*row, state, _digest(*row, state)))
+        states.execute(
+            "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", (*row, content, _digest(*row, content))
+        )
         states.execute(
             "DELETE FROM states WHERE kind = ?1 AND seq NOT IN "
             "(SELECT seq FROM states WHERE kind = ?1 ORDER BY seq DESC LIMIT ?2)",
@@ -66,7 +68,7 @@ def keep(log: SqliteLog, kind: str, world: World) -> None:
         states.execute("COMMIT")
 
 
-def kept(log: SqliteLog, kind: str, before: int) -> World | None:
+def load_state(log: SqliteLog, kind: str, before: int) -> State | None:
     """Return the latest state of a kind with seq < `before` that belongs to the log as it stands; None without one."""
     path = states_path(log)
     _made_by()  # found out before anything is folded: the code on disk may be another by the end
@@ -77,19 +79,19 @@ def kept(log: SqliteLog, kind: str, before: int) -> World | None:
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as states,
     ):
         query = "SELECT * FROM states WHERE kind = ? AND seq < ? ORDER BY seq DESC"
-        for _, seq, made_by, chain, state, digest in states.execute(query, (kind, before)):
-            right = digest == _digest(kind, seq, made_by, chain, state)
+        for _, seq, made_by, chain, content, digest in states.execute(query, (kind, before)):
+            right = digest == _digest(kind, seq, made_by, chain, content)
             if right and made_by == _made_by() and log.chain_at(seq) == chain:
-                world = restored(zlib.decompress(state))
-                if kind != "day" or _is_as_closed(log, world):
-                    return world
+                state = decode_state(zlib.decompress(content))
+                if kind != "day" or _is_as_closed(log, state):
+                    return state
     return None
 
 
-def _is_as_closed(log: SqliteLog, world: World) -> bool:
+def _is_as_closed(log: SqliteLog, state: State) -> bool:
     """Return whether the next event closed a day, and the state comes to the digests it was closed with."""
-    (following,) = log.read(world.settled_seq, world.settled_seq + 1)
-    return isinstance(following.event, DayClosed) and following.event.digests == world.closing_digests()
+    (following,) = log.read(state.committed_seq, state.committed_seq + 1)
+    return isinstance(following.event, DayClosed) and following.event.digests == state.closing_digests()
 
 
 @lru_cache(maxsize=1)
@@ -104,5 +106,5 @@ def _made_by() -> str:
     return code.hexdigest()
 
 
-def _digest(kind: str, seq: int, made_by: str, chain: str, state: bytes) -> bytes:
-    return hashlib.sha256(f"{kind}|{seq}|{made_by}|{chain}|".encode() + state).digest()
+def _digest(kind: str, seq: int, made_by: str, chain: str, content: bytes) -> bytes:
+    return hashlib.sha256(f"{kind}|{seq}|{made_by}|{chain}|".encode() + content).digest()

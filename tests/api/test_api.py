@@ -767,7 +767,7 @@ async def a_history(oms: Oms) -> None:
 
 async def waiting(oms: Oms, order_id: str) -> str:
     """Return under which id a fill of this order waits."""
-    found = [each for each in oms.sequencer.world.orders.all_waiting() if each.fill.order_id == order_id]
+    found = [each for each in oms.sequencer.state.orders.all_waiting() if each.fill.order_id == order_id]
     if found:
         return found[0].fill.quarantine_id
     told = [event for event in events_of(oms.log) if isinstance(event, FillQuarantined)]

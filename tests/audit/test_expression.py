@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_es.audit.bisect import Turn, bisect
-from oms_es.audit.expression import FUNCTIONS, Claim, ClaimError, Moment
+from oms_es.audit.expression import FUNCTIONS, EvaluationPoint, Expression, ExpressionError
 from oms_es.log.memory import MemoryLog
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from tests.golden_days import play
 
 TABLE = (Path(__file__).parents[1] / "tables" / "claims.txt").read_text(encoding="utf-8")
@@ -27,19 +27,19 @@ def log() -> MemoryLog:
 
 
 @pytest.fixture(scope="module")
-def end(log: MemoryLog) -> Moment:
-    return Moment(World().replay(log.read()), "2024-03-04")
+def end(log: MemoryLog) -> EvaluationPoint:
+    return EvaluationPoint(State().replay(log.read()), "2024-03-04")
 
 
 @pytest.mark.parametrize("row", ROWS[1:])
-def test_a_claim_gives_what_the_table_says(row: str, end: Moment) -> None:
+def test_a_claim_gives_what_the_table_says(row: str, end: EvaluationPoint) -> None:
     claim, gives = row[:COLUMN].strip(), row[COLUMN:].strip()
 
     if gives in ("true", "false"):
-        assert Claim(claim).holds(end) is (gives == "true")
+        assert Expression(claim).holds(end) is (gives == "true")
         return
-    with pytest.raises(ClaimError) as refusal:
-        Claim(claim).holds(end)
+    with pytest.raises(ExpressionError) as refusal:
+        Expression(claim).holds(end)
     assert gives in str(refusal.value)
     assert "^" in str(refusal.value)
 
@@ -48,8 +48,8 @@ def test_a_claim_gives_what_the_table_says(row: str, end: Moment) -> None:
 def test_nonsense_gets_a_claim_error_and_nothing_else(source: str) -> None:
     told: object = None
     try:
-        told = Claim(source).holds(Moment(World(), "2024-03-04"))
-    except ClaimError as refusal:
+        told = Expression(source).holds(EvaluationPoint(State(), "2024-03-04"))
+    except ExpressionError as refusal:
         told = str(refusal)
 
     assert told is not None
@@ -57,15 +57,15 @@ def test_nonsense_gets_a_claim_error_and_nothing_else(source: str) -> None:
 
 @pytest.mark.parametrize("source", ["(" * 5000 + "1", "not " * 5000 + "true", "-" * 5000 + "1 > 0", "1" * 2000])
 def test_what_is_too_deep_or_too_long_is_refused(source: str) -> None:
-    with pytest.raises(ClaimError):
-        Claim(source[:999])
-    with pytest.raises(ClaimError):
-        Claim(source)
+    with pytest.raises(ExpressionError):
+        Expression(source[:999])
+    with pytest.raises(ExpressionError):
+        Expression(source)
 
 
-def test_numbers_that_grow_beyond_what_is_exact_are_refused(end: Moment) -> None:
-    with pytest.raises(ClaimError, match="beyond what is exact"):
-        Claim("*".join(["999999999999999999"] * 40) + " > 0").holds(end)
+def test_numbers_that_grow_beyond_what_is_exact_are_refused(end: EvaluationPoint) -> None:
+    with pytest.raises(ExpressionError, match="beyond what is exact"):
+        Expression("*".join(["999999999999999999"] * 40) + " > 0").holds(end)
 
 
 def test_every_function_says_what_it_gives() -> None:
@@ -84,17 +84,17 @@ def test_every_function_says_what_it_gives() -> None:
     ],
 )
 def test_bisect_finds_the_event_after_which_a_claim_is_false(log: MemoryLog, claim: str, seq: int | None) -> None:
-    turn = bisect(Claim(claim), World, partial(log.read, 0, None), log.stream)
+    turn = bisect(Expression(claim), State, partial(log.read, 0, None), log.stream)
 
     assert (None if turn is None else turn.at.seq) == seq
     if turn is not None:
-        worlds = [World().replay(log.read(until=until)) for until in (turn.at.seq - 1, turn.at.seq)]
-        assert [Claim(claim).holds(Moment(world, "2024-03-04")) for world in worlds] == [True, False]
+        worlds = [State().replay(log.read(until=until)) for until in (turn.at.seq - 1, turn.at.seq)]
+        assert [Expression(claim).holds(EvaluationPoint(state, "2024-03-04")) for state in worlds] == [True, False]
         assert turn.history[-1] == turn.at
 
 
 def test_bisect_tells_a_claim_that_was_false_from_the_start(log: MemoryLog) -> None:
-    turn = bisect(Claim('position("ALFA") > 1000'), World, partial(log.read, 0, None), log.stream)
+    turn = bisect(Expression('position("ALFA") > 1000'), State, partial(log.read, 0, None), log.stream)
 
     assert turn is not None
     assert turn.from_the_start
@@ -103,7 +103,7 @@ def test_bisect_tells_a_claim_that_was_false_from_the_start(log: MemoryLog) -> N
 
 def test_bisect_looks_only_between_two_places(log: MemoryLog) -> None:
     def looked_at(claim: str) -> Turn | None:
-        return bisect(Claim(claim), World, partial(log.read, 0, None), log.stream, first=23, last=30)
+        return bisect(Expression(claim), State, partial(log.read, 0, None), log.stream, first=23, last=30)
 
     turn = looked_at('position("BETA") > -10')
 
@@ -122,4 +122,4 @@ def test_bisect_looks_only_between_two_places(log: MemoryLog) -> None:
     ],
 )
 def test_a_claim_says_what_it_speaks_of(claim: str, parts: set[str]) -> None:
-    assert Claim(claim).parts == parts
+    assert Expression(claim).parts == parts

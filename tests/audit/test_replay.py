@@ -20,17 +20,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_es.audit.day_archive import BadBox, NothingBooked, pack, unpack
-from oms_es.audit.replay import replay, replayed
+from oms_es.audit.day_archive import BadDayArchive, NothingBooked, pack, unpack
+from oms_es.audit.replay import replay, replay_from
 from oms_es.audit.what_if import NOTE, what_if
 from oms_es.domain import risk_checks
 from oms_es.errors import InvalidInput, LogError
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
-from oms_es.projections.state import World
-from oms_es.queries.export import COLUMNS, FORMATS, WHAT, Narrowed, export_rows, write
-from oms_es.queries.queries import Questions, When
+from oms_es.projections.state import State
+from oms_es.queries.export import COLUMNS, FORMATS, WHAT, ExportFilter, export_rows, write
+from oms_es.queries.queries import AsOf, Queries
 from oms_es.vocabulary import CostMethod
 from tests.desk import desk, submit
 from tests.golden_days import BOXES, DATES, DAYS, REPLAYING, SPANS, boxed, from_box, play, restore
@@ -70,11 +70,11 @@ def test_a_planted_change_in_a_check_is_found_at_the_order_it_would_have_refused
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = restore("ordinary_day", tmp_path / "day.db")
-    strict = risk_checks.Rule(
+    strict = risk_checks.RiskCheck(
         "OPEN_ORDERS", lambda order, *_: "OPEN_ORDERS: 45" if order.total == 45 else None, (), (), ""
     )
-    rules = tuple(strict if rule.code == "OPEN_ORDERS" else rule for rule in risk_checks.RULES)
-    monkeypatch.setattr(risk_checks, "RULES", rules)
+    rules = tuple(strict if rule.code == "OPEN_ORDERS" else rule for rule in risk_checks.CHECKS)
+    monkeypatch.setattr(risk_checks, "CHECKS", rules)
 
     (found, *more) = replay(log.read(), check=True).divergent
 
@@ -153,7 +153,7 @@ def test_what_would_have_been_is_what_one_can_work_out_by_hand(row: str, tmp_pat
 
 @pytest.mark.parametrize("day", ["ordinary_day", "awkward_day"], indirect=True)  # no account has limits of its own
 def test_the_limits_of_life_change_nothing(log: SqliteLog) -> None:
-    policy = World().replay(log.read()).policies.values.settled["*"]
+    policy = State().replay(log.read()).policies.values.committed["*"]
     limits = {key: value for key, value in policy.items() if not key.startswith(("day.", "accounting."))}
 
     seen = what_if(log.read(), limits)
@@ -211,7 +211,7 @@ def test_a_box_replays_to_the_same_report_byte_for_byte(day: str, log: SqliteLog
     pack(log, DATES[day], path, FIFO, "1")
     box = unpack(path)
 
-    seen = replayed(box.events, box.opening, day=DATES[day], check=True)
+    seen = replay_from(box.events, box.opening, day=DATES[day], check=True)
 
     assert json.dumps(plain(seen.rows())) == report(log, day=DATES[day])
 
@@ -233,7 +233,7 @@ def test_a_second_day_travels_with_the_state_it_opens_with(tmp_path: Path) -> No
     pack(log, last, tmp_path / "day.omsday", FIFO, "1")
     box = unpack(tmp_path / "day.omsday")
 
-    seen = replayed(box.events, box.opening, day=last, check=True)
+    seen = replay_from(box.events, box.opening, day=last, check=True)
 
     assert box.manifest.first_seq > 40
     assert json.dumps(plain(seen.rows())) == report(log, day=last)
@@ -271,7 +271,7 @@ def test_a_box_that_was_changed_on_the_way_is_refused(
     pack(log, DATES["ordinary_day"], path, FIFO, "1")
     _with(path, member, change)
 
-    with pytest.raises(BadBox):
+    with pytest.raises(BadDayArchive):
         unpack(path)
 
 
@@ -284,7 +284,7 @@ def test_a_row_that_was_changed_and_hashed_again_breaks_the_chain(tmp_path: Path
         old = json.loads(box.read("manifest.json"))["rows"]
     _with(path, "manifest.json", lambda body: body.replace(old.encode(), digest.encode()))
 
-    with pytest.raises(BadBox, match="seq 18: the row does not fit the chain"):
+    with pytest.raises(BadDayArchive, match="seq 18: the row does not fit the chain"):
         unpack(path)
 
 
@@ -304,7 +304,7 @@ def test_a_manifest_that_cannot_be_is_refused(old: bytes, new: bytes, why: str, 
     pack(log, DATES["ordinary_day"], path, FIFO, "1")
     _with(path, "manifest.json", lambda body: body.replace(old, new))
 
-    with pytest.raises(BadBox, match=why):
+    with pytest.raises(BadDayArchive, match=why):
         unpack(path)
 
 
@@ -318,7 +318,7 @@ def test_a_box_that_would_fill_memory_is_refused_before_it_is_unpacked(member: s
         for name, body in content.items():
             box.writestr(name, b"0" * 50_000_000 if name == member else body)
 
-    with pytest.raises(BadBox, match=f"{member} is larger"):
+    with pytest.raises(BadDayArchive, match=f"{member} is larger"):
         unpack(path)
 
 
@@ -340,16 +340,16 @@ def test_a_damaged_box_is_told_in_words_or_replays_as_before(cuts: list[tuple[in
 def test_what_is_no_box_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.omsday").write_bytes(content)
 
-    with pytest.raises(BadBox):
+    with pytest.raises(BadDayArchive):
         unpack(tmp_path / "x.omsday")
 
 
 # --- as files ---
 
 
-def exported(log: SqliteLog, what: str, narrowed: Narrowed | None = None) -> list[dict[str, Any]]:
-    questions = Questions(log)
-    return list(export_rows(what, questions, questions.basis(When()), log.rows, narrowed or Narrowed()))
+def exported(log: SqliteLog, what: str, narrowed: ExportFilter | None = None) -> list[dict[str, Any]]:
+    queries = Queries(log)
+    return list(export_rows(what, queries, queries.basis(AsOf()), log.rows, narrowed or ExportFilter()))
 
 
 @pytest.mark.parametrize("what", WHAT)
@@ -380,19 +380,19 @@ def _as_text(row: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("what", "narrowed", "count"),
     [
-        ("orders", Narrowed(symbol="ALFA"), 6),
-        ("orders", Narrowed(order_id="o-4"), 1),
-        ("fills", Narrowed(symbol="BETA"), 4),
-        ("fills", Narrowed(day="2024-03-05"), 0),
-        ("fills", Narrowed(day="2024-03-04", order_id="o-1"), 2),
-        ("positions", Narrowed(account="nobody"), 0),
-        ("pnl", Narrowed(symbol="ALFA", day="2024-03-04"), 1),
-        ("events", Narrowed(order_id="o-2"), 4),
-        ("events", Narrowed(symbol="BETA", day="2024-03-04"), 18),
+        ("orders", ExportFilter(symbol="ALFA"), 6),
+        ("orders", ExportFilter(order_id="o-4"), 1),
+        ("fills", ExportFilter(symbol="BETA"), 4),
+        ("fills", ExportFilter(day="2024-03-05"), 0),
+        ("fills", ExportFilter(day="2024-03-04", order_id="o-1"), 2),
+        ("positions", ExportFilter(account="nobody"), 0),
+        ("pnl", ExportFilter(symbol="ALFA", day="2024-03-04"), 1),
+        ("events", ExportFilter(order_id="o-2"), 4),
+        ("events", ExportFilter(symbol="BETA", day="2024-03-04"), 18),
     ],
 )
 def test_an_export_is_narrowed_by_day_symbol_account_and_order(
-    what: str, narrowed: Narrowed, count: int, tmp_path: Path
+    what: str, narrowed: ExportFilter, count: int, tmp_path: Path
 ) -> None:
     log = restore("ordinary_day", tmp_path / "day.db")
 
@@ -403,7 +403,7 @@ def test_orders_and_positions_of_a_day_and_what_an_orders_fills_went_into(tmp_pa
     log = restore("three_days", tmp_path / "days.db")
 
     def keys(what: str, *names: str, **narrowed: Any) -> list[Any]:
-        found = exported(log, what, Narrowed(**narrowed))
+        found = exported(log, what, ExportFilter(**narrowed))
         return [tuple(row[name] for name in names) if len(names) > 1 else row[names[0]] for row in found]
 
     assert set(keys("orders", "order_id", day="2024-03-07", account="main")) == {"f-2", "o-1", "o-4"}

@@ -621,7 +621,7 @@ def test_a_bug_is_told_as_one_without_a_traceback(day: Oms, monkeypatch: pytest.
     def broken(*_: object) -> None:
         raise RuntimeError("on purpose\x1b[2J")
 
-    monkeypatch.setattr("oms_es.queries.queries.Questions.basis", broken)
+    monkeypatch.setattr("oms_es.queries.queries.Queries.basis", broken)
 
     result = day("positions", code=1)
 
@@ -633,7 +633,7 @@ def test_whoever_asks_for_it_is_shown_where_the_bug_is(day: Oms, monkeypatch: py
     def broken(*_: object) -> None:
         raise RuntimeError("on purpose")
 
-    monkeypatch.setattr("oms_es.queries.queries.Questions.basis", broken)
+    monkeypatch.setattr("oms_es.queries.queries.Queries.basis", broken)
 
     result = CliRunner().invoke(app, ["positions"], env={"OMS_LOG": str(day.log), "OMS_DEBUG": "1"})
 
@@ -655,6 +655,6 @@ def test_an_interruption_ends_with_130(day: Oms, monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("oms_es.queries.queries.Questions.basis", interrupted)
+    monkeypatch.setattr("oms_es.queries.queries.Queries.basis", interrupted)
 
     assert day("positions", code=130).output == ""

@@ -317,7 +317,7 @@ def test_an_order_is_explained_check_by_check(oms: Oms) -> None:
 
     (verdict,) = answer["verdicts"]
     checks = {check["code"]: check for check in verdict["checks"]}
-    assert list(checks) == [rule.code for rule in risk_checks.RULES]
+    assert list(checks) == [rule.code for rule in risk_checks.CHECKS]
     assert checks["POSITION_SIZE"]["holds"] is False
     assert checks["POSITION_SIZE"]["limits"] == {"risk.max_position_size": "100"}
     assert checks["POSITION_SIZE"]["inputs"] == {"position": "0", "open_buys": "60", "open_sells": "0"}

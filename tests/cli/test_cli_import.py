@@ -320,8 +320,8 @@ def read_all(terminal: int) -> bytes:
 def test_the_demo_shows_what_each_of_its_command_lines_answers(oms: Oms) -> None:
     shown = oms(f"demo --log {oms.log}").stdout
 
-    questions = [line.partition("  # ")[0] for line in shown.splitlines() if line.startswith("$ oms ")]
-    assert [line.split()[2] for line in questions] == [
+    queries = [line.partition("  # ")[0] for line in shown.splitlines() if line.startswith("$ oms ")]
+    assert [line.split()[2] for line in queries] == [
         "orders",
         "positions",
         "positions",
@@ -329,7 +329,7 @@ def test_the_demo_shows_what_each_of_its_command_lines_answers(oms: Oms) -> None
         "order",
         "quarantine",
     ]
-    for line in questions:
+    for line in queries:
         answer = oms(line.removeprefix("$ oms ")).stdout
         assert answer
         assert answer in shown

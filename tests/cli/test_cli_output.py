@@ -61,7 +61,7 @@ def test_no_name_deceives_a_terminal_or_a_program(oms: Oms, name: str) -> None:
         oms(["cancel", f"{name}?"], code=1).output,
         oms(["cancel", name, "--reason", name]).output,
         oms(["halt", "--reason", name]).output,
-        *(oms([*question, *form]).output for question in questions(name) for form in ([], ["--json"])),
+        *(oms([*question, *form]).output for question in queries(name) for form in ([], ["--json"])),
     ]
 
     for output in outputs:
@@ -71,7 +71,7 @@ def test_no_name_deceives_a_terminal_or_a_program(oms: Oms, name: str) -> None:
     assert [row["symbol"] for row in rows] == [name]
 
 
-def questions(name: str) -> list[list[str]]:
+def queries(name: str) -> list[list[str]]:
     return [["positions", "--symbol", name], ["orders"], ["order", name], ["fills"], ["quarantine"], ["limits"]]
 
 

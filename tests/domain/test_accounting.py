@@ -277,10 +277,10 @@ def test_a_fill_put_right_changes_the_lots_from_the_start_and_the_profit_of_the_
 
     desk.perform(replace(words_of(command), order_id=command.split()[1][0]))
 
-    positions = desk.world.positions
-    days = [day for _, day in sorted(positions.days.settled.items())]
+    positions = desk.state.positions
+    days = [day for _, day in sorted(positions.days.committed.items())]
     assert [text(day.gross) for day in days] == [first, second]
-    assert told(positions.held.settled["default", SYMBOL, "USD"].lots) == left
+    assert told(positions.held.committed["default", SYMBOL, "USD"].lots) == left
 
 
 def test_a_fee_put_right_is_booked_on_the_day_it_was_put_right() -> None:
@@ -291,9 +291,9 @@ def test_a_fee_put_right_is_booked_on_the_day_it_was_put_right() -> None:
 
     desk.perform(words_of("correct t1 @10 fee=1"))
 
-    days = [day for _, day in sorted(desk.world.positions.days.settled.items())]
+    days = [day for _, day in sorted(desk.state.positions.days.committed.items())]
     assert [text(day.fees) for day in days] == ["3", "-2"]
-    assert text(desk.world.positions.held.settled["default", SYMBOL, "USD"].realized) == "-1"
+    assert text(desk.state.positions.held.committed["default", SYMBOL, "USD"].realized) == "-1"
 
 
 def test_realized_pnl_is_net_of_fees_and_both_are_shown() -> None:
@@ -303,7 +303,7 @@ def test_realized_pnl_is_net_of_fees_and_both_are_shown() -> None:
     desk.perform(submit("60", "12", SELL, order_id="o-2"))
     desk.perform(add_fill("60", "12", "t1", order_id="o-2", fee="-0.5"))
 
-    (row,) = desk.world.positions.rows()
+    (row,) = desk.state.positions.rows()
 
     shown = {name: text(row[name]) for name in ("quantity", "avg_price", "cost_basis", "fees")}
     assert shown == {"quantity": "40", "avg_price": "10", "cost_basis": "400", "fees": "2.5"}
@@ -318,7 +318,7 @@ def test_a_position_bears_the_time_of_its_latest_fill_at_the_venue() -> None:
     for trade, ago in (("t1", 2), ("t2", 1), ("t3", 5)):
         desk.perform(add_fill("1", "10", trade), occurred_at=desk.now - ago * SECOND)
 
-    (row,) = desk.world.positions.rows()
+    (row,) = desk.state.positions.rows()
 
     assert (row["updated_at"], row["fills"]) == (desk.now - SECOND, 3)
 
@@ -329,7 +329,7 @@ def test_a_short_has_a_negative_cost_basis_and_a_positive_average_price() -> Non
     desk.perform(add_fill("100", "10", "t1"))
     desk.perform(mark("9"))
 
-    (row,) = desk.world.positions.rows()
+    (row,) = desk.state.positions.rows()
 
     assert [text(row[name]) for name in ("quantity", "cost_basis", "avg_price", "unrealized_pnl")] == [
         "-100",
@@ -390,7 +390,7 @@ def test_positions_are_those_of_nautilus_trader_after_every_fill(shared_path: Pa
             trade(desk, f"o-{number}", step)
             close = money(case["money_precision"], number)
 
-            row = desk.world.positions.rows()[0]
+            row = desk.state.positions.rows()[0]
             where = f"{case['id']}, fill {number}"
             assert row["quantity"] == num(step["signed_qty"]), where
             assert abs(row["realized_pnl"] - Decimal(step["total_realized_pnl"])) <= close, where

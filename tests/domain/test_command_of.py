@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from oms_es.api.oms import OrderManagementSystem
 from oms_es.decimals import ONE
-from oms_es.domain.command_of import rebuild, same_content
+from oms_es.domain.command_of import command_of, same_content
 from oms_es.domain.commands import (
     AddFill,
     BustFill,
@@ -26,10 +26,10 @@ from oms_es.domain.commands import (
     ResolveQuarantined,
     SubmitOrder,
 )
-from oms_es.domain.decision_context import Given
+from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event
 from oms_es.domain.order_rules import decide
-from oms_es.engine.order_lookup import located
+from oms_es.engine.order_lookup import resolve_order
 from oms_es.engine.settings import Settings
 from oms_es.errors import CommandConflict, FillQuarantinedError, UnknownQuarantine
 from oms_es.log.memory import MemoryLog
@@ -67,7 +67,7 @@ def test_the_events_of_a_command_say_what_was_asked(steps: list[Step]) -> None:
         if not events:
             continue
         assert desk.asked is not None
-        before = rebuild(events)
+        before = command_of(events)
 
         assert type(before) is type(desk.asked)
         assert same_content(desk.asked, before)
@@ -82,17 +82,17 @@ def test_every_outcome_of_the_table_of_orders_says_what_was_asked(row: dict[str,
     for words in row["history"].split(", "):
         order = order_of(events)
         ids = [] if order is None else [each.fill.quarantine_id for each in order.waiting]
-        events += decide(said(words, ids), order, Given())
+        events += decide(said(words, ids), order, DecisionContext())
     order = order_of(events)
     assert order is not None
     command = said(row["command"], [each.fill.quarantine_id for each in order.waiting])
     origin = Origin.IMPORT if "import" in row["around"] else Origin.COMMAND
     refused = ("ORDER_RATE: 5",) if "refused" in row["around"] else ()
 
-    given_by = Given(accept_exceptions="accept" in row["around"], origin=origin, violations=refused)
+    given_by = DecisionContext(accept_exceptions="accept" in row["around"], origin=origin, violations=refused)
     outcome = decide(command, order, given_by)
 
-    assert not outcome or same_content(command, rebuild(outcome))
+    assert not outcome or same_content(command, command_of(outcome))
 
 
 ASKED: list[tuple[str, Command]] = [
@@ -112,13 +112,13 @@ ASKED: list[tuple[str, Command]] = [
 def test_a_command_comes_back_whole(command: Command) -> None:
     events = Desk().perform(command)
 
-    assert rebuild(events) == command
+    assert command_of(events) == command
 
 
 def test_a_submit_that_was_refused_comes_back_whole() -> None:
     command = submit("7", actor="desk")
 
-    assert rebuild(Desk(min_quote_size="10").perform(command)) == command
+    assert command_of(Desk(min_quote_size="10").perform(command)) == command
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_command_about_a_pending_order_comes_back_whole(command: OrderCommand)
     desk = Desk()
     desk.perform(submit())
 
-    assert rebuild(desk.perform(command)) == command
+    assert command_of(desk.perform(command)) == command
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_command_about_a_part_filled_order_comes_back_whole(command: OrderComm
     desk = Desk()
     desk.say("buy 100@10", "ack", "fill 40@10 t1 fee=1")
 
-    assert rebuild(desk.perform(command)) == command
+    assert command_of(desk.perform(command)) == command
 
 
 def test_a_cancel_reported_by_the_venue_is_told_from_one_that_was_asked_for() -> None:
@@ -172,14 +172,14 @@ def test_a_cancel_reported_by_the_venue_is_told_from_one_that_was_asked_for() ->
     for command in (reported, asked):
         desk = Desk()
         desk.say("buy 100@10", "ack")
-        assert same_content(rebuild(desk.perform(command)), command)
+        assert same_content(command_of(desk.perform(command)), command)
 
 
 def test_a_correction_keeps_what_was_left_open_apart_from_what_was_asked_for() -> None:
     desk = Desk()
     desk.say("buy 100@10", "ack", "fill 40@10 t1")
 
-    before = rebuild(desk.say("correct t1 50"))
+    before = command_of(desk.say("correct t1 50"))
 
     assert before == CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("50"))
     assert not same_content(before, CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("50"), fee=num("0")))
@@ -349,8 +349,8 @@ def test_a_command_that_named_the_venues_id_is_recognised_when_it_is_asked_again
     desk.say("buy 100@10")
     desk.perform(change_state(S.WORKING, external_order_id="v-1"))
     for asked in (cancel(order_id="v-1"), add_fill(order_id="v-1")):
-        before = rebuild(desk.perform(asked, any_account=True))
+        before = command_of(desk.perform(asked, any_account=True))
 
-        again = located(desk.world, Request(command=asked, any_account=True))
+        again = resolve_order(desk.state, Request(command=asked, any_account=True))
 
         assert same_content(again, before)

@@ -10,7 +10,7 @@ from oms_es import OMSOrder, OrderManagementSystem
 from oms_es.audit.replay import replay
 from oms_es.errors import AmbiguousOrder, CommandConflict, FillQuarantinedError, InvalidTransition
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.projections.tables import update_tables
 from oms_es.vocabulary import OrderState
 from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, submit, topics_of, work
@@ -70,12 +70,12 @@ def held(path: Path) -> Any:
     return 0 if position is None else position.quantity
 
 
-def decided_again(path: Path) -> None:
+def redecide(path: Path) -> None:
     """Fold the log from zero, decide every command again, and keep the tables: all must come to the same."""
     log = SqliteLog.existing(path)
     seen = replay(log.read(), check=True)
     assert seen.divergent == []
-    assert World().replay(log.read()).digest() == seen.digest
+    assert State().replay(log.read()).digest() == seen.digest
     update_tables(log, path.with_name("tables.db"))
     log.close()
 
@@ -90,7 +90,7 @@ def test_an_acknowledgement_books_the_fill_that_waits_under_its_venue_id(path: P
     assert (acknowledged.state, acknowledged.filled_quantity) == (OrderState.FILLED, 100)
     assert again.filled_quantity == 100
     assert held(path) == 100
-    decided_again(path)
+    redecide(path)
 
 
 def test_the_fees_of_two_reports_of_a_waiting_fill_are_one_fee(path: Path) -> None:
@@ -98,23 +98,23 @@ def test_the_fees_of_two_reports_of_a_waiting_fill_are_one_fee(path: Path) -> No
 
     assert order(path, "o-1").fees == D("0.4")
     assert ask(path, lambda oms: oms.get_position(ADA)).fees == D("0.4")
-    decided_again(path)
+    redecide(path)
 
 
 def test_a_waiting_fill_that_breaks_a_rule_of_its_order_goes_on_waiting(path: Path) -> None:
     *_, acknowledged = run(path, submit, fill("V-1", 101), ack("o-1", "V-1"))
 
     assert (acknowledged.state, acknowledged.filled_quantity) == (OrderState.WORKING, 0)
-    assert len(ask(path, lambda oms: oms.sequencer.world.orders.all_waiting())) == 1
-    decided_again(path)
+    assert len(ask(path, lambda oms: oms.sequencer.state.orders.all_waiting())) == 1
+    redecide(path)
 
 
 def test_a_fill_reported_under_both_ids_before_the_link_counts_once(path: Path) -> None:
     run(path, work, fill("V-1", 30), fill("o-1", 30), link("o-1", "V-1"))
 
     assert order(path, "o-1").filled_quantity == held(path) == 30
-    assert ask(path, lambda oms: oms.sequencer.world.orders.all_waiting()) == []
-    decided_again(path)
+    assert ask(path, lambda oms: oms.sequencer.state.orders.all_waiting()) == []
+    redecide(path)
 
 
 def test_a_repetition_with_symbol_and_side_opens_the_external_order_of_a_waiting_fill(path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_repetition_with_symbol_and_side_opens_the_external_order_of_a_waiting
 
     assert (opened.external, opened.filled_quantity, held(path)) == (True, 40, 40)
     assert [each.quantity for each in ask(path, lambda oms: oms.positions(as_of=START - 30 * SECOND))] == [40]
-    decided_again(path)
+    redecide(path)
 
 
 # --- external orders that turn out to be ours ---
@@ -143,7 +143,7 @@ def test_linking_merges_the_external_order_and_moves_no_position(path: Path) -> 
     assert [each.order_id for each in ask(path, lambda oms: oms.get_all_orders())] == ["o-1"]
     assert ask(path, lambda oms: oms.get_order("V-1")).order_id == "o-1"
     assert [row["trade_id"] for row in linked.fills] == ["t0", "t1", "t2"]
-    decided_again(path)
+    redecide(path)
 
 
 def test_merged_fills_complete_the_order_and_can_be_busted_and_corrected_under_either_id(path: Path) -> None:
@@ -162,7 +162,7 @@ def test_merged_fills_complete_the_order_and_can_be_busted_and_corrected_under_e
     assert corrected.filled_quantity == 30
     position = ask(path, lambda oms: oms.get_position(ADA))
     assert (position.quantity, position.cost_basis) == (30, 330)
-    decided_again(path)
+    redecide(path)
 
 
 def test_merged_fills_stand_in_every_answer_as_the_orders_own(path: Path) -> None:
@@ -176,7 +176,7 @@ def test_merged_fills_stand_in_every_answer_as_the_orders_own(path: Path) -> Non
     assert [each.quantity for each in ask(path, lambda oms: oms.orders(as_of=START + 3600 * SECOND))] == [100]
     assert ask(path, lambda oms: oms.orders()).basis.seq == log.head().seq
     log.close()
-    decided_again(path)
+    redecide(path)
 
 
 def test_a_trade_that_both_orders_have_is_busted_on_the_external_one_and_counts_once(path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_trade_that_both_orders_have_is_busted_on_the_external_one_and_counts_
     (linked,) = run(path, link("o-1", "V-1"))
 
     assert (linked.filled_quantity, held(path)) == (40, 40)
-    decided_again(path)
+    redecide(path)
 
 
 @pytest.mark.parametrize(("symbol", "side", "quantity"), [("OTHER", BUY, 40), (ADA, SELL, 40), (ADA, BUY, 101)])
@@ -197,7 +197,7 @@ def test_an_external_order_that_cannot_be_the_same_stays_on_its_own(
 
     assert (linked.filled_quantity, linked.external_order_id) == (0, "V-1")
     assert len(ask(path, lambda oms: oms.get_all_orders())) == 2
-    decided_again(path)
+    redecide(path)
 
 
 # --- ids in any state ---
@@ -216,7 +216,7 @@ def test_a_venues_id_is_recorded_in_whatever_state_the_order_is(state: str, path
     assert (linked.state.value, linked.external_order_id) == (state, "V-1")
     assert again == linked
     assert ask(path, lambda oms: oms.get_order("V-1")).order_id == "o-1"
-    decided_again(path)
+    redecide(path)
 
 
 @pytest.mark.parametrize("state", ["filled", "cancelled"])
@@ -226,7 +226,7 @@ def test_a_late_acknowledgement_brings_the_id_and_is_no_error(state: str, path: 
     *_, late = run(path, submit, end, ack("o-1", "V-1"))
 
     assert (late.state.value, late.external_order_id) == (state, "V-1")
-    decided_again(path)
+    redecide(path)
 
 
 def test_a_state_that_cannot_be_is_refused_and_its_venue_id_is_recorded_all_the_same(path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_state_that_cannot_be_is_refused_and_its_venue_id_is_recorded_all_the_
     assert isinstance(refused, InvalidTransition)
     assert str(again) == str(refused)
     assert order(path, "o-1").external_order_id == "V-1"
-    decided_again(path)
+    redecide(path)
 
 
 @pytest.mark.parametrize("state", ["working", "cancelled", "rejected"])
@@ -272,14 +272,14 @@ def test_a_fill_under_a_number_that_was_used_again_goes_to_the_open_order_it_fit
 
     assert (booked.order_id, booked.filled_quantity) == ("o-2", 30)
     assert again == booked
-    decided_again(path)
+    redecide(path)
 
 
 def test_the_same_trade_number_in_another_symbol_under_a_used_number_is_no_repetition(path: Path) -> None:
     *_, booked = run(path, *two({"symbol": "OTHER"}), fill("V-1", 100, "t1", symbol="OTHER", side=BUY))
 
     assert (booked.order_id, booked.filled_quantity) == ("o-2", 100)
-    decided_again(path)
+    redecide(path)
 
 
 def test_a_fill_that_fits_none_or_several_of_the_orders_is_quarantined(path: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_fill_that_fits_none_or_several_of_the_orders_is_quarantined(path: Pat
     )
 
     assert [error.reason for error in (none, several)] == ["ambiguous_order"] * 2
-    decided_again(path)
+    redecide(path)
 
 
 def test_an_accepted_fill_of_an_ambiguous_id_moves_the_position(path: Path) -> None:
@@ -302,7 +302,7 @@ def test_an_accepted_fill_of_an_ambiguous_id_moves_the_position(path: Path) -> N
     (accepted,) = run(path, lambda oms: oms.resolve_quarantined(waits.quarantine_id, accept=True))
 
     assert (accepted.external, accepted.symbol, accepted.filled_quantity) == (True, "OTHER", 30)
-    decided_again(path)
+    redecide(path)
 
 
 def test_a_bust_under_an_ambiguous_id_finds_the_order_that_has_the_trade(path: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_fill_that_was_busted_on_one_order_can_be_reported_to_the_order_it_bel
     )
 
     assert (booked.order_id, booked.filled_quantity, held(path)) == ("o-1", 40, 40)
-    decided_again(path)
+    redecide(path)
 
 
 # --- repetitions and conflicts ---
@@ -342,7 +342,7 @@ def test_the_same_trade_of_another_symbol_or_side_is_a_conflict(other: dict[str,
     *_, conflict = run(path, work, fill("o-1"), fill("o-1", **other))
 
     assert conflict.reason == "conflict"
-    decided_again(path)
+    redecide(path)
 
 
 def test_an_accepted_conflict_replaces_the_fill(path: Path) -> None:
@@ -352,7 +352,7 @@ def test_an_accepted_conflict_replaces_the_fill(path: Path) -> None:
 
     assert (accepted.filled_quantity, accepted.avg_fill_price, accepted.fees) == (50, 11, 1)
     assert held(path) == 50
-    decided_again(path)
+    redecide(path)
 
 
 def test_a_fee_that_arrives_later_completes_its_fill(path: Path) -> None:
@@ -360,7 +360,7 @@ def test_a_fee_that_arrives_later_completes_its_fill(path: Path) -> None:
 
     assert (completed.filled_quantity, completed.fees) == (40, D("0.5"))
     assert older == completed
-    decided_again(path)
+    redecide(path)
 
 
 def test_a_bust_reported_twice_is_a_repetition(path: Path) -> None:
@@ -395,7 +395,7 @@ def test_a_command_that_changes_nothing_is_remembered_with_its_command_id(name: 
     log = SqliteLog.existing(path)
     assert topics_of(log).count("CommandChangedNothing") == 1
     log.close()
-    decided_again(path)
+    redecide(path)
 
 
 # --- our clock is behind the venue's ---
@@ -425,4 +425,4 @@ def test_everything_that_is_reported_ahead_of_our_clock_is_recorded_and_flagged(
     assert all(each.event.ahead for each in told)  # type: ignore[attr-defined]
     assert {each.effective_at for each in told} == {START}
     log.close()
-    decided_again(path)
+    redecide(path)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from oms_es.api.refusals import raise_known_fill, raise_refusal
 from oms_es.decimals import ZERO, text
 from oms_es.domain.commands import CorrectFill, ReduceOrder, ResolveQuarantined
-from oms_es.domain.decision_context import Given
+from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import (
     Event,
     FillAdded,
@@ -134,7 +134,7 @@ def after(history: str) -> list[Event]:
     events: list[Event] = []
     for words in filter(None, history.split(", ")):
         order = order_of(events)
-        events += decide(said(words, waiting(order)), order, Given())
+        events += decide(said(words, waiting(order)), order, DecisionContext())
     return events
 
 
@@ -142,11 +142,11 @@ def waiting(order: Order | None) -> list[str]:
     return [] if order is None else [each.fill.quarantine_id for each in order.waiting]
 
 
-def given_by(around: str) -> Given:
+def given_by(around: str) -> DecisionContext:
     """Return what `band=0.5 mark=10 accept import refused` says."""
     words = around.split()
     named = dict(word.split("=") for word in words if "=" in word)
-    return Given(
+    return DecisionContext(
         price_band=num(named["band"]) if "band" in named else None,
         mark=num(named["mark"]) if "mark" in named else None,
         accept_exceptions="accept" in words,
@@ -189,7 +189,7 @@ def test_fills_of_orders_nobody_placed_here_are_kept_apart_or_open_an_external_o
         found = type(error).__name__
 
     assert found == row["events"]
-    assert summary(desk.world.orders.orders.settled.get(("default", ORDER))) == row["then"]
+    assert summary(desk.state.orders.orders.committed.get(("default", ORDER))) == row["then"]
 
 
 # --- submitting ---
@@ -367,14 +367,14 @@ def test_a_repeated_fill_of_an_unknown_order_is_told_where_it_waits() -> None:
     first, second = add_fill("40", trade="t1"), add_fill("50", trade="t2")
     for fill, quarantine_id in zip((first, second), desk.waiting(), strict=True):
         with pytest.raises(FillQuarantinedError) as waits:
-            raise_known_fill(desk.world, fill)
+            raise_known_fill(desk.state, fill)
         assert (waits.value.reason, waits.value.quarantine_id) == ("unknown_order", quarantine_id)
     desk.say("refuse 1")
 
     with pytest.raises(UnknownOrder):
-        raise_known_fill(desk.world, first)
+        raise_known_fill(desk.state, first)
     with pytest.raises(FillQuarantinedError):
-        raise_known_fill(desk.world, second)
+        raise_known_fill(desk.state, second)
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_an_external_order_is_marked_as_another_sessions_and_is_no_open_order() 
     assert order.is_external
     with pytest.raises(InvalidTransition, match="another session's"):
         desk.say("amend 90")
-    assert (order.is_open, desk.world.orders.open_count.settled.get("default", 0)) == (False, 0)
+    assert (order.is_open, desk.state.orders.open_count.committed.get("default", 0)) == (False, 0)
 
 
 # --- amendments ---
@@ -573,7 +573,7 @@ def test_a_correction_in_quarantine_is_recorded_as_one() -> None:
 
 
 def found_by(desk: Desk, order_id: str, account: str | None = None) -> str:
-    key = desk.world.orders.find(order_id, account)
+    key = desk.state.orders.find(order_id, account)
     return "nothing" if key is None else "/".join(key)
 
 
@@ -598,7 +598,7 @@ def test_commands_of_every_kind_find_an_order_by_the_venues_id() -> None:
     desk.perform(cancel(order_id="v-1"), any_account=True)
 
     assert summary(desk.order()) == "cancelled 40/60 0"
-    assert list(desk.world.orders.orders) == [("default", "o-1")]
+    assert list(desk.state.orders.orders) == [("default", "o-1")]
 
 
 def test_our_own_order_id_comes_before_the_venues() -> None:
@@ -659,7 +659,7 @@ def test_a_fill_that_overtakes_the_acknowledgement_under_the_venues_id_counts_on
 
     desk.perform(add_fill(order_id="o-1"))
 
-    assert desk.world.positions.position("default", "AAA") == num("40")
+    assert desk.state.positions.position("default", "AAA") == num("40")
 
 
 def test_a_submit_never_looks_for_a_venues_id() -> None:
@@ -669,7 +669,7 @@ def test_a_submit_never_looks_for_a_venues_id() -> None:
 
     desk.perform(submit("7", order_id="v-1"))
 
-    assert sorted(desk.world.orders.orders) == [("default", "o-1"), ("default", "v-1")]
+    assert sorted(desk.state.orders.orders) == [("default", "o-1"), ("default", "v-1")]
 
 
 # --- every command on every state ---
@@ -732,22 +732,22 @@ def test_a_correction_that_waits_already_is_not_queued_again() -> None:
         desk.perform(CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("101")))
 
     assert len(desk.waiting()) == 1
-    assert desk.world.orders.exposed("default", "AAA").buys == num("1")  # what it adds to the fill
+    assert desk.state.orders.exposed("default", "AAA").buys == num("1")  # what it adds to the fill
 
 
 def test_a_waiting_fill_counts_only_beyond_what_is_open_of_its_order() -> None:
     desk = Desk(price_band="0.5")
     desk.say("buy 100@10", "ack")
     desk.perform(add_fill("40", price="1000", trade="t1"))  # a wild price: it waits
-    assert desk.world.orders.exposed("default", "AAA").buys == num("100")
+    assert desk.state.orders.exposed("default", "AAA").buys == num("100")
 
     desk.perform(add_fill("130", trade="t2"))
-    assert desk.world.orders.exposed("default", "AAA").buys == num("170")
+    assert desk.state.orders.exposed("default", "AAA").buys == num("170")
 
     desk.say("cancel")
-    assert desk.world.orders.exposed("default", "AAA").buys == num("170")  # all that waits, now that nothing is open
+    assert desk.state.orders.exposed("default", "AAA").buys == num("170")  # all that waits, now that nothing is open
     desk.say("refuse 1", "refuse 1")
-    assert desk.world.orders.exposed("default", "AAA").buys == num("0")
+    assert desk.state.orders.exposed("default", "AAA").buys == num("0")
 
 
 def test_a_fill_told_of_the_other_side_is_not_booked_as_the_orders_own_unless_somebody_says_so() -> None:
@@ -760,7 +760,7 @@ def test_a_fill_told_of_the_other_side_is_not_booked_as_the_orders_own_unless_so
         desk.perform(ResolveQuarantined(order_id="", quarantine_id=waiting, accept=True))
     desk.perform(ResolveQuarantined(order_id="", quarantine_id=waiting, accept=True, side=OrderSide.BUY))
 
-    assert desk.world.positions.position("default", "AAA") == num("40")
+    assert desk.state.positions.position("default", "AAA") == num("40")
 
 
 def test_a_fill_told_under_an_id_that_came_to_name_two_orders_can_still_be_rejected() -> None:

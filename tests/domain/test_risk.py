@@ -241,7 +241,7 @@ def tell(desk: Desk, history: str) -> list[Event]:
 
 
 def exposed(desk: Desk, account: str = "default", symbol: str = SYMBOL) -> Exposure:
-    return desk.world.exposure(account, symbol, TODAY, desk.now)
+    return desk.state.exposure(account, symbol, TODAY, desk.now)
 
 
 @pytest.mark.parametrize("row", table("exposure"))
@@ -489,7 +489,7 @@ def test_no_sequence_of_orders_amendments_and_fills_ends_beyond_the_position_lim
             continue
 
         found = exposed(desk)
-        working = desk.world.orders.open_sides.get(("default", SYMBOL))
+        working = desk.state.orders.open_sides.get(("default", SYMBOL))
         assert abs(found.position) <= LIMIT
         if working is not None:
             assert abs(found.position + working.buys) <= LIMIT or found.position < 0

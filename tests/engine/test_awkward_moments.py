@@ -15,7 +15,7 @@ from oms_es import FillQuarantinedError
 from oms_es.errors import DayNotClosable, LogBusy, LogError
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.queries.export import write
 from tests.desk import ADA, Clock, D, Gate, Watched, desk, submit, work
 from tests.engine.test_listening import until
@@ -73,8 +73,8 @@ def test_a_first_fill_that_could_not_be_written_leaves_no_position_behind(
     asyncio.run(run())
 
     assert oms.get_all_positions() == []
-    replayed = World().replay(SqliteLog(tmp_path / "day.db").read())
-    assert oms.sequencer.world.closing_digests() == replayed.closing_digests()
+    replayed = State().replay(SqliteLog(tmp_path / "day.db").read())
+    assert oms.sequencer.state.closing_digests() == replayed.closing_digests()
 
 
 def _busy(*_: object) -> None:
@@ -86,7 +86,7 @@ def test_a_day_is_not_closed_over_a_fill_that_is_quarantined_at_the_same_moment(
 
     async def run() -> list[object]:
         await work(oms)
-        day = str(oms.sequencer.world.days.rows()[-1]["trading_day"])
+        day = str(oms.sequencer.state.days.rows()[-1]["trading_day"])
         over = oms.add_fill("o-1", 500, 10, "over")
         return list(await asyncio.gather(over, oms.close_day(day), return_exceptions=True))
 
@@ -120,7 +120,9 @@ def test_a_process_that_is_closed_in_the_middle_keeps_no_half_state(
 ) -> None:
     monkeypatch.setattr("oms_es.engine.write_model.LEAST", 1)
     kept: list[int] = []
-    monkeypatch.setattr("oms_es.engine.write_model.keep", lambda _log, _kind, world: kept.append(world.settled_seq))
+    monkeypatch.setattr(
+        "oms_es.engine.write_model.save_state", lambda _log, _kind, state: kept.append(state.committed_seq)
+    )
 
     async def run(*, at_rest: bool) -> None:
         oms = desk(tmp_path / f"{at_rest}.db", Clock())
@@ -150,7 +152,7 @@ def test_a_loop_that_is_closed_over_an_append_leaves_the_next_one_free(tmp_path:
     asyncio.run(asyncio.wait_for(submit(oms, "second"), 20))
 
     assert [order.order_id for order in oms.get_all_orders()] == ["first", "second"]
-    assert oms.sequencer.world.digest() == World().replay(SqliteLog(tmp_path / "day.db").read()).digest()
+    assert oms.sequencer.state.digest() == State().replay(SqliteLog(tmp_path / "day.db").read()).digest()
 
 
 def test_closing_waits_for_what_was_asked_for_by_then_and_not_for_what_keeps_coming(tmp_path: Path) -> None:

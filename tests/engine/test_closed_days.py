@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem
-from oms_es.audit.redecide import by_command, decided_again
+from oms_es.audit.redecide import by_command, redecide
 from oms_es.audit.replay import replay
 from oms_es.domain.events import DayClosed
 from oms_es.errors import DayNotClosable, FillQuarantinedError
 from oms_es.importers.facts import Defaults, to_fact
 from oms_es.importers.importer import import_facts
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.timestamps import instant
 
 MONDAY = "2024-03-04"
@@ -133,22 +133,22 @@ def test_a_closed_day_is_replayed_to_the_digests_it_was_closed_with(desk: Desk) 
 @pytest.mark.parametrize(
     ("what", "change"),
     [
-        ("positions", lambda world: world.positions.held.settled.clear()),
-        ("limits", lambda world: world.policies.values.settled["*"].update({"risk.max_daily_loss": "7"})),
+        ("positions", lambda state: state.positions.held.committed.clear()),
+        ("limits", lambda state: state.policies.values.committed["*"].update({"risk.max_daily_loss": "7"})),
     ],
 )
 def test_a_planted_change_is_found_by_the_digests_of_a_closed_day(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str, change: Callable[[World], None]
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str, change: Callable[[State], None]
 ) -> None:
     asyncio.run(desk.trade("o-1"))
     asyncio.run(desk.oms.close_day(MONDAY))
-    digests = World.closing_digests
+    digests = State.closing_digests
 
-    def planted(world: World) -> dict[str, str]:
-        change(world)
-        return digests(world)
+    def planted(state: State) -> dict[str, str]:
+        change(state)
+        return digests(state)
 
-    monkeypatch.setattr(World, "closing_digests", planted)
+    monkeypatch.setattr(State, "closing_digests", planted)
 
     (day,) = replay(desk.log.read()).days
 
@@ -164,13 +164,13 @@ def test_every_command_around_a_closing_is_decided_the_same_again(desk: Desk) ->
         await desk.oms.bust_fill("o-1", "t-o-1")
 
     asyncio.run(work())
-    world = World()
+    state = State()
 
     for group in by_command(desk.log.read()):
-        assert decided_again(world, group) is None
+        assert redecide(state, group) is None
         for each in group:
-            world.apply(each)
-        world.settle()
+            state.apply(each)
+        state.commit()
 
 
 def test_a_fact_of_a_closed_day_goes_to_the_open_one_and_is_marked(desk: Desk) -> None:

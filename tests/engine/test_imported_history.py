@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem, OrderRejected, Settings
-from oms_es.audit.redecide import by_command, decided_again
+from oms_es.audit.redecide import by_command, redecide
 from oms_es.audit.replay import replay
 from oms_es.domain.events import DayClosed, PolicyChanged
 from oms_es.domain.policy import DEFAULTS
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import CostMethod
 from tests.cli.test_cli import Oms
 from tests.desk import codes, desk, events_of, facts_file, filled, ruled, submit, submitted, take_in
@@ -52,10 +52,10 @@ def rules(path: Path) -> list[PolicyChanged]:
 
 def certify(path: Path, method: CostMethod = CostMethod.FIFO) -> None:
     """Check that every command is decided the same again, and that closed days come to their digests."""
-    log, world = SqliteLog.existing(path), World(method)
+    log, state = SqliteLog.existing(path), State(method)
     for group in by_command(log.read()):
-        assert decided_again(world, group) is None
-        world.replay(group)
+        assert redecide(state, group) is None
+        state.replay(group)
     assert not any(day.differing for day in replay(log.read(), method=method).days)
 
 
@@ -139,7 +139,7 @@ def test_a_closing_keeps_the_calendar_and_the_cost_method_that_it_rests_on(path:
     (closed,) = (event for event in events_of(SqliteLog.existing(path)) if isinstance(event, DayClosed))
     hour = 3_600 * 10**9
     assert closed.begins_at % (24 * hour) == 4 * hour  # midnight in New York
-    in_force = World().replay(SqliteLog.existing(path).read()).policies.policy("*")
+    in_force = State().replay(SqliteLog.existing(path).read()).policies.policy("*")
     assert (in_force.timezone, in_force.method) == ("America/New_York", CostMethod.LIFO)
     certify(path, CostMethod.LIFO)
 

@@ -10,7 +10,7 @@ import pytest
 
 from oms_es import OrderManagementSystem, OrderRejected, OrderState, Settings
 from oms_es.metrics import MetricsMissing
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.timestamps import SECOND
 
 START = 1_700_000_000 * SECOND
@@ -34,7 +34,7 @@ async def filled_order(oms: OrderManagementSystem, order_id: str) -> None:
 
 
 def in_memory(oms: OrderManagementSystem) -> set[str]:
-    return {order_id for _, order_id in oms.sequencer.world.orders.orders.settled}
+    return {order_id for _, order_id in oms.sequencer.state.orders.orders.committed}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_an_order_that_has_left_memory_is_found_and_its_fills_are_still_recognis
         assert oms.get_open_orders() == [oms.get_order("done")]
 
     asyncio.run(trade())
-    assert World().replay(oms.log.read()).orders.rows() == oms.sequencer.world.orders.rows()
+    assert State().replay(oms.log.read()).orders.rows() == oms.sequencer.state.orders.rows()
 
 
 def test_an_order_that_takes_too_long_to_judge_is_refused_and_says_so(tmp_path: Path) -> None:

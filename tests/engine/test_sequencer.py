@@ -56,7 +56,7 @@ async def reached(gate: Gate) -> None:
 
 
 def digest(oms: OrderManagementSystem) -> str:
-    return oms.sequencer.world.digest()
+    return oms.sequencer.state.digest()
 
 
 def replayed(path: Path) -> str:
@@ -369,7 +369,7 @@ def test_a_command_is_decided_again_when_the_log_has_moved(path: Path) -> None:
 
             assert order.state is OrderState.PENDING
             assert oms.get_order("o-2") == order
-            assert oms.sequencer.world.positions.marks.get("OTHER") is not None
+            assert oms.sequencer.state.positions.marks.get("OTHER") is not None
             assert digest(oms) == replayed(path)
 
     run(session())

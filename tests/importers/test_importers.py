@@ -16,7 +16,7 @@ from oms_es import OMSOrder, OrderManagementSystem, OrderState
 from oms_es.errors import ImportFailed
 from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import Imported, import_facts
-from oms_es.importers.lobster import Day
+from oms_es.importers.lobster import LobsterDay
 from oms_es.timestamps import instant
 from oms_es.vocabulary import Origin
 from tests.desk import (
@@ -293,7 +293,7 @@ def test_a_file_that_has_grown_is_taken_in_from_where_it_grew(path: Path, file: 
             assert (told.skipped, told.facts) == (4, 10)
         async with desk(path.with_name("whole.db")) as whole:
             await imported(whole, file, *DAY)
-            assert whole.sequencer.world.digest() == digest_of(path)
+            assert whole.sequencer.state.digest() == digest_of(path)
 
     run(session())
 
@@ -322,7 +322,7 @@ def test_a_fill_that_breaks_a_rule_is_quarantined_counted_and_listed_with_its_li
                 (6, 5, "fill", "unknown_order"),
                 (7, 6, "fill", "unknown_order"),
             ]
-            waiting = {each.fill.quarantine_id for each in oms.sequencer.world.orders.all_waiting()}
+            waiting = {each.fill.quarantine_id for each in oms.sequencer.state.orders.all_waiting()}
             assert {p.quarantine_id for p in told.problems} == waiting
             assert order(oms, "a").filled_quantity == 60
             assert oms.get_portfolio_summary()["quarantined"] == 4
@@ -580,8 +580,8 @@ def book(tmp_path: Path) -> Path:
     return facts_file(tmp_path / "orderbook.csv", *BOOK)
 
 
-def day_of(messages: Path, book: Path | None = None, **defaults: str) -> Day:
-    return Day(messages, "AMZN", date(2012, 6, 21), book, Defaults(**defaults))
+def day_of(messages: Path, book: Path | None = None, **defaults: str) -> LobsterDay:
+    return LobsterDay(messages, "AMZN", date(2012, 6, 21), book, Defaults(**defaults))
 
 
 def test_every_type_of_row_becomes_a_fact_or_is_counted(path: Path, messages: Path, book: Path) -> None:
@@ -622,7 +622,7 @@ def test_the_times_of_a_day_are_those_of_new_york(path: Path, messages: Path) ->
             times = [r.occurred_at for r in oms.log.read(topics=["FillAdded"])]
             assert times == [instant("2012-06-21T13:30:03.250Z"), instant("2012-06-21T13:31:00.1Z")]
             await import_facts(
-                oms.sequencer, Day(messages, "AMZN", date(2012, 1, 3), None, Defaults(id_prefix="w-")).read
+                oms.sequencer, LobsterDay(messages, "AMZN", date(2012, 1, 3), None, Defaults(id_prefix="w-")).read
             )
             winter = list(oms.log.read(topics=["FillAdded"]))[-1].occurred_at
             assert winter == instant("2012-01-03T14:31:00.1Z")
@@ -731,7 +731,7 @@ def test_a_book_that_does_not_fit_its_messages_is_named(
     assert not path.exists()
 
 
-def amazon(shared_path: Path) -> Day:
+def amazon(shared_path: Path) -> LobsterDay:
     stem = shared_path / "data/lobster/AMZN_2012-06-21_34200000_57600000"
     return day_of(Path(f"{stem}_message_1.csv"), Path(f"{stem}_orderbook_1.csv"))
 

@@ -225,7 +225,7 @@ def trade_to_the_end(path: Path) -> None:
 def orders_digest(path: Path) -> str:
     oms = desk(path)
     try:
-        return oms.sequencer.world.orders.digest()
+        return oms.sequencer.state.orders.digest()
     finally:
         oms.sequencer.close()
 

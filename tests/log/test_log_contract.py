@@ -35,7 +35,7 @@ from oms_es.domain.events import (
 )
 from oms_es.errors import HeadMoved, LogError
 from oms_es.log.contract import Log
-from oms_es.log.hash_chain import Row
+from oms_es.log.hash_chain import StoredRow
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
 from oms_es.vocabulary import (
@@ -498,7 +498,7 @@ class Stored:
 
     log_id: str
     secret: bytes
-    rows: list[Row]
+    rows: list[StoredRow]
 
 
 def stored(log: Log) -> Stored:
@@ -513,7 +513,7 @@ def stored(log: Log) -> Stored:
                       j.occurred_at, j.effective_at, j.recorded_at, j.trading_day, j.command_id, e.chain
                FROM journal j JOIN events e ON e.seq = j.seq ORDER BY j.seq"""
         )
-        return Stored(meta["log_id"], meta["secret"], [Row(*row) for row in rows])
+        return Stored(meta["log_id"], meta["secret"], [StoredRow(*row) for row in rows])
     finally:
         connection.close()
 

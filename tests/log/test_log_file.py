@@ -25,7 +25,7 @@ from oms_es.errors import (
 )
 from oms_es.log import open_connections
 from oms_es.log.codec import CODEC
-from oms_es.log.hash_chain import Row, genesis, sealed
+from oms_es.log.hash_chain import StoredRow, genesis, sealed
 from oms_es.log.memory import MemoryLog
 from oms_es.log.open_connections import open_reader, open_writer
 from oms_es.log.sqlite import SqliteLog
@@ -75,7 +75,7 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def rows_of(path: Path) -> list[Row]:
+def rows_of(path: Path) -> list[StoredRow]:
     log = SqliteLog.existing(path)
     try:
         return list(log.rows())

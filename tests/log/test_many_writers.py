@@ -19,7 +19,7 @@ from oms_es.domain.order import is_order_event
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots.builder import advance
 from oms_es.projections.snapshots.positions_at import cache_path
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import OrderState
 from tests.desk import child, desk, digest_of, ruled
 
@@ -182,12 +182,12 @@ def check_limits(log: SqliteLog) -> int:
 
 def views(log: SqliteLog) -> Iterable[list[str]]:
     """Return what a callback is to be told, event by event."""
-    world = World()
+    state = State()
     for recorded in log.read():
-        world.replay([recorded])
+        state.replay([recorded])
         event = recorded.event
         if is_order_event(event):
-            order = world.orders.order((event.account, event.order_id))  # type: ignore[attr-defined]
+            order = state.orders.order((event.account, event.order_id))  # type: ignore[attr-defined]
             assert order is not None
             yield [order.order_id, order.state.value, str(order.quantity), str(order.filled_quantity)]
 
@@ -205,7 +205,7 @@ def check(path: Path, count: int) -> None:
     assert Counter(acknowledged) == ids
     expected = list(views(log))
     assert [each["heard"] == expected for each in told.values()] == [True] * len(WRITERS)
-    assert digest_of(path) == World().replay(log.read()).digest()
+    assert digest_of(path) == State().replay(log.read()).digest()
 
     refused, done = sum(len(each["refused"]) for each in told.values()), sum(each["done"] for each in told.values())
     assert refused

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oms_es.audit.what_if import what_if
 from oms_es.decimals import ONE, minus, times
 from oms_es.domain.accounting import Lots
-from oms_es.domain.command_of import rebuild
+from oms_es.domain.command_of import command_of
 from oms_es.domain.commands import Request
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import (
@@ -26,13 +26,13 @@ from oms_es.domain.events import (
 from oms_es.domain.order import Order
 from oms_es.domain.policy import Policy
 from oms_es.engine.command_handler import handle
-from oms_es.engine.decision_time import Moment
-from oms_es.engine.order_lookup import located
+from oms_es.engine.decision_time import DecisionTime
+from oms_es.engine.order_lookup import resolve_order
 from oms_es.errors import OmsError
 from oms_es.log.memory import MemoryLog
 from oms_es.projections.as_of import positions_as_of
 from oms_es.projections.positions import Positions
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import TRANSITIONS, CostMethod, OrderSide, OrderState
 from tests.builders import METHODS, Desk, S
 from tests.random_days import Step, days, play, played
@@ -87,9 +87,9 @@ def one_sided(lots: Lots) -> bool:
 def test_what_was_decided_can_always_be_carried_out_and_read_again(steps: list[Step]) -> None:
     desk = played(steps)  # a damaged log would raise
 
-    again = World().replay(desk.log)
+    again = State().replay(desk.log)
 
-    assert again.digest() == desk.world.digest()
+    assert again.digest() == desk.state.digest()
     assert again.seq == len(desk.log)
 
 
@@ -99,7 +99,7 @@ def test_filled_and_open_quantities_are_those_of_the_fills_that_stand(steps: lis
     for step in steps:
         for each in play(desk, step):
             book.take(each.event)
-        for (account, order_id), order in desk.world.orders.orders.settled.items():
+        for (account, order_id), order in desk.state.orders.orders.committed.items():
             fills = [f for f in book.fills() if (f.account, f.order_id) == (account, order_id)]
             agrees(order, fills)
 
@@ -166,17 +166,17 @@ def test_no_fill_is_lost_or_counted_twice(steps: list[Step]) -> None:
 @given(days)
 def test_the_sums_of_what_is_open_and_of_what_waits_are_those_of_the_orders(steps: list[Step]) -> None:
     desk = played(steps)
-    orders = desk.world.orders
+    orders = desk.state.orders
 
     for account in ("default", "b"):
-        own = [order for (name, _), order in orders.orders.settled.items() if name == account]
-        assert (orders.open_count.settled.get(account) or 0) == sum(order.is_open for order in own)
+        own = [order for (name, _), order in orders.orders.committed.items() if name == account]
+        assert (orders.open_count.committed.get(account) or 0) == sum(order.is_open for order in own)
         for symbol in ("AAA", "BBB"):
             expected = {OrderSide.BUY: Fraction(0), OrderSide.SELL: Fraction(0)}
             for order in own:
                 if order.symbol == symbol:
                     expected[order.side] += Fraction(order.open_quantity)
-            sides = orders.open_sides.settled.get((account, symbol))
+            sides = orders.open_sides.committed.get((account, symbol))
             found = [Fraction(0), Fraction(0)] if sides is None else [Fraction(sides.buys), Fraction(sides.sells)]
             assert found == [expected[OrderSide.BUY], expected[OrderSide.SELL]]
             if not any(each.fill.account == account for each in orders.all_waiting()):
@@ -202,7 +202,7 @@ def test_at_every_event_gross_less_cost_basis_is_the_cash_that_came_in_for_every
         key = (each.event.account, each.event.symbol)
         quantity, cash, fees = book.of(*key)
         for positions in books:
-            held = positions.held.settled[(*key, "USD")]
+            held = positions.held.committed[(*key, "USD")]
             assert Fraction(minus(held.gross, held.cost_basis)) == cash
             assert Fraction(held.quantity) == quantity
             assert Fraction(held.fees) == fees
@@ -214,8 +214,8 @@ def test_at_every_event_gross_less_cost_basis_is_the_cash_that_came_in_for_every
 def test_the_days_add_up_to_the_whole(steps: list[Step], method: CostMethod) -> None:
     positions = Positions(method).replay(played(steps).log)
 
-    for book, held in positions.held.settled.items():
-        own = [day for (_, *key), day in positions.days.settled.items() if tuple(key) == book]
+    for book, held in positions.held.committed.items():
+        own = [day for (_, *key), day in positions.days.committed.items() if tuple(key) == book]
         assert sum((Fraction(day.gross) for day in own), Fraction(0)) == Fraction(held.gross)
         assert sum((Fraction(day.fees) for day in own), Fraction(0)) == Fraction(held.fees)
 
@@ -225,7 +225,7 @@ def test_unrealized_pnl_is_what_closing_at_the_last_mark_would_realize(steps: li
     positions = Positions(method).replay(played(steps).log)
 
     for row in positions.rows():
-        mark, held = row["mark_price"], positions.held.settled[row["account"], row["symbol"], row["currency"]]
+        mark, held = row["mark_price"], positions.held.committed[row["account"], row["symbol"], row["currency"]]
         if mark is None:
             assert row["unrealized_pnl"] is None
         else:
@@ -239,9 +239,9 @@ def test_as_of_the_end_the_same_is_held_and_the_same_cash_has_come_in(steps: lis
 
     then = positions_as_of(desk.log, 2**63 - 1, method)
 
-    now = desk.world.positions
-    for key, held in now.held.settled.items():
-        other = then.held.settled.get(key)
+    now = desk.state.positions
+    for key, held in now.held.committed.items():
+        other = then.held.committed.get(key)
         if other is None:  # every fill was taken back
             assert not any((held.quantity, held.gross, held.fees))
             continue
@@ -270,8 +270,8 @@ def test_both_views_agree_where_nothing_came_late_and_nothing_was_taken_back(
 def test_a_log_read_in_two_parts_is_the_log_read_in_one(steps: list[Step], place: int, method: CostMethod) -> None:
     log = played(steps).log
 
-    whole = World(method).replay(log)
-    parts = World(method).replay(log[:place]).replay(log[place:])
+    whole = State(method).replay(log)
+    parts = State(method).replay(log[:place]).replay(log[place:])
 
     assert parts.digest() == whole.digest()
 
@@ -279,15 +279,15 @@ def test_a_log_read_in_two_parts_is_the_log_read_in_one(steps: list[Step], place
 @given(days, st.integers(0, 60), methods)
 def test_what_was_staged_and_discarded_has_never_been(steps: list[Step], place: int, method: CostMethod) -> None:
     log = played(steps).log
-    world = World(method).replay(log[:place])
-    before = (world.digest(), world.seq, world.recorded_at)
+    state = State(method).replay(log[:place])
+    before = (state.digest(), state.seq, state.recorded_at)
     for each in log[place:]:
-        world.apply(each)
+        state.apply(each)
 
-    world.discard()
+    state.rollback()
 
-    assert (world.digest(), world.seq, world.recorded_at) == before
-    assert world.replay(log[place:]).digest() == World(method).replay(log).digest()
+    assert (state.digest(), state.seq, state.recorded_at) == before
+    assert state.replay(log[place:]).digest() == State(method).replay(log).digest()
 
 
 @given(days, st.integers(0, 60), methods)
@@ -295,21 +295,21 @@ def test_what_was_staged_is_seen_by_the_next_decision_and_by_nobody_else(
     steps: list[Step], place: int, method: CostMethod
 ) -> None:
     log = played(steps).log
-    world = World(method).replay(log[:place])
-    before, whole = world.digest(), World(method).replay(log)
+    state = State(method).replay(log[:place])
+    before, whole = state.digest(), State(method).replay(log)
     for each in log[place:]:
-        world.apply(each)
+        state.apply(each)
 
-    with world.durable():
-        assert world.digest() == before
+    with state.durable():
+        assert state.digest() == before
     for account in ("default", "b"):
         for symbol in ("AAA", "BBB"):
             asked = (account, symbol, log[-1].trading_day if log else "", whole.recorded_at)
-            with world.durable():
-                assert world.exposure(*asked) == World(method).replay(log[:place]).exposure(*asked)
-            assert world.exposure(*asked) == whole.exposure(*asked)
-    world.settle()
-    assert world.digest() == whole.digest()
+            with state.durable():
+                assert state.exposure(*asked) == State(method).replay(log[:place]).exposure(*asked)
+            assert state.exposure(*asked) == whole.exposure(*asked)
+    state.commit()
+    assert state.digest() == whole.digest()
 
 
 @given(days)
@@ -322,7 +322,7 @@ def test_a_log_gives_back_what_was_put_into_it(steps: list[Step]) -> None:
     back = list(log.read())
 
     assert [each.event for each in back] == [each.event for each in desk.log]
-    assert World().replay(back).digest() == desk.world.digest()
+    assert State().replay(back).digest() == desk.state.digest()
 
 
 def as_draft(recorded: Recorded) -> Draft:
@@ -339,13 +339,13 @@ def test_a_verdict_depends_on_nothing_but_the_log_up_to_it_and_the_command(steps
         if not added:
             continue
         request = Request(
-            command=rebuild([each.event for each in added]),
+            command=command_of([each.event for each in added]),
             origin=step.origin,
             occurred_at=None if step.ago is None else max(0, desk.now - step.ago),
         )
-        world = World().replay(before)
+        state = State().replay(before)
 
-        again = handle(world, request, located(world, request), Moment.of(desk.now, world, Policy()))
+        again = handle(state, request, resolve_order(state, request), DecisionTime.of(desk.now, state, Policy()))
 
         assert again == [as_draft(each) for each in added]
 
@@ -358,13 +358,13 @@ def test_a_refused_command_leaves_no_trace(steps: list[Step]) -> None:
         request = step.request(desk)
         if request is None:
             continue
-        before = desk.world.digest()
+        before = desk.state.digest()
         try:
             drafts = desk.decide(request)
         except OmsError:
             drafts = []
 
-        assert desk.world.digest() == before
+        assert desk.state.digest() == before
         desk.append(drafts)
 
 

@@ -16,9 +16,9 @@ from oms_es.log import insert
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots import builder
 from oms_es.projections.snapshots.builder import advance, forget
-from oms_es.projections.snapshots.fill_index import MOVES, moves_in
+from oms_es.projections.snapshots.fill_index import FILL_TOPICS, fill_events_of
 from oms_es.projections.snapshots.positions_at import cache_path
-from oms_es.queries.queries import Basis, Questions, When
+from oms_es.queries.queries import AsOf, Basis, Queries
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import CostMethod
 
@@ -79,21 +79,21 @@ class Desk:
             self.fills.append((order, trade))
 
 
-def moments(desk: Desk, count: int) -> Iterator[When]:
+def moments(desk: Desk, count: int) -> Iterator[AsOf]:
     last = desk.log.head().seq
     for _ in range(count):
         as_of = desk.dice.randrange(START - SECOND, desk.now + 2 * SECOND, SECOND)
         known_at = desk.dice.randrange(START - SECOND, desk.now + 2 * SECOND, SECOND)
-        yield When(as_of=as_of)
-        yield When(known_at=known_at)
-        yield When(as_of=as_of, known_at=known_at)
-        yield When(at_seq=desk.dice.randrange(0, last + 2))
+        yield AsOf(as_of=as_of)
+        yield AsOf(known_at=known_at)
+        yield AsOf(as_of=as_of, known_at=known_at)
+        yield AsOf(at_seq=desk.dice.randrange(0, last + 2))
 
 
-def same(questions: Questions, basis: Basis) -> bool:
-    quick, slow, days = questions.positions(basis), questions.booked(basis), questions.with_days(basis)
+def same(queries: Queries, basis: Basis) -> bool:
+    quick, slow, days = queries.positions(basis), queries.booked(basis), queries.with_days(basis)
     same_days = (days.day_rows(), sorted(days.brought.items())) == (slow.day_rows(), sorted(slow.brought.items()))
-    same_moves = all(questions.moves(each, basis) == all_moves(questions, each, basis) for each in SYMBOLS)
+    same_moves = all(queries.moves(each, basis) == all_moves(queries, each, basis) for each in SYMBOLS)
     return (
         same_days
         and same_moves
@@ -101,8 +101,8 @@ def same(questions: Questions, basis: Basis) -> bool:
     )
 
 
-def all_moves(questions: Questions, symbol: str, basis: Basis) -> list[Recorded]:
-    return list(moves_in(symbol, questions.events(basis, MOVES)))
+def all_moves(queries: Queries, symbol: str, basis: Basis) -> list[Recorded]:
+    return list(fill_events_of(symbol, queries.events(basis, FILL_TOPICS)))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -112,13 +112,13 @@ def test_an_answer_from_checkpoints_is_that_of_a_fold_from_zero(seed: int, tmp_p
         asyncio.run(desk.work(25))
         if desk.dice.random() < 0.8:
             advance(desk.log, every=desk.dice.choice([1, 4, 9]))
-        questions = Questions(desk.log)
+        queries = Queries(desk.log)
 
         wrong = [
             basis
             for when in moments(desk, 6)
             for method in CostMethod
-            if not same(questions, basis := questions.basis(when, method))
+            if not same(queries, basis := queries.basis(when, method))
         ]
 
         assert not wrong
@@ -131,7 +131,7 @@ def test_an_answer_starts_from_a_checkpoint_and_not_from_zero(tmp_path: Path) ->
     advance(desk.log, every=5)
     read = _reads(desk.log)
 
-    Questions(desk.log).positions(Questions(desk.log).basis(When(as_of=desk.now), CostMethod.FIFO))
+    Queries(desk.log).positions(Queries(desk.log).basis(AsOf(as_of=desk.now), CostMethod.FIFO))
 
     assert max(read) < desk.log.head().seq / 2
     desk.log.close()
@@ -159,31 +159,31 @@ def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path, monk
     desk = Desk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
     asyncio.run(desk.work(200))
     advance(desk.log, every=5)
-    questions, last = Questions(desk.log), desk.log.head().seq
-    asked = [When(), When(at_seq=last * 9 // 10), When(as_of=desk.now), When(as_of=desk.now - 30 * 3600 * SECOND)]
-    right = [questions.booked(questions.basis(when, CostMethod.LIFO)).day_rows() for when in asked]
+    queries, last = Queries(desk.log), desk.log.head().seq
+    asked = [AsOf(), AsOf(at_seq=last * 9 // 10), AsOf(as_of=desk.now), AsOf(as_of=desk.now - 30 * 3600 * SECOND)]
+    right = [queries.booked(queries.basis(when, CostMethod.LIFO)).day_rows() for when in asked]
     read = _reads(desk.log)
 
     for when, rows in zip(asked, right, strict=True):
         del read[:]
-        assert questions.days(questions.basis(when, CostMethod.LIFO)) == rows
+        assert queries.days(queries.basis(when, CostMethod.LIFO)) == rows
         assert len(rows) > 10
         assert read[0] <= 5  # the tail; a bust in it reads the fills of its book
-        questions.booked(questions.basis(when, CostMethod.LIFO))
+        queries.booked(queries.basis(when, CostMethod.LIFO))
         assert read[-1] > 100
 
     before = desk.now
     asyncio.run(desk.trade("GAMMA", late=10 * 3600 * SECOND))
     advance(desk.log, every=5)
-    overtaken = questions.basis(When(as_of=before, known_at=before), CostMethod.LIFO)
+    overtaken = queries.basis(AsOf(as_of=before, known_at=before), CostMethod.LIFO)
     del read[:]
-    assert questions.days(overtaken) == rows_as_of(desk, overtaken)
+    assert queries.days(overtaken) == rows_as_of(desk, overtaken)
     assert read[0] < 50
     desk.log.close()
 
 
 def rows_as_of(desk: Desk, basis: Basis) -> list[dict[str, object]]:
-    return Questions(SqliteLog(desk.log.path)).booked(basis).day_rows()
+    return Queries(SqliteLog(desk.log.path)).booked(basis).day_rows()
 
 
 def test_of_the_days_only_what_has_changed_is_kept_again(tmp_path: Path) -> None:
@@ -235,11 +235,11 @@ def test_the_moves_of_a_symbol_are_read_alone(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "day.db", seed=1)
     asyncio.run(desk.work(150))
     advance(desk.log, every=9)
-    questions = Questions(desk.log)
-    basis = questions.basis(When(at_seq=desk.log.head().seq - 5))
-    right, read = all_moves(questions, "BETA", basis), _reads(desk.log)
+    queries = Queries(desk.log)
+    basis = queries.basis(AsOf(at_seq=desk.log.head().seq - 5))
+    right, read = all_moves(queries, "BETA", basis), _reads(desk.log)
 
-    assert questions.moves("BETA", basis) == right
+    assert queries.moves("BETA", basis) == right
     assert max(read) <= len(right)
     desk.log.close()
 
@@ -268,16 +268,16 @@ def test_an_index_that_was_damaged_changes_no_answer(harm: str, tmp_path: Path) 
     desk = Desk(tmp_path / "day.db", seed=1)
     asyncio.run(desk.work(150))
     advance(desk.log, every=9)
-    questions, asked = Questions(desk.log), list(moments(desk, 4))
+    queries, asked = Queries(desk.log), list(moments(desk, 4))
 
     with closing(sqlite3.connect(cache_path(desk.log), isolation_level=None)) as cache:
         cache.executescript(harm.format(busted=_busted(desk)))
         assert cache.total_changes
 
-    assert all(same(questions, questions.basis(when, CostMethod.FIFO)) for when in asked)
+    assert all(same(queries, queries.basis(when, CostMethod.FIFO)) for when in asked)
     asyncio.run(desk.work(20))
     advance(desk.log, every=9)
-    assert all(same(questions, questions.basis(when, CostMethod.FIFO)) for when in asked)
+    assert all(same(queries, queries.basis(when, CostMethod.FIFO)) for when in asked)
     desk.log.close()
 
 
@@ -289,13 +289,13 @@ def test_checkpoints_that_are_gone_or_damaged_change_no_answer(harm: str, tmp_pa
     path = cache_path(desk.log)
     _harm(harm, path, tmp_path)
 
-    questions = Questions(desk.log)
-    right = all(same(questions, questions.basis(when, CostMethod.FIFO)) for when in moments(desk, 5))
+    queries = Queries(desk.log)
+    right = all(same(queries, queries.basis(when, CostMethod.FIFO)) for when in moments(desk, 5))
 
     assert right
     asyncio.run(desk.work(15))
     advance(desk.log, every=5)
-    assert all(same(questions, questions.basis(when, CostMethod.FIFO)) for when in moments(desk, 5))
+    assert all(same(queries, queries.basis(when, CostMethod.FIFO)) for when in moments(desk, 5))
     forget(desk.log)
     assert not path.exists()
     desk.log.close()
@@ -309,11 +309,11 @@ def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path)
     path, dice = cache_path(desk.log), random.Random(seed)
     whole = path.read_bytes()
     asked = list(moments(desk, 3))
-    questions = Questions(desk.log)
-    bases = [questions.basis(when, CostMethod.FIFO) for when in asked]
-    slow = [questions.booked(basis) for basis in bases]
+    queries = Queries(desk.log)
+    bases = [queries.basis(when, CostMethod.FIFO) for when in asked]
+    slow = [queries.booked(basis) for basis in bases]
     right = [
-        (each.rows(), each.day_rows(), all_moves(questions, "BETA", basis))
+        (each.rows(), each.day_rows(), all_moves(queries, "BETA", basis))
         for each, basis in zip(slow, bases, strict=True)
     ]
 
@@ -327,8 +327,7 @@ def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path)
                 damaged[page + dice.randrange(4096)] ^= 1 << dice.randrange(8)
         path.write_bytes(damaged)
         found = [
-            (questions.positions(basis).rows(), questions.days(basis), questions.moves("BETA", basis))
-            for basis in bases
+            (queries.positions(basis).rows(), queries.days(basis), queries.moves("BETA", basis)) for basis in bases
         ]
         assert found == right
     desk.log.close()
@@ -341,12 +340,12 @@ def test_a_bust_reads_the_fills_of_its_own_book_only(tmp_path: Path) -> None:
     order, trade = desk.fills[-1]
     asyncio.run(desk.oms.bust_fill(order, trade))
     read = _reads(desk.log)
-    questions = Questions(desk.log)
+    queries = Queries(desk.log)
 
-    found = questions.positions(questions.basis(When(at_seq=desk.log.head().seq), CostMethod.FIFO))
+    found = queries.positions(queries.basis(AsOf(at_seq=desk.log.head().seq), CostMethod.FIFO))
 
     assert sum(read) < desk.log.head().seq / 2
-    assert found.rows() == Questions(SqliteLog(desk.log.path)).booked(questions.basis(When(), CostMethod.FIFO)).rows()
+    assert found.rows() == Queries(SqliteLog(desk.log.path)).booked(queries.basis(AsOf(), CostMethod.FIFO)).rows()
     desk.log.close()
 
 

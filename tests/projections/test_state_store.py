@@ -14,8 +14,8 @@ from oms_es.domain.envelope import Recorded
 from oms_es.errors import FillQuarantinedError
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots import state_store as keeping
-from oms_es.projections.snapshots.state_store import keep, kept, states_path
-from oms_es.projections.state import World
+from oms_es.projections.snapshots.state_store import load_state, save_state, states_path
+from oms_es.projections.state import State
 from tests.cli.test_cli import Oms
 from tests.desk import BUY, SELL, Clock, D, desk, ruled, submit, trade
 from tests.golden_days import SPANS, play
@@ -72,9 +72,9 @@ def test_a_log_is_opened_on_from_where_a_process_left_off(tmp_path: Path) -> Non
 
     assert oms.get_all_positions() == other.get_all_positions()
     assert oms.get_portfolio_summary() == other.get_portfolio_summary()
-    whole = World().replay(other.log.read())
-    assert oms.sequencer.world.positions.digest() == whole.positions.digest()
-    assert oms.sequencer.world.closing_digests() == whole.closing_digests()
+    whole = State().replay(other.log.read())
+    assert oms.sequencer.state.positions.digest() == whole.positions.digest()
+    assert oms.sequencer.state.closing_digests() == whole.closing_digests()
     order = oms.get_order("o-1")
     assert order is not None
     assert order.filled_quantity == D(11)
@@ -102,7 +102,7 @@ def test_a_state_that_is_not_what_was_kept_is_passed_over(
         monkeypatch.setattr(keeping, "_made_by", lambda: "something else")
 
     log = Counting(tmp_path / "day.db")
-    assert kept(log, "live", log.head().seq + 1) is None
+    assert load_state(log, "live", log.head().seq + 1) is None
     assert desk(log, Clock(), RETIRING).get_order("open") is not None
     assert log.read_events == log.head().seq
 
@@ -126,13 +126,13 @@ def test_a_state_that_does_not_come_to_the_digests_in_the_log_is_not_taken_for_a
     asyncio.run(play("three_days", path))
     log = SqliteLog(path)
     (first, *_) = [each.seq for each in log.read(topics={"DayClosed"})]
-    world = World().replay(log.read(until=first - 1))
-    world.positions.held.settled.popitem()
-    keep(log, "day", world)
+    state = State().replay(log.read(until=first - 1))
+    state.positions.held.committed.popitem()
+    save_state(log, "day", state)
 
-    assert kept(log, "day", first + 5) is None
-    keep(log, "day", World().replay(log.read(until=first - 1)))
-    assert kept(log, "day", first + 5) is not None
+    assert load_state(log, "day", first + 5) is None
+    save_state(log, "day", State().replay(log.read(until=first - 1)))
+    assert load_state(log, "day", first + 5) is not None
 
 
 def test_a_late_fill_of_an_order_that_had_left_memory_does_not_keep_the_log_from_opening(

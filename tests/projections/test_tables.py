@@ -30,7 +30,7 @@ from oms_es.projections import tables
 from oms_es.projections.snapshots.builder import advance
 from oms_es.projections.snapshots.positions_at import cache_path
 from oms_es.projections.tables import rebuild_tables, update_tables
-from oms_es.queries.queries import Questions, When, fill_rows, order_rows
+from oms_es.queries.queries import AsOf, Queries, fill_rows, order_rows
 from oms_es.timestamps import SECOND, iso
 from tests.golden_days import DATES, DAYS, play
 from tests.queries.test_time_travel import ALFA, FEWER, STEPS, Desk, Step, desk, trade
@@ -72,13 +72,13 @@ def test_the_tables_say_what_the_api_says(steps: list[Step]) -> None:
 
 
 def agrees_with_the_api(found: Content, log: SqliteLog) -> None:
-    questions = Questions(log)
-    basis = questions.basis(When())
-    orders = questions.orders(basis)
+    queries = Queries(log)
+    basis = queries.basis(AsOf())
+    orders = queries.orders(basis)
     same(found["orders"], order_rows(orders), ("account", "order_id"), besides={"fills", "waiting"})
     same(found["fills"], fill_rows(orders), ("seq",), besides={"order_id", "notional"})
-    same(found["positions"], questions.positions(basis).rows(), ("account", "symbol"))
-    same(found["daily_pnl"], questions.days(basis), ("trading_day", "account", "symbol"))
+    same(found["positions"], queries.positions(basis).rows(), ("account", "symbol"))
+    same(found["daily_pnl"], queries.days(basis), ("trading_day", "account", "symbol"))
     asked = {each.fill.quarantine_id: text(each.fill.fill_quantity) for each in orders.all_waiting()}
     waiting = {row["quarantine_id"]: row["quantity"] for row in found["quarantine"] if row["state"] == "waiting"}
     assert waiting == asked

@@ -11,7 +11,7 @@ from oms_es.audit.replay import replay
 from oms_es.audit.what_if import what_if
 from oms_es.audit.why_order import why_order
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.vocabulary import CostMethod
 from tests.desk import BUY, DAY, SELL, Clock, desk, facts_file, filled, ruled, submitted, take_in, trade
 
@@ -45,12 +45,12 @@ def test_the_next_decision_goes_by_the_new_method_even_in_the_same_transaction(t
     assert position is not None
     assert position.gross_realized_pnl == Decimal(-100)
     for order_id in ("before", "after"):
-        order = oms.sequencer.world.orders.order(("default", order_id))
+        order = oms.sequencer.state.orders.order(("default", order_id))
         assert order is not None
         (verdict,) = why_order(oms.log, order, CostMethod.FIFO)
         assert verdict.agrees
     seen = replay(oms.log.read(), check=True)
-    assert (seen.divergent, seen.digest) == ([], oms.sequencer.world.digest())
+    assert (seen.divergent, seen.digest) == ([], oms.sequencer.state.digest())
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["apart", "in one transaction"])
@@ -78,9 +78,9 @@ def test_what_was_imported_is_folded_by_the_first_rules_of_the_log(tmp_path: Pat
 
     again = desk(path, Clock(), FREE)  # its own settings say fifo; the log's rules count
 
-    assert again.sequencer.world.digest() == oms.sequencer.world.digest()
-    assert again.sequencer.world.digest() == World(CostMethod.LIFO).replay(SqliteLog.existing(path).read()).digest()
-    assert oms.sequencer.world.positions.method is CostMethod.LIFO
+    assert again.sequencer.state.digest() == oms.sequencer.state.digest()
+    assert again.sequencer.state.digest() == State(CostMethod.LIFO).replay(SqliteLog.existing(path).read()).digest()
+    assert oms.sequencer.state.positions.method is CostMethod.LIFO
 
 
 def test_other_limits_leave_the_method_of_a_log_without_rules_as_it_is(tmp_path: Path) -> None:

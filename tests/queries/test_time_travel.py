@@ -18,13 +18,13 @@ from oms_es import OrderManagementSystem, Settings, errors
 from oms_es.decimals import text
 from oms_es.domain.commands import RecordMark, Request
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.position_state import Held
+from oms_es.projections.position_state import PositionState
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots.builder import advance
 from oms_es.projections.snapshots.positions_at import cache_path
 from oms_es.projections.views import OMSOrder, Position, order_view
 from oms_es.queries.explain import Why, diff_by_symbol, history, why_positions
-from oms_es.queries.queries import Questions, When, narrowed, summed
+from oms_es.queries.queries import AsOf, Queries, narrowed, summed
 from oms_es.timestamps import SECOND, instant, iso
 from oms_es.vocabulary import CostMethod, Origin
 from tests import brute_force
@@ -352,13 +352,13 @@ def test_orders_at_any_moment_are_what_their_events_say(
             wanted = brute_force.orders(events, until(events, when), when.get("as_of", brute_force.FAR))
             assert {(each.account, each.order_id): stands(each) for each in found} == wanted
             for each in found:
-                named = Questions(day.log).orders_named(each.order_id, each.account, found.basis)
-                assert order_view(named.orders.settled[each.account, each.order_id]) == each
-            questions, basis = Questions(day.log), found.basis
-            assert questions.waiting(basis) == questions.orders(basis).all_waiting()
+                named = Queries(day.log).orders_named(each.order_id, each.account, found.basis)
+                assert order_view(named.orders.committed[each.account, each.order_id]) == each
+            queries, basis = Queries(day.log), found.basis
+            assert queries.waiting(basis) == queries.orders(basis).all_waiting()
             for symbol in {each.symbol for each in found}:
-                rows = narrowed(questions.fills(basis), symbol, None)
-                assert list(questions.fills(basis, symbol)) == rows
+                rows = narrowed(queries.fills(basis), symbol, None)
+                assert list(queries.fills(basis, symbol)) == rows
 
 
 def stands(order: OMSOrder) -> brute_force.Stands:
@@ -829,7 +829,7 @@ def test_an_order_that_left_memory_and_was_opened_again_by_another_process_count
 
 def answers(oms: OrderManagementSystem) -> tuple[object, ...]:
     return (oms.get_all_positions(), oms.get_all_orders(), oms.get_portfolio_summary(), oms.pnl(), oms.positions(),
-            oms.risk_manager.daily_pnl, oms.sequencer.world.digest())  # fmt: skip
+            oms.risk_manager.daily_pnl, oms.sequencer.state.digest())  # fmt: skip
 
 
 # --- what the helpers of a question add up to ---
@@ -861,8 +861,8 @@ def test_a_mark_told_ahead_of_its_moment_leaves_the_one_before_it_standing(clock
 
         (held,) = day.oms.positions(**at(clock, between))
         (brought,) = day.oms.pnl(**at(clock, between))
-        questions = Questions(day.log)
-        (why,) = why_positions(questions, questions.basis(When(**at(clock, between))), ALFA, None)
+        queries = Queries(day.log)
+        (why,) = why_positions(queries, queries.basis(AsOf(**at(clock, between))), ALFA, None)
 
         assert [held.mark_price, held.unrealized_pnl, brought["unrealized_pnl"]] == [D(110), D(100), D(100)]
         assert why.held.quantity == 10
@@ -876,14 +876,14 @@ def test_fills_as_of_a_moment_are_those_that_make_up_the_position() -> None:
         asyncio.run(day.oms.bust_fill(busted, busted))
         asyncio.run(day.oms.correct_fill(kept, kept, fill_price=90))
         asyncio.run(trade(day, "buy", 5, 80, late=90))
-        questions = Questions(day.log)
+        queries = Queries(day.log)
 
-        found = list(questions.fills(questions.basis(When(as_of=moment))))
+        found = list(queries.fills(queries.basis(AsOf(as_of=moment))))
 
         (held,) = day.oms.positions(as_of=moment)
         assert [(row["order_id"], row["quantity"], row["price"]) for row in found] == [("o-2", 5, 80), (kept, 10, 90)]
         assert held.quantity == sum(row["quantity"] for row in found)
-        later = questions.fills(questions.basis(When()))
+        later = queries.fills(queries.basis(AsOf()))
         assert [row["busted"] for row in later] == [True, False, False]
 
 
@@ -899,9 +899,9 @@ def test_what_was_accepted_no_longer_waits_as_of_its_own_moment() -> None:
         day.now += 60 * SECOND
         for quarantine_id in waiting:
             asyncio.run(day.oms.resolve_quarantined(quarantine_id, True, symbol=ALFA, side="buy"))
-        questions = Questions(day.log)
+        queries = Queries(day.log)
 
-        orders = questions.orders(questions.basis(When(as_of=moment)))
+        orders = queries.orders(queries.basis(AsOf(as_of=moment)))
 
         assert orders.all_waiting() == []
         assert orders.exposed("default", ALFA).buys == 0
@@ -916,14 +916,14 @@ def test_what_was_refused_waited_until_then_in_the_list_and_in_the_count() -> No
         between = day.now
         day.now += 60 * SECOND
         asyncio.run(day.oms.resolve_quarantined(told.value.quarantine_id, False))
-        questions = Questions(day.log)
+        queries = Queries(day.log)
 
-        for when in (When(as_of=between), When(known_at=between)):
-            (waits,) = questions.waiting(questions.basis(when))
+        for when in (AsOf(as_of=between), AsOf(known_at=between)):
+            (waits,) = queries.waiting(queries.basis(when))
             assert waits.fill.quarantine_id == told.value.quarantine_id
-            assert [waits] == questions.orders(questions.basis(when)).all_waiting()
-        assert questions.waiting(questions.basis(When(as_of=day.now))) == []
-        assert questions.waiting(questions.basis(When())) == []
+            assert [waits] == queries.orders(queries.basis(when)).all_waiting()
+        assert queries.waiting(queries.basis(AsOf(as_of=day.now))) == []
+        assert queries.waiting(queries.basis(AsOf())) == []
 
 
 def test_a_fill_waits_until_the_order_is_there_that_it_was_accepted_for() -> None:
@@ -936,12 +936,12 @@ def test_a_fill_waits_until_the_order_is_there_that_it_was_accepted_for() -> Non
         submitted = day.now
         day.now += 60 * SECOND
         asyncio.run(day.oms.resolve_quarantined(told.value.quarantine_id, True, symbol=ALFA, side="buy"))
-        questions = Questions(day.log)
+        queries = Queries(day.log)
 
         for moment, count in ((between, 1), (submitted, 0), (day.now, 0)):
-            basis = questions.basis(When(as_of=moment))
-            assert questions.waiting(basis) == questions.orders(basis).all_waiting()
-            assert (len(questions.waiting(basis)), len(day.oms.positions(as_of=moment))) == (count, 1 - count)
+            basis = queries.basis(AsOf(as_of=moment))
+            assert queries.waiting(basis) == queries.orders(basis).all_waiting()
+            assert (len(queries.waiting(basis)), len(day.oms.positions(as_of=moment))) == (count, 1 - count)
 
 
 # --- instruments and currencies ---
@@ -960,7 +960,7 @@ def test_an_instrument_is_not_redefined_under_an_open_position() -> None:
         asyncio.run(day.oms.define_instrument(ALFA, multiplier=1, currency="USD"))  # it is that already
         asyncio.run(trade(day, "sell", 2, 100))
         asyncio.run(day.oms.define_instrument(ALFA, multiplier=50))
-        assert day.oms.sequencer.world.positions.multiplier(ALFA) == 50
+        assert day.oms.sequencer.state.positions.multiplier(ALFA) == 50
 
 
 def test_what_a_bust_opens_again_is_worth_what_its_own_fills_stand_for() -> None:
@@ -1040,17 +1040,17 @@ def test_lots_and_matches_add_up_to_the_position_and_changes_as_well(
 ) -> None:
     with desk() as day:
         day.play(steps)
-        events, questions = day.told(), Questions(day.log)
+        events, queries = day.told(), Queries(day.log)
 
         for when in moments(events, picks[:3]):
             for method in CostMethod:
-                basis = questions.basis(When(**when), method)
+                basis = queries.basis(AsOf(**when), method)
                 fills = brute_force.standing(events, basis.seq, basis.as_of)
                 for symbol in (ALFA, BETA, CRUDE):
-                    for why in why_positions(questions, basis, symbol, None):
+                    for why in why_positions(queries, basis, symbol, None):
                         key = why.held.book
                         _check_why(why, [fill for fill in fills if fill.key == key], method)
-                        changes = history(questions, basis, symbol, key[0])
+                        changes = history(queries, basis, symbol, key[0])
                         _check_history([each for each in changes if each["currency"] == key[2]], why.held)
 
 
@@ -1066,7 +1066,7 @@ def _check_why(why: Why, fills: list[brute_force.Fill], method: CostMethod) -> N
     assert all(known[lot["seq"]] == (lot["order_id"], lot["trade_id"]) for lot in lots)
 
 
-def _check_history(changes: list[dict[str, Any]], held: Held) -> None:
+def _check_history(changes: list[dict[str, Any]], held: PositionState) -> None:
     for number, change in enumerate(changes, start=1):
         so_far = (total(changes[:number], "change"), total(changes[:number], "realized_pnl"))
         assert so_far == fractions(change["quantity"], change["total_realized_pnl"])
@@ -1088,10 +1088,10 @@ def test_the_difference_that_a_correction_makes_is_shown_by_symbol_and_day(
     with desk(TWO_DAYS) as day:
         asyncio.run(trade(day, "buy", 3, 7, symbol=BETA))
         asyncio.run(sold_at_110_and_a_day_later_restated(day, "correct"))
-        questions, last = Questions(day.log), day.log.head().seq
+        queries, last = Queries(day.log), day.log.head().seq
         as_of = day.now if view == "as of" else None
 
-        found = diff_by_symbol(questions, *(questions.basis(When(as_of=as_of, at_seq=seq)) for seq in (last - 1, last)))
+        found = diff_by_symbol(queries, *(queries.basis(AsOf(as_of=as_of, at_seq=seq)) for seq in (last - 1, last)))
 
         (position,), (brought,) = found["positions"], found["days"]
         assert (position["account"], position["symbol"]) == ("default", ALFA)
@@ -1105,7 +1105,7 @@ def test_the_difference_that_a_correction_makes_is_shown_by_symbol_and_day(
 def test_between_a_moment_and_itself_there_is_no_difference() -> None:
     with desk() as day:
         asyncio.run(bought_and_sold_and_heard_of_an_earlier_purchase(day))
-        questions = Questions(day.log)
-        basis = questions.basis(When(as_of=day.now))
+        queries = Queries(day.log)
+        basis = queries.basis(AsOf(as_of=day.now))
 
-        assert diff_by_symbol(questions, basis, basis) == {"positions": [], "days": []}
+        assert diff_by_symbol(queries, basis, basis) == {"positions": [], "days": []}

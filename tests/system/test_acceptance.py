@@ -25,15 +25,15 @@ from typer.testing import CliRunner
 from oms_es import OMSOrder, OrderManagementSystem, OrderState, Position
 from oms_es.audit.bisect import bisect
 from oms_es.audit.day_archive import pack, unpack
-from oms_es.audit.expression import Claim
-from oms_es.audit.replay import end_of_day, replayed
+from oms_es.audit.expression import Expression
+from oms_es.audit.replay import end_of_day, replay_from
 from oms_es.cli.app import app
 from oms_es.decimals import minus, text
 from oms_es.domain.events import FillAdded
 from oms_es.importers.importer import Imported
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from oms_es.projections.tables import update_tables
 from oms_es.vocabulary import CostMethod
 from tests.desk import Clock, desk, take_in
@@ -273,12 +273,12 @@ def test_the_day_replayed_checked_closed_packed_and_replayed_from_its_box_has_on
         source.backup(copy)
     log = SqliteLog.existing(tmp_path / "day.db")
 
-    before = replayed(log.read(), World(), day="2012-06-21", check=True)
+    before = replay_from(log.read(), State(), day="2012-06-21", check=True)
     asyncio.run(desk(log.path, Clock()).close_day("2012-06-21"))
-    after = replayed(log.read(until=end_of_day(log, "2012-06-21")), World(), day="2012-06-21", check=True)
+    after = replay_from(log.read(until=end_of_day(log, "2012-06-21")), State(), day="2012-06-21", check=True)
     pack(log, "2012-06-21", tmp_path / "day.omsday", CostMethod.FIFO, "1")
     box = unpack(tmp_path / "day.omsday")
-    from_box = replayed(box.events, box.opening, day="2012-06-21", check=True)
+    from_box = replay_from(box.events, box.opening, day="2012-06-21", check=True)
 
     assert before.checked is not None
     assert (before.divergent, after.divergent, from_box.divergent) == ([], [], [])
@@ -297,7 +297,7 @@ def test_bisect_finds_the_first_moment_at_which_the_position_went_beyond(days: D
         moved += each.event.fill_quantity * each.event.side.sign
         beyond = beyond or (each.seq if abs(moved) > 200 else 0)
 
-    turn = bisect(Claim('abs(position("AMZN")) <= 200'), World, partial(log.read, 0, None), log.stream)
+    turn = bisect(Expression('abs(position("AMZN")) <= 200'), State, partial(log.read, 0, None), log.stream)
 
     assert turn is not None
     assert turn.at.seq == beyond > 0

@@ -73,14 +73,14 @@ class Venue:
             quantity=Decimal(row["order_qty"]),
             price=PRICE,
         )
-        if ("default", "X") in self.desk.world.orders.orders.settled:
+        if ("default", "X") in self.desk.state.orders.orders.committed:
             with pytest.raises(CommandConflict):
                 self.desk.perform(order)
         else:
             self.desk.perform(order)
 
     def report(self, row: Row) -> None:
-        if ("default", "X") not in self.desk.world.orders.orders.settled:
+        if ("default", "X") not in self.desk.state.orders.orders.committed:
             self.place(row)  # an order that came by telephone is met in the venue's first report
         if row.get("ord_rej_reason") == DUPLICATE_ORDER:
             return  # it is the repetition that was rejected; `place` has refused it already
@@ -128,7 +128,7 @@ class Venue:
             filled = sum((quantity for quantity, _ in self.amounts), Decimal(0))
             cost = sum((quantity * price for quantity, price in self.amounts), Decimal(0))
             assert order.avg_fill_price == (cost / filled if filled else 0), row
-            assert self.desk.world.positions.position("default", "IBM") == row["cum_qty"], row
+            assert self.desk.state.positions.position("default", "IBM") == row["cum_qty"], row
 
 
 def played(rows: list[Row]) -> Venue:

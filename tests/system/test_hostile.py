@@ -23,7 +23,7 @@ from oms_es.domain.events import FillAdded
 from oms_es.errors import ImportFailed, LogError, OmsError, SettingsError
 from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import import_facts
-from oms_es.importers.lobster import Day
+from oms_es.importers.lobster import LobsterDay
 from oms_es.log.sqlite import SqliteLog
 from tests.cli.test_cli import Oms
 from tests.desk import Clock, desk, fact, facts_file, submit, submitted, trade, work
@@ -403,7 +403,7 @@ def test_a_hostile_lobster_row_is_named_with_its_line_and_nothing_is_written(tmp
 
     async def run() -> None:
         async with desk(path) as oms:
-            day = Day(file, "X", date(2012, 6, 21), None, Defaults())
+            day = LobsterDay(file, "X", date(2012, 6, 21), None, Defaults())
             await import_facts(oms.sequencer, day.read)
 
     with pytest.raises(ImportFailed, match=r"day\.csv:2: ") as caught:

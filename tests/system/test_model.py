@@ -21,10 +21,10 @@ from hypothesis.stateful import (
 )
 
 from oms_es import OMSOrder, OrderManagementSystem, Settings
-from oms_es.audit.redecide import by_command, decided_again
+from oms_es.audit.redecide import by_command, redecide
 from oms_es.errors import FillQuarantinedError, OmsError, OrderRejected
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.state import World
+from oms_es.projections.state import State
 from tests.desk import START, codes
 from tests.model import NOTHING, NS, Model, Order, Outcome
 
@@ -420,7 +420,7 @@ class Trading(RuleBasedStateMachine):
                 key for key, order in self.model.orders.items() if order.is_open
             }
             # Asking for an order brings it back to memory: what has left is asked for now and then only.
-            memory = oms.sequencer.world.orders.orders.settled
+            memory = oms.sequencer.state.orders.orders.committed
             for number, (key, order) in enumerate(self.model.orders.items()):
                 if order.merged_into is not None:
                     continue
@@ -457,19 +457,19 @@ class Trading(RuleBasedStateMachine):
 
     @invariant()
     def live_is_replayed(self) -> None:
-        world = World().replay(self.desks[0].log.read())
+        state = State().replay(self.desks[0].log.read())
         if self.keeps_all:
-            assert [oms.sequencer.world.digest() for oms in self.desks] == [world.digest()] * 2
+            assert [oms.sequencer.state.digest() for oms in self.desks] == [state.digest()] * 2
         else:
-            assert [oms.sequencer.world.positions.digest() for oms in self.desks] == [world.positions.digest()] * 2
+            assert [oms.sequencer.state.positions.digest() for oms in self.desks] == [state.positions.digest()] * 2
 
     def teardown(self) -> None:
         if not hasattr(self, "runner"):
             return
         try:
-            state = World()
+            state = State()
             for group in by_command(self.desks[0].log.read()):
-                divergence = decided_again(state, group)
+                divergence = redecide(state, group)
                 assert divergence is None, divergence
                 state.replay(group)
         finally:

@@ -21,7 +21,7 @@ from oms_es.domain.events import EVENTS, Event
 from oms_es.errors import DamagedLog, InvalidInput
 from oms_es.log.codec import CODEC, CodecError
 from oms_es.log.contract import to_recorded
-from oms_es.log.hash_chain import Row
+from oms_es.log.hash_chain import StoredRow
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class OwnStoredEvent(StoredEvent):
 class RowNotification(Notification):
     """What the library wants of a row, and the row."""
 
-    row: Row
+    row: StoredRow
 
 
 class InLog:

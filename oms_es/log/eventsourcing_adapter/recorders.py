@@ -34,7 +34,7 @@ from oms_es.log.completeness import count_between
 from oms_es.log.eventsourcing_adapter.datastore import LogDatastore
 from oms_es.log.eventsourcing_adapter.mapper import LogMapper, OwnStoredEvent, RowNotification
 from oms_es.log.eventsourcing_adapter.subscription import Bell, LogSubscription
-from oms_es.log.hash_chain import Head, Row, genesis
+from oms_es.log.hash_chain import Head, StoredRow, genesis
 from oms_es.log.insert import Keys, write
 from oms_es.timestamps import trading_day
 from oms_es.vocabulary import Origin
@@ -112,10 +112,10 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
         rows = self._rows(stored_events, head)
         return [row.seq for row in write(connection, Keys(), rows, head, meta.secret)]
 
-    def _rows(self, stored_events: Sequence[StoredEvent], head: Head) -> list[Row]:
+    def _rows(self, stored_events: Sequence[StoredEvent], head: Head) -> list[StoredRow]:
         now = max(self.clock(), head.recorded_at)
         return [
-            Row(
+            StoredRow(
                 seq=seq,
                 originator_id=_text(stored.originator_id),
                 originator_version=stored.originator_version,
@@ -189,7 +189,7 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
             return [self._notification(columns) for columns in c.fetchall()]
 
     def _notification(self, columns: Iterable[Any]) -> RowNotification:
-        row = Row(*columns)
+        row = StoredRow(*columns)
         if tuple(map(type, row)) not in _TYPES or len(row.chain) != 32:
             raise DamagedLog(f"{self.datastore.pool.db_name}: seq {row.seq}: the row is not what we write")
         if row.command_id is not None:
