@@ -110,6 +110,8 @@ class Orders(Projection):
     @on(FillAdded, OrderAmended, AmendRefused, FillBusted, FillCorrected)
     def _evolve(self, event: OrderEvent | FillQuarantined | QuarantineResolved, at: Recorded) -> None:
         key = (event.account, event.order_id)
+        if isinstance(event, FillBusted | FillCorrected) and event.booked_as is not None:
+            key = self._holder(event, key)
         if isinstance(event, FillAdded) and event.quarantine_id is not None:  # as of a moment, before it was decided
             if reported_under := self.waiting.get(event.quarantine_id):
                 self._no_longer_unknown(reported_under, event.quarantine_id)
@@ -126,6 +128,14 @@ class Orders(Projection):
         was_open = old is not None and old.is_open
         if was_open != new.is_open:
             self.open_count[new.account] = (self.open_count.get(new.account) or 0) + (1 if new.is_open else -1)
+
+    def _holder(self, event: FillBusted | FillCorrected, key: Key) -> Key:
+        """Return the order that has the restated fill: as of a moment before a merge, still the external one."""
+        order, other = self.order(key), self.current_key((event.account, event.booked_as or ""))
+        fills = () if order is None else order.fills
+        if any((fill.booked_as, fill.trade_id) == (event.booked_as, event.trade_id) for fill in fills):
+            return key
+        return key if self.order(other) is None else other
 
     def _add_open(self, order: Order, change: Decimal) -> None:
         key = (order.account, order.symbol)
@@ -212,6 +222,12 @@ class Orders(Projection):
         if any(each is not None and not each.is_external for each in found):
             return own
         return list(dict.fromkeys((*own, *others)))
+
+    def current_key(self, key: Key) -> Key:
+        """Return the order that an external order was merged into, in the end; the key itself where it was not."""
+        while (into := self.merged.get(key)) is not None:
+            key = into
+        return key
 
     @staticmethod
     def ambiguous(order_id: str, keys: Sequence[Key]) -> AmbiguousOrder:

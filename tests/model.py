@@ -47,6 +47,7 @@ class Fill:
     fee: Fraction
     trade: str | None
     booked_as: str = field(default="", compare=False)  # the order it was booked under, if that was merged
+    corrected: bool = field(default=False, compare=False)
 
     @property
     def content(self) -> tuple[Any, ...]:
@@ -398,23 +399,56 @@ class Model:
     def _join(self, order: Order, name: str) -> None:
         """What was reported under the venue's id before becomes the order's own."""
         waiting = self._reported_before(order, {name})[1]
-        self._merge(order, self.orders.get((order.account, name)))
+        named = [o for o in self.orders.values() if o.account == order.account and name in o.names]
+        first = self.orders.get((order.account, name))
+        found = [self._current(each) for each in ([first] if first else []) + named]
+        others = {each.key: each for each in found if each is not order and each.external}
+        self._merge(order, next(iter(others.values())) if len(others) == 1 else None)
         for each in waiting:
             self._book_waiting(each, order, Fraction(0))
 
+    def _current(self, order: Order) -> Order:
+        while order.merged_into is not None:
+            order = self.orders[order.merged_into]
+        return order
+
+    def _is_double(self, fill: Fill, other: Order, order: Order) -> bool:
+        """Return whether the order knows the trade of a fill of another order already, standing or not."""
+        for one in self.told[order.key]:
+            for their in self.told[other.key]:
+                fees = one.fee == their.fee or 0 in (one.fee, their.fee)
+                same = fill.trade == one.trade is not None and one[:3] == their[:3] and fees
+                if same and one.is_of(their.symbol, their.side):
+                    return True
+        return False
+
+    def _restated_by(self, double: Fill, order: Order) -> list[tuple[Fill, Fill]]:
+        """Return what the other report of a trade makes of the order's own fill."""
+        own = next((each for each in reversed(order.fills) if each.trade == double.trade), None)
+        if own is None:
+            return []
+        if double.corrected and not own.corrected:
+            new = replace(own, quantity=double.quantity, price=double.price, fee=double.fee, corrected=True)
+        else:
+            new = replace(own, fee=own.fee or double.fee, corrected=True)
+        return [] if new.content == own.content else [(own, new)]
+
     def _merge(self, order: Order, other: Order | None) -> None:
-        if other is None or other is order or not other.external or other.merged_into is not None:
+        if other is None:
             return
         if (other.symbol, other.side) != (order.symbol, order.side):
             return
-        doubled = [
-            f for f in other.fills if f.trade is not None and any(f.content == own.content for own in order.fills)
-        ]
-        own = order.filled + sum((f.quantity for f in other.fills if f not in doubled), Fraction(0))
-        if not order.external and own > order.quantity:
+        doubled = [fill for fill in other.fills if self._is_double(fill, other, order)]
+        restated = [(own, new) for fill in doubled for own, new in self._restated_by(fill, order)]
+        more = sum((new.quantity - own.quantity for own, new in restated), Fraction(0))
+        total = order.filled + more + sum((f.quantity for f in other.fills if f not in doubled), Fraction(0))
+        if not order.external and total > order.quantity:
             return
         for fill in doubled:
             self._restate(other, fill, None)
+        for own, new in restated:
+            self.told[order.key].add(new.report(order.symbol, order.side))
+            self._restate(order, own, new)
         if order.state == "pending" and other.fills:
             order.state = "working"
         other.merged_into = order.key
@@ -497,7 +531,7 @@ class Model:
         bare = [each for each in booked if not each.fee and report[1:3] == (each.quantity, each.price)]
         if bare and report.is_of(order.symbol, order.side):
             self.told[order.key].add(report)
-            self._restate(order, bare[0], replace(bare[0], fee=fill.fee))
+            self._restate(order, bare[0], replace(bare[0], fee=fill.fee, corrected=True))
             return Outcome()
         why = "conflict" if known else self._exception(order, fill, symbol, side)
         if why == "conflict" or (why and not self.accepts_exceptions()):
@@ -544,7 +578,9 @@ class Model:
         if order.external:  # ours, if the venue's id of one of ours is this order's
             namesakes += [o for o in self.orders.values() if o.account == order.account and order.order_id in o.names]
         for other in namesakes:
-            merged = other.merged_into == order.key
+            merged = self._current(other) is order
+            if not merged and other.merged_into is not None:
+                continue
             told = told | (self.told[other.key] if merged else self._standing_reports(other))
             if merged:
                 waiting += [w for w in self.waiting if w and w.known and (w.account, w.told) == other.key]
@@ -573,7 +609,11 @@ class Model:
         report = fill.report(order.symbol, order.side)
         known = {each for each in self.told[order.key] if fill.trade is not None and each.trade == fill.trade}
         if known and not any(self._repeats(report, each) for each in known):
-            return False
+            bare = [each for each in order.fills if each.trade == fill.trade][-1:]
+            if not bare or bare[0].fee or bare[0].content[:3] != fill.content[:3]:
+                return False
+            self.told[order.key].add(report)
+            self._restate(order, bare[0], replace(bare[0], fee=fill.fee, corrected=True))
         if not known:
             if self._exception(order, fill, None, None) and not self.accepts_exceptions():
                 return False
@@ -715,6 +755,7 @@ class Model:
             old.fee if fee is None else Fraction(fee),
             trade_id,
             old.booked_as,
+            True,
         )
         if new == old:
             return NOTHING
@@ -762,7 +803,7 @@ class Model:
             order = self.find(waiting.told, waiting.account)
         except Refused:  # the venue's id names several by now
             order = self.orders.get((waiting.account, waiting.told))
-            order = self.orders[order.merged_into] if order is not None and order.merged_into else order
+            order = None if order is None else self._current(order)
         if accept:
             self._accept(waiting, order, symbol or waiting.symbol, side or waiting.side)
         self.waiting[quarantine_id] = None
@@ -776,7 +817,8 @@ class Model:
             standing = self._standing(order, fill.trade)
             _, quantity, price, fee = waiting.asked
             asked: dict[str, Any] = {"quantity": number(quantity), "price": number(price), "fee": number(fee)}
-            self._restate(order, standing, replace(standing, **{k: v for k, v in asked.items() if v is not None}))
+            changes = {k: v for k, v in asked.items() if v is not None}
+            self._restate(order, standing, replace(standing, **changes, corrected=True))
         elif order is not None:
             if symbol not in (None, order.symbol) or side not in (None, order.side):
                 raise Refused("InvalidInput")
@@ -785,7 +827,7 @@ class Model:
                 self._execute(order, fill)
             elif booked[-1].content != fill.content:  # it replaces the fill
                 self.told[order.key].add(fill.report(order.symbol, order.side))
-                self._restate(order, booked[-1], replace(fill, booked_as=booked[-1].booked_as))
+                self._restate(order, booked[-1], replace(fill, booked_as=booked[-1].booked_as, corrected=True))
         elif symbol is None or side is None:
             raise Refused("InvalidInput")
         else:

@@ -5,12 +5,13 @@ Fills that the venue's id has opened an external order with are merged into the 
 Fills that wait in quarantine under the id are booked, unless they break a rule.
 """
 
-from oms_es.decimals import plus
-from oms_es.domain.commands import ChangeState, LinkOrder, OrderCommand
+from oms_es.decimals import ZERO, plus
+from oms_es.domain.commands import ChangeState, CorrectFill, LinkOrder, OrderCommand
+from oms_es.domain.corrections import corrected
 from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import Event, ExternalIdAssigned, FillBusted, OrdersMerged
 from oms_es.domain.executions import completed
-from oms_es.domain.order import Fill, Order, evolve, merged_fill
+from oms_es.domain.order import Content, Fill, Order, evolve, find_fill, merged_fill
 from oms_es.domain.quarantine import book_waiting
 from oms_es.vocabulary import OrderState
 
@@ -57,15 +58,17 @@ def _merge(command: OrderCommand, order: Order, context: DecisionContext) -> lis
     other = context.external_order
     if other is None or (other.symbol, other.side) != (order.symbol, order.side):
         return []
-    doubled = [fill for fill in other.fills if _is_booked(fill, order)]
+    doubled = [fill for fill in other.fills if _is_double(fill, other, order)]
+    events: list[Event] = [_bust(other, fill, command.actor) for fill in doubled]
+    for fill in doubled:
+        events += _restate(fill, after(order, events), command.actor)
+    order, other = after(order, events), after(other, events)
     filled = order.filled_quantity
     for fill in other.fills:
-        filled = filled if fill.busted or fill in doubled else plus(filled, fill.quantity)
+        filled = filled if fill.busted else plus(filled, fill.quantity)
     if not order.is_external and filled > order.quantity:
         return []  # more than the order can have: the venue's number was used again
-    busts: list[Event] = [_bust(other, fill, command.actor) for fill in doubled]
-    other = after(other, busts)
-    return [*busts, *_merged(command, order, other)]
+    return [*events, *_merged(command, order, other)]
 
 
 def _merged(command: OrderCommand, order: Order, other: Order) -> list[Event]:
@@ -90,12 +93,41 @@ def _merged(command: OrderCommand, order: Order, other: Order) -> list[Event]:
     return [*began, gone, both, *completed(command, order, state, filled)]
 
 
-def _is_booked(fill: Fill, order: Order) -> bool:
-    """Return whether the order has the same trade already: it was reported under both ids."""
+def _is_double(fill: Fill, other: Order, order: Order) -> bool:
+    """Return whether the order knows the same trade already, standing or not: it was reported under both ids."""
     if fill.trade_id is None or fill.busted:
         return False
-    same = (fill.trade_id, fill.quantity, fill.price, fill.fee)
-    return any(same == (own.trade_id, own.quantity, own.price, own.fee) for own in order.fills if not own.busted)
+    theirs = [each for each in other.contents if each.trade_id == fill.trade_id]
+    ours = [each for each in order.contents if each.trade_id == fill.trade_id]
+    return any(_is_same(one, another) for one in ours for another in theirs)
+
+
+def _is_same(one: Content, other: Content) -> bool:
+    same = (one.quantity, one.price) == (other.quantity, other.price) and one.is_of(other.symbol, other.side)
+    return same and (one.fee == other.fee or ZERO in (one.fee, other.fee))  # a fee may be reported later
+
+
+def _restate(double: Fill, order: Order, actor: str) -> list[Event]:
+    """Return what the other report of a trade adds to the order's own fill: its fee, or the venue's correction."""
+    own = find_fill(order, double.trade_id or "")
+    if own is None or double.trade_id is None:
+        return []
+    new = (own.quantity, own.price, own.fee or double.fee)
+    if double.corrected and not own.corrected:
+        new = (double.quantity, double.price, double.fee)
+    if new == (own.quantity, own.price, own.fee):
+        return []
+    asked = CorrectFill(
+        account=order.account,
+        order_id=order.order_id,
+        trade_id=double.trade_id,
+        fill_quantity=new[0],
+        fill_price=new[1],
+        fee=new[2],
+        reason="reported under both ids of the order",
+        actor=actor,
+    )
+    return corrected(asked, order, own, new, forced=False)
 
 
 def _bust(order: Order, fill: Fill, actor: str) -> FillBusted:

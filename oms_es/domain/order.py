@@ -271,15 +271,22 @@ def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: i
 
 
 def _fill_busted(order: Order, event: FillBusted, *_: int) -> Order:
-    old = find_fill(order, event.trade_id)
+    old = _restated_fill(order, event)
     if old is None:  # as of a moment before the fill was known
         return order
     fills = tuple(replace(f, busted=True) if f is old else f for f in order.fills)
     return _with_fills(order, fills, ZERO_FILL, old, frozenset())
 
 
+def _restated_fill(order: Order, event: FillBusted | FillCorrected) -> Fill | None:
+    """Return the last standing fill of the trade that was booked under the order id the event names."""
+    booked_as = None if event.booked_as == order.order_id else event.booked_as
+    fills = (fill for fill in reversed(order.fills) if fill.trade_id == event.trade_id and not fill.busted)
+    return next((fill for fill in fills if fill.booked_as == booked_as), None)
+
+
 def _fill_corrected(order: Order, event: FillCorrected, *_: int) -> Order:
-    old = find_fill(order, event.trade_id)
+    old = _restated_fill(order, event)
     if old is None:
         return order
     new = replace(old, quantity=event.fill_quantity, price=event.fill_price, fee=event.fee, corrected=True)

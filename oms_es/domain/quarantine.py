@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from oms_es.decimals import ZERO
 from oms_es.domain.commands import AddFill, CorrectFill, ResolveQuarantined
-from oms_es.domain.corrections import corrected, standing
+from oms_es.domain.corrections import complete_with_fee, corrected, fill_without_fee, standing
 from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event, FillAdded, FillQuarantined, QuarantineResolved
 from oms_es.domain.executions import (
@@ -179,6 +179,8 @@ def book_waiting(
     known = reports(told, order, DecisionContext())
     if known:
         booked = any(is_repetition(told, each, order, context) for each in known)
+        if not booked and (bare := fill_without_fee(told, order, context)) is not None:
+            return [_linked(fill, actor, accepted=True), *complete_with_fee(told, order, bare)]
         return [_linked(fill, actor, accepted=False, reason="booked under another id of the order")] if booked else []
     why = broken_rule(told, order, context)
     if why is not None and not context.accept_exceptions:

@@ -159,16 +159,20 @@ def _decision_context(
         unknown_contents=unknown.contents,
         unknown_waiting=unknown.waiting,
         unknown_count=state.orders.unknown_count.get(command.account) or 0,
-        external_order=_external_order(state, command, order),
+        external_order=_external_order(state, command),
     )
 
 
-def _external_order(state: State, command: OrderCommand, order: Order | None) -> Order | None:
+def _external_order(state: State, command: OrderCommand) -> Order | None:
     """Return the external order that fills under the venue's id in the command have opened, unless it was merged."""
     if not isinstance(command, (ChangeState, LinkOrder)) or command.external_order_id is None:
         return None
-    other = state.orders.order((command.account, command.external_order_id))
-    return None if other is None or other is order or not other.is_external or other.merged_into else other
+    name, orders = command.external_order_id, state.orders
+    named = [key for key in orders.external.get(name) or () if key[0] == command.account]
+    keys = dict.fromkeys(orders.current_key(key) for key in ((command.account, name), *named))
+    keys.pop((command.account, command.order_id), None)
+    found = [other for key in keys if (other := orders.order(key)) is not None and other.is_external]
+    return found[0] if len(found) == 1 else None
 
 
 def _violations(

@@ -60,7 +60,7 @@ def _of_waiting(state: State, command: ResolveQuarantined) -> Command:
     known: tuple[str, ...] | None = None
     with suppress(AmbiguousOrder):  # the venue's id names several by now: it stays with the id it was reported under
         known = state.orders.find(key[1], key[0])  # reported under the venue's id, before we knew it
-    account, order_id = known or state.orders.merged.get((key[0], key[1])) or key
+    account, order_id = known or state.orders.current_key((key[0], key[1]))
     return replace(command, account=account, order_id=order_id)
 
 
@@ -139,7 +139,10 @@ def earlier_fills(
     waiting = [each for unknown in found for each in unknown.waiting]
     contents = frozenset[Content]().union(*(each.contents for each in found))
     for other in _namesakes(state, command, order, names):
-        merged = order is not None and other.merged_into == order.order_id
+        key = state.orders.current_key((other.account, other.order_id))
+        merged = order is not None and key == (order.account, order.order_id)
+        if rules >= 3 and not merged and other.merged_into is not None:
+            continue  # its fills are those of a third order by now
         contents |= other.contents if merged or rules < 3 else standing_contents(other)
         if merged:
             waiting += other.waiting

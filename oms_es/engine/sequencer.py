@@ -321,7 +321,8 @@ class Sequencer:
             notices += [self._stage(state, draft) for draft in added]
             drafts += added
             if isinstance(command := job.result.command, OrderCommand):
-                job.result.order = state.orders.order((command.account, command.order_id))
+                key = state.orders.current_key((command.account, command.order_id))
+                job.result.order = state.orders.order(key)
             if job.request.command_id and job.result.events:
                 pending[job.request.command_id] = list(job.result.events)
         if len(drafts) == len(rules):  # no command came to anything, so nothing brings rules along

@@ -189,6 +189,81 @@ def test_a_trade_that_both_orders_have_is_busted_on_the_external_one_and_counts_
     redecide(path)
 
 
+def correct(order_id: str, **changes: Any) -> Any:
+    return lambda oms: oms.correct_fill(order_id, "t1", **changes)
+
+
+def external(order_id: str, quantity: int = 40, trade: str = "t1", **changes: Any) -> Any:
+    return fill(order_id, quantity, trade, symbol=ADA, side=BUY, **changes)
+
+
+DOUBLES: dict[str, tuple[list[Any], str, str]] = {
+    "its fee is known under our id": ([fill("o-1", fee="0.5"), external("V-1")], "40", "0.5"),
+    "its fee is known under the venue's": ([fill("o-1"), external("V-1", fee="0.5")], "40", "0.5"),
+    "corrected under our id": ([fill("o-1"), correct("o-1", fill_quantity=30), external("V-1")], "30", "0"),
+    "corrected under the venue's": ([fill("o-1"), external("V-1"), correct("V-1", fill_quantity=30)], "30", "0"),
+    "busted under our id": ([fill("o-1"), lambda oms: oms.bust_fill("o-1", "t1"), external("V-1")], "0", "0"),
+    "the copy of a conflict": ([fill("o-1"), fill("o-1", 50), external("V-1", 50)], "40", "0"),
+    "it has a second venue id": ([fill("o-1"), external("W-1"), link("W-1", "V-1")], "40", "0"),
+    "merged into another external order": (
+        [fill("o-1", 10, "t0"), external("V-1"), external("X-1", 20, "t2"), link("X-1", "V-1")],
+        "70",
+        "0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DOUBLES)
+def test_a_trade_that_was_reported_under_both_ids_counts_once_after_the_link(case: str, path: Path) -> None:
+    steps, quantity, fees = DOUBLES[case]
+
+    *_, linked = run(path, work, *steps, link("o-1", "V-1"))
+
+    assert (linked.filled_quantity, linked.fees) == (D(quantity), D(fees))
+    assert held(path) == D(quantity)
+    assert [each.order_id for each in ask(path, lambda oms: oms.get_all_orders())] == ["o-1"]
+    redecide(path)
+
+
+def test_what_waits_in_the_stream_of_an_order_that_was_merged_twice_can_be_decided(path: Path) -> None:
+    *_, waits, _, _, _ = run(
+        path, work, external("V-1"), fill("V-1", 50), external("X-1", 20, "t2"), link("X-1", "V-1"), link("o-1", "X-1")
+    )
+
+    (accepted,) = run(path, lambda oms: oms.resolve_quarantined(waits.quarantine_id, accept=True))
+
+    assert (accepted.order_id, accepted.filled_quantity, held(path)) == ("o-1", 70, 70)
+    redecide(path)
+
+
+def test_a_repeated_command_answers_with_the_order_that_it_was_merged_into(path: Path) -> None:
+    first = external("V-1", command_id="c-1")
+
+    *_, again = run(path, work, first, link("o-1", "V-1"), lambda oms: oms.bust_fill("o-1", "t1"), first)
+
+    assert (again.order_id, again.filled_quantity) == ("o-1", 0)
+
+
+def test_a_bust_of_a_merged_fill_counts_as_of_a_moment_before_the_merge(path: Path) -> None:
+    clock = Clock(tick=0)
+
+    async def session() -> None:
+        async with desk(path, clock) as oms:
+            await work(oms)
+            clock.move(10)
+            await oms.add_fill("V-1", 40, 10, "t1", symbol=ADA, side="buy")
+            clock.move(20)
+            await oms.link_order("o-1", "V-1")
+            clock.move(10)
+            await oms.bust_fill("o-1", "t1", occurred_at=START + 20 * SECOND)
+
+    asyncio.run(session())
+    orders = ask(path, lambda oms: oms.orders(as_of=START + 25 * SECOND))
+
+    assert [(each.order_id, each.filled_quantity) for each in orders] == [("V-1", 0), ("o-1", 0)]
+    redecide(path)
+
+
 @pytest.mark.parametrize(("symbol", "side", "quantity"), [("OTHER", BUY, 40), (ADA, SELL, 40), (ADA, BUY, 101)])
 def test_an_external_order_that_cannot_be_the_same_stays_on_its_own(
     symbol: str, side: Any, quantity: int, path: Path
