@@ -134,7 +134,9 @@ def _first_false(
         if each.seq >= first:
             moment.trading_day = each.trading_day
             false_before = day is None and not claim.holds(moment)
-            judged = day is None or type(each.event) in claim.lives_on or (claim.of_the_day and each.trading_day != day)
+            judged = (
+                day is None or type(each.event) in claim.depends_on or (claim.of_the_day and each.trading_day != day)
+            )
             day = each.trading_day
         state.apply(each)
         state.commit()

@@ -1,16 +1,19 @@
 """
-A small language for claims about the state, like `abs(position("AMZN")) <= 1000 and daily_pnl() > -500`.
+Claims about the state, like `abs(position("AMZN")) <= 1000 and daily_pnl() > -500`.
 
-Numbers are exact decimals, text stands in quotes. There are comparisons, `and`, `or`, `not`, `+ - *`, parentheses and
-the functions below; nothing else, and nothing of Python's. An error shows the place with a caret under it.
+A small language of its own: exact decimal numbers, text in quotes, comparisons, `and`, `or`, `not`, `+ - *`,
+parentheses and the functions of `FUNCTIONS`. Nothing is passed to Python's parser or evaluated by it. Every error shows
+its place with a caret.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import NamedTuple
 
-from oms_es.decimals import ZERO, absolute, canonical, minus, negate, plus, text, times
+from oms_es.decimals import ZERO, absolute, canonical, minus, plus, text, times
 from oms_es.domain.events import (
     Event,
     FillAdded,
@@ -23,6 +26,7 @@ from oms_es.domain.events import (
     QuarantineResolved,
     StateChanged,
 )
+from oms_es.domain.order import Order
 from oms_es.errors import InvalidInput
 from oms_es.projections.position_state import PositionState
 from oms_es.projections.state import State
@@ -36,20 +40,18 @@ _TOKEN = re.compile(
     r"|(?P<sign><=|>=|==|!=|[<>()+*,-]))",
     re.ASCII,
 )
-_COMPARE: dict[str, Callable[[Decimal, Decimal], bool]] = {
-    "<": lambda a, b: a < b,
-    "<=": lambda a, b: a <= b,
-    ">": lambda a, b: a > b,
-    ">=": lambda a, b: a >= b,
-}
 
 
 class ExpressionError(InvalidInput):
-    """The claim cannot be read, or cannot be judged; the message shows where."""
+    """The expression cannot be parsed or evaluated; the message shows where."""
+
+
+class _Mistake(Exception):
+    """A value that an operator or a function does not accept; the message says why."""
 
 
 class EvaluationPoint:
-    """What a claim is judged on: the state after an event, and the trading day of that event."""
+    """The state after an event, and the trading day of that event: what an expression is evaluated on."""
 
     def __init__(self, state: State, trading_day: str) -> None:
         self.state = state
@@ -57,75 +59,83 @@ class EvaluationPoint:
         self._accounts: list[str] = []
         self._sizes = (-1, -1)
 
-    def accounts(self) -> list[str]:
-        """Return every account that has traded or has had an order; accounts only ever come."""
+    def accounts(self, account: str | None) -> list[str]:
+        """Return one account, or for None every account that has traded or has had an order."""
+        if account is not None:
+            return [account]
         traded, ordered = self.state.positions.symbols, self.state.orders.open_count
-        sizes = (len(traded), len(ordered))
+        sizes = (len(traded), len(ordered))  # no account is ever removed
         if sizes != self._sizes:
             self._accounts, self._sizes = sorted({*traded, *ordered}), sizes
         return self._accounts
 
 
 class Token(NamedTuple):
-    """A word of the claim, and where it stands."""
+    """A word of the expression, and the place of its first character."""
 
     kind: str
     text: str
     place: int
 
 
-Node = Callable[[EvaluationPoint], Value]
+Step = tuple[Token, Callable[..., Value], int]  # apply it to so many values, and show a mistake at the token
 
 
 class Expression:
     """
-    A claim that was read, to be judged at many moments.
+    A claim, parsed once and evaluated at many points.
 
     Args:
         source: the text of the claim.
 
     Raises:
-        ClaimError: it cannot be read.
+        ExpressionError: it cannot be parsed.
     """
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.lives_on: set[type[Event]] = set()  # the events that can change whether it is true
-        self.of_the_day = False  # and whether another trading day can
-        self.parts: set[str] = set()  # of the state that it speaks of
+        self.depends_on: set[type[Event]] = set()  # the events that can change its value
+        self.of_the_day = False  # whether a new trading day can change its value, too
+        self.parts: set[str] = set()  # the parts of the state that it reads
         self.names: list[Name] = []  # symbols, accounts, orders and currencies that it names
-        self._depth = 0
         if len(source) > MAX_LENGTH:
-            raise ExpressionError(f"the claim has {len(source)} characters; {MAX_LENGTH} are enough")
+            raise ExpressionError(f"the claim has {len(source)} characters; at most {MAX_LENGTH} are accepted")
+        self._steps: list[Step] = []  # in the order of evaluation: operands first
         self._tokens = self._split()
         self._next = 0
-        self._root = self._either()
+        self._parse(0, 0)
         if self._peek().kind != "end":
             raise self._error(self._peek(), "expected the end, or `and`, `or`, a comparison")
 
-    def holds(self, moment: EvaluationPoint) -> bool:
+    def holds(self, at: EvaluationPoint) -> bool:
         """
-        Return whether the claim is true at a moment; a figure that does not exist makes a comparison false.
+        Return whether the claim is true at a point; a figure that does not exist makes its comparison false.
 
         Raises:
-            ClaimError: it is not a claim but a figure.
+            ExpressionError: the value is not true or false, or a part of it cannot be evaluated.
         """
-        value = self._root(moment)
+        stack: list[Value] = []
+        for token, apply, operands in self._steps:
+            start = len(stack) - operands
+            try:
+                stack[start:] = [apply(at, *stack[start:])]
+            except _Mistake as mistake:
+                raise self._error(token, str(mistake)) from None
+        (value,) = stack
         if not isinstance(value, bool):
             raise ExpressionError(
                 f"{self.source}\n^ this gives {shown(value)}, not true or false; compare it with something"
             )
         return value
 
-    # --- reading ---
+    # --- parsing: operators by precedence ---
 
     def _split(self) -> list[Token]:
         tokens, place = [], 0
-        while self.source[place:].strip():
+        while rest := self.source[place:].lstrip():
             found = _TOKEN.match(self.source, place)
             if found is None:
-                start = place + len(self.source[place:]) - len(self.source[place:].lstrip())
-                raise self._error(Token("", "", start), "this is not part of the language")
+                raise self._error(Token("", "", len(self.source) - len(rest)), "this is not part of the language")
             kind = found.lastgroup or ""
             tokens.append(Token(kind, found[kind], found.start(kind)))
             place = found.end()
@@ -140,208 +150,178 @@ class Expression:
 
     def _take(self, *texts: str) -> Token | None:
         token = self._peek()
-        if token.kind in ("name", "sign") and token.text in texts:
-            self._next += 1
-            return token
-        return None
+        if token.kind not in ("name", "sign") or token.text not in texts:
+            return None
+        self._next += 1
+        return token
 
     def _expect(self, sign: str) -> None:
         if self._take(sign) is None:
             raise self._error(self._peek(), f"expected `{sign}`")
 
-    def _either(self) -> Node:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise self._error(self._peek(), "nested too deeply")
-        left = self._both()
-        while token := self._take("or"):
-            left = self._joined(token, left, self._both(), any)
-        self._depth -= 1
-        return left
+    def _parse(self, lowest: int, depth: int) -> None:
+        """Parse an operand, and the binary operators after it whose level is `lowest` or above."""
+        highest = _PRODUCT
+        if lowest <= _COMPARISON and (token := self._take("not")):
+            self._nest(token, _COMPARISON, depth)
+            self._steps.append((token, _not, 1))
+            highest = _AND
+        else:
+            self._operand(depth)
+        while lowest <= _LEVELS.get(self._peek().text, -1) <= highest and (token := self._take(*_LEVELS)):
+            level = _LEVELS[token.text]
+            self._parse(level + 1, depth)
+            self._steps.append((token, partial(_APPLY[level], token.text), 2))
+            highest = _AND if level == _COMPARISON else level  # comparisons are not chained
 
-    def _both(self) -> Node:
-        left = self._negated()
-        while token := self._take("and"):
-            left = self._joined(token, left, self._negated(), all)
-        return left
-
-    def _joined(self, token: Token, left: Node, right: Node, how: Callable[[list[bool]], bool]) -> Node:
-        def judge(moment: EvaluationPoint) -> Value:
-            sides = left(moment), right(moment)
-            if not all(isinstance(side, bool) for side in sides):
-                raise self._error(token, f"`{token.text}` joins claims, not figures")
-            return how([bool(side) for side in sides])
-
-        return judge
-
-    def _negated(self) -> Node:
-        token = self._take("not")
-        if token is None:
-            return self._compared()
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
+    def _nest(self, token: Token, lowest: int, depth: int) -> None:
+        if depth >= MAX_DEPTH:
             raise self._error(token, "nested too deeply")
-        inner = self._negated()
-        self._depth -= 1
+        self._parse(lowest, depth + 1)
 
-        def judge(moment: EvaluationPoint) -> Value:
-            value = inner(moment)
-            if not isinstance(value, bool):
-                raise self._error(token, "`not` takes a claim, not a figure")
-            return not value
-
-        return judge
-
-    def _compared(self) -> Node:
-        left = self._sum()
-        token = self._take("==", "!=", *_COMPARE)
-        if token is None:
-            return left
-        right, found = self._sum(), token
-
-        def judge(moment: EvaluationPoint) -> Value:
-            one, other = left(moment), right(moment)
-            if one is None or other is None:
-                return False
-            if type(one) is not type(other):
-                raise self._error(found, f"{shown(one)} and {shown(other)} cannot be compared")
-            if found.text in ("==", "!="):
-                return (one == other) is (found.text == "==")
-            if not isinstance(one, Decimal) or not isinstance(other, Decimal):
-                raise self._error(found, f"`{found.text}` compares numbers")
-            return _COMPARE[found.text](one, other)
-
-        return judge
-
-    def _sum(self) -> Node:
-        left = self._product()
-        while token := self._take("+", "-"):
-            left = self._calculated(token, left, self._product(), plus if token.text == "+" else minus)
-        return left
-
-    def _product(self) -> Node:
-        left = self._single()
-        while token := self._take("*"):
-            left = self._calculated(token, left, self._single(), times)
-        return left
-
-    def _calculated(self, token: Token, left: Node, right: Node, how: Callable[[Decimal, Decimal], Decimal]) -> Node:
-        def calculate(moment: EvaluationPoint) -> Value:
-            one, other = left(moment), right(moment)
-            if one is None or other is None:
-                return None
-            if not isinstance(one, Decimal) or not isinstance(other, Decimal):
-                raise self._error(token, f"`{token.text}` takes numbers")
-            try:
-                return canonical(how(one, other))
-            except ArithmeticError:
-                raise self._error(token, "the number grows beyond what is exact") from None
-
-        return calculate
-
-    def _single(self) -> Node:
+    def _operand(self, depth: int) -> None:
         token = self._peek()
         self._next += 1
-        if token.kind == "number":
-            number = Decimal(token.text)
-            return lambda _: number
-        if token.kind == "text":
-            return lambda _: token.text[1:-1]
-        if token.kind == "name":
-            return self._call(token)
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise self._error(token, "nested too deeply")
-        if token.text == "-":
-            inner = self._single()
-            self._depth -= 1
-            return self._calculated(token, lambda _: ZERO, inner, lambda _, value: negate(value))
-        if token.text == "(":
-            inner = self._either()
-            self._expect(")")
-            self._depth -= 1
-            return inner
-        self._next -= 1
-        raise self._error(token, "expected a number, a text, a function or `(`")
+        match token.kind, token.text:
+            case "number", digits:
+                self._constant(token, Decimal(digits))
+            case "text", quoted:
+                self._constant(token, quoted[1:-1])
+            case "name", ("true" | "false") as word:
+                self._constant(token, word == "true")
+            case "name", _:
+                self._call(token, depth)
+            case "sign", "-":
+                self._nest(token, _PRODUCT + 1, depth)
+                self._steps.append((token, _negate, 1))
+            case "sign", "(":
+                self._nest(token, 0, depth)
+                self._expect(")")
+            case _:
+                raise self._error(token, "expected a number, a text, a function or `(`")
 
-    def _call(self, token: Token) -> Node:
-        if token.text in ("true", "false"):
-            return lambda _: token.text == "true"
-        known = FUNCTIONS.get(token.text)
-        if known is None:
+    def _constant(self, token: Token, value: Value) -> None:
+        self._steps.append((token, lambda _: value, 0))
+
+    def _call(self, token: Token, depth: int) -> None:
+        function = FUNCTIONS.get(token.text)
+        if function is None:
             raise self._error(token, f"no function {token.text}; there are: {', '.join(sorted(FUNCTIONS))}")
-        self.lives_on.update(known.lives_on)
-        self.of_the_day |= known.of_the_day
-        self.parts.update(known.parts)
         self._expect("(")
-        given: list[Node] = []
-        begun = self._next
+        first, count = self._next, 0
         while self._take(")") is None:
-            if given:
+            if count:
                 self._expect(",")
-            given.append(self._either())
-        self._note_names(known, self._tokens[begun : self._next - 1])
-        if not known.least <= len(given) <= known.most:
-            counts = f"{known.least}" if known.least == known.most else f"{known.least} to {known.most}"
-            raise self._error(token, f"{token.text} takes {counts} arguments, not {len(given)}")
-
-        def call(moment: EvaluationPoint) -> Value:
-            values = [each(moment) for each in given]
-            if any(value is None for value in values):
-                return None
-            if not all(isinstance(value, known.takes) for value in values):
-                raise self._error(token, f"{token.text} takes {'numbers' if known.takes is Decimal else 'texts'}")
-            try:
-                return known.gives(moment, *values)
-            except _Mixed as mixed:
-                raise self._error(token, f"{token.text} would add up {mixed}, which do not add up") from None
-
-        return call
+            self._nest(token, 0, depth)
+            count += 1
+        if not function.least <= count <= function.most:
+            counts = f"{function.least}" if function.least == function.most else f"{function.least} to {function.most}"
+            raise self._error(token, f"{token.text} takes {counts} arguments, not {count}")
+        self._steps.append((token, partial(_call, token.text, function), count))
+        self.depends_on.update(function.depends_on)
+        self.of_the_day |= function.of_the_day
+        self.parts.update(function.parts)
+        self._note_names(function, self._tokens[first : self._next - 1])
 
     def _note_names(self, function: "Function", tokens: list[Token]) -> None:
-        """Remember the names among the arguments of a function; an order with the account that is given with it."""
+        """Collect the names among the arguments of a function; an order with the account beside it."""
         named = [each.text[1:-1] for each in tokens if each.kind == "text"]
-        for kind, text_of_it in zip(function.names, named, strict=False):
+        for kind, name in zip(function.names, named, strict=False):
             account = named[1] if kind == "order" and len(named) > 1 else None
-            self.names.append(Name(kind, text_of_it, account))
+            self.names.append(Name(kind, name, account))
+
+
+# --- operators ---
+
+
+def _join(word: str, _: EvaluationPoint, one: Value, other: Value) -> bool:
+    if not isinstance(one, bool) or not isinstance(other, bool):
+        raise _Mistake(f"`{word}` joins claims, not figures")
+    return (one and other) if word == "and" else (one or other)
+
+
+def _not(_: EvaluationPoint, value: Value) -> bool:
+    if not isinstance(value, bool):
+        raise _Mistake("`not` takes a claim, not a figure")
+    return not value
+
+
+def _compare(sign: str, _: EvaluationPoint, one: Value, other: Value) -> bool:
+    if one is None or other is None:
+        return False
+    if type(one) is not type(other):
+        raise _Mistake(f"{shown(one)} and {shown(other)} cannot be compared")
+    if sign not in ("==", "!=") and not isinstance(one, Decimal):
+        raise _Mistake(f"`{sign}` compares numbers")
+    return _COMPARE[sign](one, other)
+
+
+def _calculate(sign: str, _: EvaluationPoint, one: Value, other: Value) -> Decimal | None:
+    if one is None or other is None:
+        return None
+    if not isinstance(one, Decimal) or not isinstance(other, Decimal):
+        raise _Mistake(f"`{sign}` takes numbers")
+    try:
+        return canonical(_CALCULATE[sign](one, other))
+    except ArithmeticError:
+        raise _Mistake("the number grows beyond what is exact") from None
+
+
+def _negate(at: EvaluationPoint, value: Value) -> Decimal | None:
+    return _calculate("-", at, ZERO, value)
+
+
+def _call(name: str, function: "Function", at: EvaluationPoint, *values: Value) -> Value:
+    if None in values:
+        return None
+    if not all(isinstance(value, function.takes) for value in values):
+        raise _Mistake(f"{name} takes {'numbers' if function.takes is Decimal else 'texts'}")
+    return function.compute(at, *values)
+
+
+_COMPARE: dict[str, Callable[..., bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne
+}  # fmt: skip
+_CALCULATE = {"+": plus, "-": minus, "*": times}
+# Levels of precedence, and the function of each.
+_OR, _AND, _COMPARISON, _SUM, _PRODUCT = range(5)
+_LEVELS = {"or": _OR, "and": _AND, **dict.fromkeys(_COMPARE, _COMPARISON), "+": _SUM, "-": _SUM, "*": _PRODUCT}
+_APPLY: tuple[Callable[..., Value], ...] = (_join, _join, _compare, _calculate, _calculate)
+
+
+# --- functions ---
 
 
 class Function(NamedTuple):
-    """What a claim can ask for."""
+    """A function of the language."""
 
-    gives: Callable[..., Value]
-    least: int
+    compute: Callable[..., Value]
+    least: int  # arguments
     most: int
-    takes: type
-    says: str
-    lives_on: tuple[type[Event], ...] = ()  # what can change it
-    of_the_day: bool = False  # another trading day changes it too
-    names: tuple[str, ...] = ()  # what its texts name
+    takes: type  # of each argument
+    summary: str
+    depends_on: tuple[type[Event], ...] = ()  # the events that can change its value
+    of_the_day: bool = False  # a new trading day changes its value, too
+    names: tuple[str, ...] = ()  # the kinds of names that its texts are
 
     @property
     def parts(self) -> set[str]:
-        """Return the parts of the state that it looks at; an account is one that has traded or has had an order."""
-        if not self.lives_on:
+        """Return the parts of the state that it reads."""
+        if not self.depends_on:
             return set()
-        if set(self.lives_on) <= {*_BOOKED, MarkRecorded}:
-            return {"positions"}
-        return {"orders"}
+        return {"positions"} if set(self.depends_on) <= {*_BOOKED, MarkRecorded} else {"orders"}
 
 
-class _Mixed(Exception):
-    """Money of several currencies."""
-
-
-def _money(found: Iterable[tuple[str, Decimal | None]]) -> Value:
-    """Return the sum of money, given with its currency."""
-    listed = list(found)
+def _money(amounts: Iterable[tuple[str, Decimal | None]]) -> Value:
+    """Return the sum of amounts, each with its currency."""
+    listed = list(amounts)
     currencies = sorted({currency for currency, _ in listed})
     if len(currencies) > 1:
-        raise _Mixed(" and ".join(currencies))
-    return _sum_of([value for _, value in listed])
+        raise _Mistake(f"it would add up {' and '.join(currencies)}, which do not add up")
+    return _sum(value for _, value in listed)
 
 
-def _sum_of(values: list[Decimal | None]) -> Value:
+def _sum(values: Iterable[Decimal | None]) -> Value:
     total = ZERO
     for value in values:
         if value is None:
@@ -351,8 +331,7 @@ def _sum_of(values: list[Decimal | None]) -> Value:
 
 
 def _position(at: EvaluationPoint, symbol: str, account: str | None = None) -> Value:
-    held = at.state.positions
-    return _sum_of([held.position(name, symbol) for name in _accounts(at, account)])
+    return _sum(at.state.positions.position(name, symbol) for name in at.accounts(account))
 
 
 def _realized(at: EvaluationPoint, symbol: str, account: str | None = None) -> Value:
@@ -365,25 +344,21 @@ def _unrealized(at: EvaluationPoint, symbol: str, account: str | None = None) ->
 
 
 def _held(at: EvaluationPoint, symbol: str, account: str | None) -> list[PositionState]:
-    return [held for name in _accounts(at, account) for held in at.state.positions.held_in(name, symbol)]
+    return [held for name in at.accounts(account) for held in at.state.positions.held_in(name, symbol)]
 
 
 def _daily(at: EvaluationPoint, account: str | None = None, currency: str | None = None) -> Value:
     positions = at.state.positions
     return _money(
         (each, positions.daily_pnl(name, at.trading_day, each))
-        for name in _accounts(at, account)
+        for name in at.accounts(account)
         for each in positions.currencies(name)
         if currency in (None, each)
     )
 
 
-def _accounts(at: EvaluationPoint, account: str | None) -> list[str]:
-    return [account] if account is not None else at.accounts()
-
-
 def _open_orders(at: EvaluationPoint, account: str | None = None) -> Value:
-    return Decimal(sum(at.state.orders.open_count.get(name) or 0 for name in _accounts(at, account)))
+    return Decimal(sum(at.state.orders.open_count.get(name) or 0 for name in at.accounts(account)))
 
 
 def _mark(at: EvaluationPoint, symbol: str) -> Value:
@@ -391,45 +366,48 @@ def _mark(at: EvaluationPoint, symbol: str) -> Value:
     return None if mark is None else mark.price
 
 
-def _state(at: EvaluationPoint, order_id: str, account: str | None = None) -> Value:
+def _order(at: EvaluationPoint, order_id: str, account: str | None) -> Order | None:
     key = at.state.orders.find(order_id, account)
-    order = None if key is None else at.state.orders.order(key)
+    return None if key is None else at.state.orders.order(key)
+
+
+def _state(at: EvaluationPoint, order_id: str, account: str | None = None) -> Value:
+    order = _order(at, order_id, account)
     return None if order is None else order.state.value
 
 
 def _filled(at: EvaluationPoint, order_id: str, account: str | None = None) -> Value:
-    key = at.state.orders.find(order_id, account)
-    order = None if key is None else at.state.orders.order(key)
+    order = _order(at, order_id, account)
     return None if order is None else order.filled_quantity
 
 
+def _quarantined(at: EvaluationPoint) -> Value:
+    return Decimal(len(at.state.orders.all_waiting()))
+
+
 _FILLS = (FillAdded, FillBusted, FillCorrected)
-_BOOKED = (*_FILLS, PolicyChanged)  # another cost method realizes something else
+_BOOKED = (*_FILLS, PolicyChanged)  # with another cost method, the realized P&L is another
+_VALUED = (*_BOOKED, MarkRecorded)
 _QUARANTINE = (FillQuarantined, QuarantineResolved, FillAdded)
-_HELD, _OF_ORDER = ("symbol", "account"), ("order", "account")
+_ORDER = (OrderSubmitted, StateChanged)
+_OF_SYMBOL, _OF_ORDER = ("symbol", "account"), ("order", "account")
 FUNCTIONS: dict[str, Function] = {
-    "position": Function(_position, 1, 2, str, "signed quantity held of a symbol", _FILLS, names=_HELD),
-    "realized_pnl": Function(_realized, 1, 2, str, "realized P&L in a symbol, net of fees", _BOOKED, names=_HELD),
+    "position": Function(_position, 1, 2, str, "signed quantity of a symbol", _FILLS, names=_OF_SYMBOL),
+    "realized_pnl": Function(_realized, 1, 2, str, "realized P&L of a symbol, net of fees", _BOOKED, names=_OF_SYMBOL),
     "unrealized_pnl": Function(
-        _unrealized, 1, 2, str, "unrealized P&L in a symbol at its last mark", (*_BOOKED, MarkRecorded), names=_HELD
+        _unrealized, 1, 2, str, "unrealized P&L of a symbol at its last mark", _VALUED, names=_OF_SYMBOL
     ),
     "daily_pnl": Function(
         _daily, 0, 2, str, "realized P&L of the trading day (account, currency)", _BOOKED, True, ("account", "currency")
     ),
-    "open_orders": Function(_open_orders, 0, 1, str, "how many orders are open", (StateChanged,), names=("account",)),
-    "quarantined": Function(
-        lambda at: Decimal(len(at.state.orders.all_waiting())), 0, 0, str, "fills that wait", _QUARANTINE
-    ),
-    "mark": Function(_mark, 1, 1, str, "the last mark of a symbol", (MarkRecorded,), names=("symbol",)),
-    "state": Function(
-        _state, 1, 2, str, "the state of an order, as text", (OrderSubmitted, StateChanged), names=_OF_ORDER
-    ),
-    "filled": Function(
-        _filled, 1, 2, str, "what is filled of an order", (OrderSubmitted, StateChanged, *_FILLS), names=_OF_ORDER
-    ),
-    "abs": Function(lambda _, value: absolute(value), 1, 1, Decimal, "the size of a number"),
-    "min": Function(lambda _, *values: min(values), 1, 9, Decimal, "the smallest"),
-    "max": Function(lambda _, *values: max(values), 1, 9, Decimal, "the largest"),
+    "open_orders": Function(_open_orders, 0, 1, str, "number of open orders", (StateChanged,), names=("account",)),
+    "quarantined": Function(_quarantined, 0, 0, str, "number of fills in quarantine", _QUARANTINE),
+    "mark": Function(_mark, 1, 1, str, "last mark of a symbol", (MarkRecorded,), names=("symbol",)),
+    "state": Function(_state, 1, 2, str, "state of an order, as text", _ORDER, names=_OF_ORDER),
+    "filled": Function(_filled, 1, 2, str, "filled quantity of an order", (*_ORDER, *_FILLS), names=_OF_ORDER),
+    "abs": Function(lambda _, value: absolute(value), 1, 1, Decimal, "absolute value of a number"),
+    "min": Function(lambda _, *values: min(values), 1, 9, Decimal, "smallest of some numbers"),
+    "max": Function(lambda _, *values: max(values), 1, 9, Decimal, "largest of some numbers"),
 }
 
 

@@ -69,7 +69,7 @@ def test_numbers_that_grow_beyond_what_is_exact_are_refused(end: EvaluationPoint
 
 
 def test_every_function_says_what_it_gives() -> None:
-    assert all(function.says for function in FUNCTIONS.values())
+    assert all(function.summary for function in FUNCTIONS.values())
 
 
 @pytest.mark.parametrize(
