@@ -74,7 +74,7 @@ def test_the_queries_run_on_the_tables_of_a_day(tmp_path: Path) -> None:
     found = [tables.execute(query).fetchall() for query in queries.split(";") if query.strip()]
 
     tables.close()
-    assert [len(rows) for rows in found] == [1, 1]
+    assert [len(rows) for rows in found] == [2, 3]  # accounts; late, busted and corrected fills
 
 
 def test_every_file_that_the_readme_links_to_is_there() -> None:

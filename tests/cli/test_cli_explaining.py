@@ -13,15 +13,16 @@ from tests.cli.test_cli import Oms
 from tests.cli.test_cli_output import HOSTILE, UNSAFE
 from tests.golden_days import restore
 
+HISTORY = Path(__file__).parents[2] / "oms_es/days/files/history.jsonl"
 DAY_KEYS = ["trading_day", "account", "symbol", "realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl"]
 POSITION_FIGURES = {"quantity", "cost_basis", "realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl"}
 
 
 @pytest.fixture(scope="module")
 def demo_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the log of the shipped day; its seqs, prices and sums are those that `oms demo` shows."""
+    """Return the log of the history that is shipped with the demo."""
     log = tmp_path_factory.mktemp("demo") / "demo.db"
-    Oms(log)(["demo", "--log", str(log)])
+    Oms(log)(["import", "facts", str(HISTORY), "--log", str(log)])
     return log
 
 

@@ -1,4 +1,4 @@
-"""`oms import` and `oms demo`: what is taken in, what is left out, and what is said about it."""
+"""`oms import`: what is taken in, what is left out, and what is said about it."""
 
 import gzip
 import json
@@ -312,64 +312,3 @@ def read_all(terminal: int) -> bytes:
         pass
     os.close(terminal)
     return found
-
-
-# --- demo ---
-
-
-def test_the_demo_shows_what_each_of_its_command_lines_answers(oms: Oms) -> None:
-    shown = oms(f"demo --log {oms.log}").stdout
-
-    queries = [line.partition("  # ")[0] for line in shown.splitlines() if line.startswith("$ oms ")]
-    assert [line.split()[2] for line in queries] == [
-        "orders",
-        "positions",
-        "positions",
-        "positions",
-        "order",
-        "quarantine",
-    ]
-    for line in queries:
-        answer = oms(line.removeprefix("$ oms ")).stdout
-        assert answer
-        assert answer in shown
-    assert shown.count(str(oms.log)) == 3
-
-
-def test_the_demo_day_has_something_of_everything(oms: Oms) -> None:
-    oms(f"demo --log {oms.log}")
-
-    notes = {name for row in oms.json("fills")["fills"] for name in ("late", "busted") if row[name]}
-    kinds = {event["event"] for row in oms.json("orders")["orders"] for event in events(oms, row["order_id"])}
-    held = oms.json("positions")["positions"]
-    before, after = (oms.held(f"positions --symbol BOLT {moment}") for moment in ("--at-seq 46", "--at-seq 47"))
-
-    assert notes == {"late"}
-    assert kinds == {"OrderSubmitted", "StateChanged", "FillAdded", "OrderAmended", "FillQuarantined"}
-    assert [row["symbol"] for row in held] == ["ACME", "BOLT"]
-    assert all(row["mark_price"] and row["fees"] != "0" for row in held)
-    assert (before, after) == ({"BOLT": "-75"}, {"BOLT": "-60"})
-
-
-def events(oms: Oms, order_id: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = oms.json(f"order {order_id}")["events"]
-    return found
-
-
-def test_the_demo_begins_a_fresh_log_each_time(oms: Oms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-    oms("demo")
-    oms("demo")
-
-    assert len(list(tmp_path.glob("oms-demo-*/demo.db"))) == 2
-    assert not oms.log.exists()
-
-
-def test_the_demo_leaves_a_file_that_is_there_alone(oms: Oms) -> None:
-    oms.log.write_text("mine")
-
-    refused = oms(f"--log {oms.log} demo", code=1)
-
-    assert "is there already" in refused.stderr
-    assert (refused.stdout, oms.log.read_text()) == ("", "mine")

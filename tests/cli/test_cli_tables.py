@@ -16,11 +16,13 @@ from oms_es.domain.events import OrderSubmitted
 from tests.cli.test_cli import Oms
 from tests.golden_days import restore
 
+HISTORY = Path(__file__).parents[2] / "oms_es/days/files/history.jsonl"
+
 
 @pytest.fixture(scope="module")
 def demo_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log = tmp_path_factory.mktemp("demo") / "demo.db"
-    Oms(log)(["demo", "--log", str(log)])
+    Oms(log)(["import", "facts", str(HISTORY), "--log", str(log)])
     return log
 
 
