@@ -1,10 +1,17 @@
 """What all tests share: how hard hypothesis tries, and where the material from outside is."""
 
+import asyncio
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from oms_es import OrderManagementSystem
+from tests.desk import desk
+
+HANGS = 300  # seconds after which a test fails instead of waiting for ever
 
 settings.register_profile("ci", max_examples=60, derandomize=True, deadline=None)
 settings.register_profile("torture", max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,3 +35,44 @@ def _settings_of_nobody() -> Iterator[None]:
         patch.delenv("OMS_CONFIG", raising=False)
         patch.delenv("OMS_LOG", raising=False)
         yield
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    """Return the event loop of a test that is a coroutine; fixtures of the same test use it too."""
+    with asyncio.Runner() as loop:
+        yield loop
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the log of the test is."""
+    return tmp_path / "day.db"
+
+
+@pytest.fixture
+def oms(path: Path, runner: asyncio.Runner) -> Iterator[OrderManagementSystem]:
+    """Return an OMS with default settings over a log that is created by its first command."""
+    made = desk(path)
+    yield made
+    runner.run(made.close())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a test that is a coroutine have an event loop."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.fixturenames.insert(0, "runner")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Await a test that is a coroutine."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    runner = pyfuncitem.funcargs["runner"]
+    assert isinstance(runner, asyncio.Runner)
+    runner.run(asyncio.wait_for(pyfuncitem.obj(**arguments), HANGS))
+    return True

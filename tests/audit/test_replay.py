@@ -168,16 +168,13 @@ def test_what_is_no_limit_is_not_tried(key: str, log: SqliteLog) -> None:
         what_if(log.read(), {key: "lifo"})
 
 
-def test_a_fill_that_would_have_to_wait_could_not_have_happened_as_it_did(tmp_path: Path) -> None:
+async def test_a_fill_that_would_have_to_wait_could_not_have_happened_as_it_did(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path / "day.db")
 
-    async def trade() -> None:
-        oms = desk(log)
-        await submit(oms, "o-1", quantity=50)
-        await oms.amend_order("o-1", quantity=200)
-        await oms.add_fill("o-1", 200, 10, "t-1")
-
-    asyncio.run(trade())
+    oms = desk(log)
+    await submit(oms, "o-1", quantity=50)
+    await oms.amend_order("o-1", quantity=200)
+    await oms.add_fill("o-1", 200, 10, "t-1")
 
     seen = what_if(log.read(), {"risk.max_position_size": "100"})
 

@@ -1,6 +1,5 @@
 """A command can be read out of the events it gave, and a repetition told from a conflict (design, sections 4 and 5)."""
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -293,55 +292,46 @@ def an_oms() -> OrderManagementSystem:
 
 
 @pytest.mark.parametrize("accept", [True, False])
-def test_a_decision_about_a_fill_that_is_asked_again_has_its_first_outcome(*, accept: bool) -> None:
-    async def story() -> None:
-        async with an_oms() as oms:
-            await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "o-1")
-            with pytest.raises(FillQuarantinedError) as waits:
-                await oms.add_fill("o-1", num("101"), TEN, "t1")
-            first = await oms.resolve_quarantined(waits.value.quarantine_id, accept, command_id="c1")
-            head = oms.log.head()
+async def test_a_decision_about_a_fill_that_is_asked_again_has_its_first_outcome(*, accept: bool) -> None:
+    async with an_oms() as oms:
+        await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "o-1")
+        with pytest.raises(FillQuarantinedError) as waits:
+            await oms.add_fill("o-1", num("101"), TEN, "t1")
+        first = await oms.resolve_quarantined(waits.value.quarantine_id, accept, command_id="c1")
+        head = oms.log.head()
 
-            again = await oms.resolve_quarantined(waits.value.quarantine_id, accept, command_id="c1")
+        again = await oms.resolve_quarantined(waits.value.quarantine_id, accept, command_id="c1")
 
-            assert again == first
-            assert oms.log.head() == head
-            with pytest.raises(CommandConflict):
-                await oms.resolve_quarantined(waits.value.quarantine_id, not accept, command_id="c1")
-            with pytest.raises(UnknownQuarantine):
-                await oms.resolve_quarantined(waits.value.quarantine_id, accept, command_id="c2")
-
-    asyncio.run(story())
+        assert again == first
+        assert oms.log.head() == head
+        with pytest.raises(CommandConflict):
+            await oms.resolve_quarantined(waits.value.quarantine_id, not accept, command_id="c1")
+        with pytest.raises(UnknownQuarantine):
+            await oms.resolve_quarantined(waits.value.quarantine_id, accept, command_id="c2")
 
 
-def test_a_command_asked_again_has_its_first_outcome_though_its_order_id_is_ambiguous_by_now() -> None:
-    async def story() -> None:
-        async with an_oms() as oms:
-            await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "o-1")
-            first = await oms.cancel_order("o-1", command_id="c1")
-            await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "o-1", account="b")
+async def test_a_command_asked_again_has_its_first_outcome_though_its_order_id_is_ambiguous_by_now() -> None:
+    async with an_oms() as oms:
+        await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "o-1")
+        first = await oms.cancel_order("o-1", command_id="c1")
+        await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "o-1", account="b")
 
-            again = await oms.cancel_order("o-1", command_id="c1")
+        again = await oms.cancel_order("o-1", command_id="c1")
 
-            assert again == first
-
-    asyncio.run(story())
+        assert again == first
 
 
-def test_a_command_asked_again_has_its_first_outcome_though_the_venues_id_is_an_order_id_by_now() -> None:
-    async def story() -> None:
-        async with an_oms() as oms:
-            await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "o-1")
-            await oms.update_order_state("o-1", "working", external_order_id="v-1")
-            first = await oms.add_fill("v-1", num("40"), TEN, "t1", command_id="c1")
-            await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "v-1")
+async def test_a_command_asked_again_has_its_first_outcome_though_the_venues_id_is_an_order_id_by_now() -> None:
+    async with an_oms() as oms:
+        await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "o-1")
+        await oms.update_order_state("o-1", "working", external_order_id="v-1")
+        first = await oms.add_fill("v-1", num("40"), TEN, "t1", command_id="c1")
+        await oms.submit_order("AAA", "buy", "limit", HUNDRED, TEN, "v-1")
 
-            again = await oms.add_fill("v-1", num("40"), TEN, "t1", command_id="c1")
+        again = await oms.add_fill("v-1", num("40"), TEN, "t1", command_id="c1")
 
-            assert (again.order_id, again.filled_quantity) == (first.order_id, num("40"))
-            assert [each.filled_quantity for each in oms.get_all_orders()] == [num("40"), num("0")]
-
-    asyncio.run(story())
+        assert (again.order_id, again.filled_quantity) == (first.order_id, num("40"))
+        assert [each.filled_quantity for each in oms.get_all_orders()] == [num("40"), num("0")]
 
 
 def test_a_command_that_named_the_venues_id_is_recognised_when_it_is_asked_again() -> None:

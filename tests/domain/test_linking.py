@@ -18,11 +18,6 @@ from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, submit, topics_of,
 SECOND = 10**9
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "day.db"
-
-
 def run(path: Path, *steps: Any) -> list[Any]:
     """Carry out calls such as `lambda oms: oms.add_fill(...)`; an error stands in the place of its answer."""
 
@@ -244,23 +239,20 @@ def test_a_repeated_command_answers_with_the_order_that_it_was_merged_into(path:
     assert (again.order_id, again.filled_quantity) == ("o-1", 0)
 
 
-def test_a_bust_of_a_merged_fill_counts_as_of_a_moment_before_the_merge(path: Path) -> None:
+async def test_a_bust_of_a_merged_fill_counts_as_of_a_moment_before_the_merge(path: Path) -> None:
     clock = Clock(tick=0)
 
-    async def session() -> None:
-        async with desk(path, clock) as oms:
-            await work(oms)
-            clock.move(10)
-            await oms.add_fill("V-1", 40, 10, "t1", symbol=ADA, side="buy")
-            clock.move(20)
-            await oms.link_order("o-1", "V-1")
-            clock.move(10)
-            await oms.bust_fill("o-1", "t1", occurred_at=START + 20 * SECOND)
+    async with desk(path, clock) as oms:
+        await work(oms)
+        clock.move(10)
+        await oms.add_fill("V-1", 40, 10, "t1", symbol=ADA, side="buy")
+        clock.move(20)
+        await oms.link_order("o-1", "V-1")
+        clock.move(10)
+        await oms.bust_fill("o-1", "t1", occurred_at=START + 20 * SECOND)
+        orders = oms.orders(as_of=START + 25 * SECOND)
 
-    asyncio.run(session())
-    orders = ask(path, lambda oms: oms.orders(as_of=START + 25 * SECOND))
-
-    assert [(each.order_id, each.filled_quantity) for each in orders] == [("V-1", 0), ("o-1", 0)]
+    assert [(each.order_id, each.filled_quantity) for each in orders] == [("V-1", D(0)), ("o-1", D(0))]
     redecide(path)
 
 
@@ -476,7 +468,7 @@ def test_a_command_that_changes_nothing_is_remembered_with_its_command_id(name: 
 # --- our clock is behind the venue's ---
 
 
-def test_everything_that_is_reported_ahead_of_our_clock_is_recorded_and_flagged(path: Path) -> None:
+async def test_everything_that_is_reported_ahead_of_our_clock_is_recorded_and_flagged(path: Path) -> None:
     clock = Clock(tick=0)
     ahead = START + 8 * SECOND
 
@@ -489,11 +481,9 @@ def test_everything_that_is_reported_ahead_of_our_clock_is_recorded_and_flagged(
         await oms.record_mark(ADA, 11, occurred_at=ahead)
         await oms.cancel_order("o-1", occurred_at=ahead)
 
-    async def whole() -> None:
-        async with desk(path, clock) as oms:
-            await session(oms)
+    async with desk(path, clock) as oms:
+        await session(oms)
 
-    asyncio.run(whole())
     log = SqliteLog.existing(path)
     told = [each for each in log.read() if each.occurred_at == ahead]
     assert len(told) == 9

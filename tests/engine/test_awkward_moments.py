@@ -56,21 +56,18 @@ def test_who_asks_upon_hearing_of_a_halt_elsewhere_takes_nothing_in_twice(tmp_pa
     assert (position.quantity, heard) == (D(10), [D(10)])
 
 
-def test_a_first_fill_that_could_not_be_written_leaves_no_position_behind(
+async def test_a_first_fill_that_could_not_be_written_leaves_no_position_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     oms = desk(tmp_path / "day.db", Clock())
 
-    async def run() -> None:
-        await work(oms)
-        with monkeypatch.context() as broken:
-            broken.setattr(oms.log, "append", _busy)
-            with pytest.raises(LogBusy):
-                await oms.add_fill("o-1", 10, 10, "t-1")
-        await oms.cancel_order("o-1")
-        await oms.set_limits(method="lifo")
-
-    asyncio.run(run())
+    await work(oms)
+    with monkeypatch.context() as broken:
+        broken.setattr(oms.log, "append", _busy)
+        with pytest.raises(LogBusy):
+            await oms.add_fill("o-1", 10, 10, "t-1")
+    await oms.cancel_order("o-1")
+    await oms.set_limits(method="lifo")
 
     assert oms.get_all_positions() == []
     replayed = State().replay(SqliteLog(tmp_path / "day.db").read())
@@ -93,24 +90,21 @@ def test_a_day_is_not_closed_over_a_fill_that_is_quarantined_at_the_same_moment(
     assert [type(each) for each in asyncio.run(run())] == [FillQuarantinedError, DayNotClosable]
 
 
-def test_daily_pnl_asked_while_a_second_currency_comes_in_is_not_kept_without_it(tmp_path: Path) -> None:
+async def test_daily_pnl_asked_while_a_second_currency_comes_in_is_not_kept_without_it(tmp_path: Path) -> None:
     log = Watched(SqliteLog(tmp_path / "day.db"))
     oms = desk(log, Clock())
 
-    async def run() -> None:
-        await oms.define_instrument("EUX", multiplier=D(1), currency="EUR")
-        await work(oms)
-        await oms.add_fill("o-1", 10, 10, "t-1", 1)
-        await work(oms, "o-2", symbol="EUX")
-        gate = Gate()
-        log.before = gate
-        coming = asyncio.create_task(oms.add_fill("o-2", 10, 10, "t-2", 5))
-        await asyncio.to_thread(gate.reached.wait)
-        assert oms.risk_manager.daily_pnl == D(-1)
-        gate.opened.set()
-        await coming
-
-    asyncio.run(run())
+    await oms.define_instrument("EUX", multiplier=D(1), currency="EUR")
+    await work(oms)
+    await oms.add_fill("o-1", 10, 10, "t-1", 1)
+    await work(oms, "o-2", symbol="EUX")
+    gate = Gate()
+    log.before = gate
+    coming = asyncio.create_task(oms.add_fill("o-2", 10, 10, "t-2", 5))
+    await asyncio.to_thread(gate.reached.wait)
+    assert oms.risk_manager.daily_pnl == D(-1)
+    gate.opened.set()
+    await coming
 
     assert oms.risk_manager.daily_pnl is None
 
@@ -155,42 +149,36 @@ def test_a_loop_that_is_closed_over_an_append_leaves_the_next_one_free(tmp_path:
     assert oms.sequencer.state.digest() == State().replay(SqliteLog(tmp_path / "day.db").read()).digest()
 
 
-def test_closing_waits_for_what_was_asked_for_by_then_and_not_for_what_keeps_coming(tmp_path: Path) -> None:
+async def test_closing_waits_for_what_was_asked_for_by_then_and_not_for_what_keeps_coming(tmp_path: Path) -> None:
     oms = desk(tmp_path / "day.db", Clock(), FREE)
 
     async def keep_asking(name: str) -> None:
         for number in range(100_000):
             await submit(oms, f"{name}-{number}")
 
-    async def run() -> None:
-        asking = [asyncio.create_task(keep_asking(name)) for name in "abc"]  # so that always one waits
-        await asyncio.sleep(0.05)
-        mine = asyncio.create_task(submit(oms, "mine"))
-        await asyncio.sleep(0)
-        await asyncio.wait_for(oms.close(), 20)
-        assert mine.done()
-        for task in asking:
-            task.cancel()
-
-    asyncio.run(run())
+    asking = [asyncio.create_task(keep_asking(name)) for name in "abc"]  # so that always one waits
+    await asyncio.sleep(0.05)
+    mine = asyncio.create_task(submit(oms, "mine"))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(oms.close(), 20)
+    assert mine.done()
+    for task in asking:
+        task.cancel()
 
 
-def test_closing_waits_for_the_append_of_somebody_who_waits_no_longer(tmp_path: Path) -> None:
+async def test_closing_waits_for_the_append_of_somebody_who_waits_no_longer(tmp_path: Path) -> None:
     log, gate = Watched(SqliteLog(tmp_path / "day.db")), Gate()
     oms = desk(log, Clock())
     log.before = gate
 
-    async def run() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(submit(oms), 0.05)
-        closing = asyncio.create_task(oms.close())
-        await asyncio.sleep(0.1)
-        assert not closing.done()
-        gate.opened.set()
-        await closing
-        assert not oms.sequencer._busy
-
-    asyncio.run(run())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(submit(oms), 0.05)
+    closing = asyncio.create_task(oms.close())
+    await asyncio.sleep(0.1)
+    assert not closing.done()
+    gate.opened.set()
+    await closing
+    assert not oms.sequencer._busy
 
 
 def test_who_is_cancelled_while_callbacks_are_told_has_answered_first(tmp_path: Path) -> None:
@@ -231,17 +219,14 @@ async def _here(work: Callable[[], object]) -> None:
     work()
 
 
-def test_what_another_thread_takes_in_is_told_as_well(tmp_path: Path) -> None:
+async def test_what_another_thread_takes_in_is_told_as_well(tmp_path: Path) -> None:
     one, other = (desk(tmp_path / "day.db", Clock()) for _ in range(2))
     told: list[str] = []
 
-    async def run() -> None:
-        one.add_order_callback(lambda order: told.append(order.state.value))
-        await submit(other)
-        await asyncio.to_thread(one.get_order, "o-1")  # it has no loop to tell anybody in
-        await until(lambda: len(told) == 2)
-
-    asyncio.run(run())
+    one.add_order_callback(lambda order: told.append(order.state.value))
+    await submit(other)
+    await asyncio.to_thread(one.get_order, "o-1")  # it has no loop to tell anybody in
+    await until(lambda: len(told) == 2)
 
     assert told == ["idle", "pending"]
 

@@ -44,42 +44,33 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path / "day.db")
 
 
-def test_a_day_closed_early_hands_over_to_the_next(desk: Desk) -> None:
-    async def work() -> None:
-        await desk.trade("o-1")
-        await desk.oms.close_day(MONDAY, reason="holiday", actor="desk")
-        await desk.trade("o-2")
-
-    asyncio.run(work())
+async def test_a_day_closed_early_hands_over_to_the_next(desk: Desk) -> None:
+    await desk.trade("o-1")
+    await desk.oms.close_day(MONDAY, reason="holiday", actor="desk")
+    await desk.trade("o-2")
 
     assert desk.days() == {MONDAY: 1, TUESDAY: 1}
     assert [e.event.forced for e in desk.log.read(topics={"DayClosed"}) if isinstance(e.event, DayClosed)] == [False]
 
 
-def test_a_loss_of_a_closed_day_no_longer_counts_against_the_limit(desk: Desk) -> None:
-    async def work() -> None:
-        await desk.oms.set_limits(max_daily_loss="0.4")
-        await desk.trade("o-1")
-        with pytest.raises(ValueError, match="DAILY_LOSS"):
-            await desk.trade("o-2")
+async def test_a_loss_of_a_closed_day_no_longer_counts_against_the_limit(desk: Desk) -> None:
+    await desk.oms.set_limits(max_daily_loss="0.4")
+    await desk.trade("o-1")
+    with pytest.raises(ValueError, match="DAILY_LOSS"):
+        await desk.trade("o-2")
+    await desk.oms.close_day(MONDAY)
+    await desk.trade("o-3")
+
+
+async def test_a_day_with_fills_in_quarantine_is_closed_only_by_force_and_with_a_reason(desk: Desk) -> None:
+    await desk.trade("o-1")
+    with pytest.raises(FillQuarantinedError):
+        await desk.oms.add_fill("nobody", 1, 1, "t-9")
+    with pytest.raises(DayNotClosable, match="wait in quarantine"):
         await desk.oms.close_day(MONDAY)
-        await desk.trade("o-3")
-
-    asyncio.run(work())
-
-
-def test_a_day_with_fills_in_quarantine_is_closed_only_by_force_and_with_a_reason(desk: Desk) -> None:
-    async def work() -> None:
-        await desk.trade("o-1")
-        with pytest.raises(FillQuarantinedError):
-            await desk.oms.add_fill("nobody", 1, 1, "t-9")
-        with pytest.raises(DayNotClosable, match="wait in quarantine"):
-            await desk.oms.close_day(MONDAY)
-        with pytest.raises(DayNotClosable, match="say why"):
-            await desk.oms.close_day(MONDAY, force=True)
-        await desk.oms.close_day(MONDAY, force=True, reason="the venue does not answer")
-
-    asyncio.run(work())
+    with pytest.raises(DayNotClosable, match="say why"):
+        await desk.oms.close_day(MONDAY, force=True)
+    await desk.oms.close_day(MONDAY, force=True, reason="the venue does not answer")
 
     assert [e.event.forced for e in desk.log.read(topics={"DayClosed"}) if isinstance(e.event, DayClosed)] == [True]
 
@@ -114,15 +105,12 @@ def test_history_for_a_closed_day_is_refused_and_history_for_another_is_not(desk
     assert "closed" in outcome.problems[0].why
 
 
-def test_a_closed_day_is_replayed_to_the_digests_it_was_closed_with(desk: Desk) -> None:
-    async def work() -> None:
-        await desk.trade("o-1")
-        await desk.oms.submit_order("S", "sell", "limit", 10, 6, "o-2")
-        await desk.oms.close_day(MONDAY)
-        desk.on(TUESDAY)
-        await desk.trade("o-3")
-
-    asyncio.run(work())
+async def test_a_closed_day_is_replayed_to_the_digests_it_was_closed_with(desk: Desk) -> None:
+    await desk.trade("o-1")
+    await desk.oms.submit_order("S", "sell", "limit", 10, 6, "o-2")
+    await desk.oms.close_day(MONDAY)
+    desk.on(TUESDAY)
+    await desk.trade("o-3")
 
     days = {day.trading_day: day for day in replay(desk.log.read(), check=True).days}
 
@@ -155,15 +143,13 @@ def test_a_planted_change_is_found_by_the_digests_of_a_closed_day(
     assert what in day.differing
 
 
-def test_every_command_around_a_closing_is_decided_the_same_again(desk: Desk) -> None:
-    async def work() -> None:
-        await desk.trade("o-1")
-        await desk.oms.close_day(MONDAY)
-        await desk.trade("o-2")
-        desk.on(TUESDAY, "23:00:00")
-        await desk.oms.bust_fill("o-1", "t-o-1")
+async def test_every_command_around_a_closing_is_decided_the_same_again(desk: Desk) -> None:
+    await desk.trade("o-1")
+    await desk.oms.close_day(MONDAY)
+    await desk.trade("o-2")
+    desk.on(TUESDAY, "23:00:00")
+    await desk.oms.bust_fill("o-1", "t-o-1")
 
-    asyncio.run(work())
     state = State()
 
     for group in by_command(desk.log.read()):
@@ -173,16 +159,13 @@ def test_every_command_around_a_closing_is_decided_the_same_again(desk: Desk) ->
         state.commit()
 
 
-def test_a_fact_of_a_closed_day_goes_to_the_open_one_and_is_marked(desk: Desk) -> None:
-    async def work() -> None:
-        await desk.trade("o-1")
-        await desk.on(TUESDAY, "08:00:00").oms.close_day(MONDAY)
-        await desk.oms.submit_order("S", "buy", "limit", 10, 5, "o-2")
-        await desk.oms.add_fill("o-2", 4, 5, "t-2", occurred_at=f"{MONDAY}T23:59:59.999999999Z")
-        await desk.oms.add_fill("o-2", 3, 5, "t-3", occurred_at=f"{TUESDAY}T00:00:00Z")
-        await desk.oms.record_mark("S", 6, occurred_at=f"{MONDAY}T12:00:00Z")
-
-    asyncio.run(work())
+async def test_a_fact_of_a_closed_day_goes_to_the_open_one_and_is_marked(desk: Desk) -> None:
+    await desk.trade("o-1")
+    await desk.on(TUESDAY, "08:00:00").oms.close_day(MONDAY)
+    await desk.oms.submit_order("S", "buy", "limit", 10, 5, "o-2")
+    await desk.oms.add_fill("o-2", 4, 5, "t-2", occurred_at=f"{MONDAY}T23:59:59.999999999Z")
+    await desk.oms.add_fill("o-2", 3, 5, "t-3", occurred_at=f"{TUESDAY}T00:00:00Z")
+    await desk.oms.record_mark("S", 6, occurred_at=f"{MONDAY}T12:00:00Z")
 
     told = [each for each in desk.log.read() if getattr(each.event, "late_for", None) is not None]
     assert [(type(each.event).__name__, each.trading_day) for each in told] == [
@@ -198,44 +181,35 @@ def test_a_fact_of_a_closed_day_goes_to_the_open_one_and_is_marked(desk: Desk) -
     assert (seen.divergent, [day.late_facts for day in seen.days], seen.days[0].differing) == ([], [0, 3], [])
 
 
-def test_what_happens_after_an_early_closing_is_not_late(desk: Desk) -> None:
-    async def work() -> None:
-        await desk.trade("o-1")
-        await desk.on(MONDAY, "15:00:00").oms.close_day(MONDAY)
-        await desk.on(MONDAY, "15:00:01").trade("o-2")
-        await desk.on(TUESDAY, "20:00:00").oms.close_day(TUESDAY)
-        await desk.oms.record_mark("S", 6, occurred_at=f"{MONDAY}T15:30:00Z")
-
-    asyncio.run(work())
+async def test_what_happens_after_an_early_closing_is_not_late(desk: Desk) -> None:
+    await desk.trade("o-1")
+    await desk.on(MONDAY, "15:00:00").oms.close_day(MONDAY)
+    await desk.on(MONDAY, "15:00:01").trade("o-2")
+    await desk.on(TUESDAY, "20:00:00").oms.close_day(TUESDAY)
+    await desk.oms.record_mark("S", 6, occurred_at=f"{MONDAY}T15:30:00Z")
 
     marked = [(each.seq, each.event.late_for) for each in desk.log.read() if getattr(each.event, "late_for", None)]  # type: ignore[attr-defined]
     assert marked == [(desk.log.head().seq, TUESDAY)]  # only the mark: its time was booked on Tuesday, closed by then
 
 
-def test_an_imported_day_whose_fills_wait_is_not_closed(desk: Desk) -> None:
+async def test_an_imported_day_whose_fills_wait_is_not_closed(desk: Desk) -> None:
     order = {"kind": "submit", "symbol": "S", "side": "buy", "order_type": "limit", "qty": "10", "price": "5"}
     fill = {"kind": "fill", "qty": "11", "price": "5", "trade_id": "t"}
     past = "2024-02-01"
     lines = [{"seq": n, "ts": f"{past}T10:00:0{n}Z", "order_id": "i-1", **fact} for n, fact in enumerate((order, fill))]
 
-    async def work() -> None:
-        await import_facts(desk.oms.sequencer, lambda: iter([to_fact(x, n, Defaults()) for n, x in enumerate(lines)]))
-        with pytest.raises(DayNotClosable, match="1 fills"):
-            await desk.oms.close_day(past)
-
-    asyncio.run(work())
+    await import_facts(desk.oms.sequencer, lambda: iter([to_fact(x, n, Defaults()) for n, x in enumerate(lines)]))
+    with pytest.raises(DayNotClosable, match="1 fills"):
+        await desk.oms.close_day(past)
 
 
-def test_an_imported_day_is_closed_by_the_first_command_of_a_log_and_comes_to_its_digests(desk: Desk) -> None:
+async def test_an_imported_day_is_closed_by_the_first_command_of_a_log_and_comes_to_its_digests(desk: Desk) -> None:
     past = "2024-02-01"
     line = {"seq": 1, "ts": f"{past}T10:00:00Z", "kind": "submit", "order_id": "i-1", "symbol": "S", "side": "buy",
             "order_type": "limit", "qty": "10", "price": "5"}  # fmt: skip
 
-    async def work() -> None:
-        await import_facts(desk.oms.sequencer, lambda: iter([to_fact(line, 1, Defaults())]))
-        await desk.oms.close_day(past)
-
-    asyncio.run(work())
+    await import_facts(desk.oms.sequencer, lambda: iter([to_fact(line, 1, Defaults())]))
+    await desk.oms.close_day(past)
 
     (day, *_) = replay(desk.log.read()).days
     assert (day.trading_day, day.closed, day.differing) == (past, True, [])

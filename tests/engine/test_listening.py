@@ -33,22 +33,19 @@ async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
 # --- other processes ---
 
 
-def test_an_idle_process_hears_of_what_others_append_in_order(tmp_path: Path) -> None:
+async def test_an_idle_process_hears_of_what_others_append_in_order(tmp_path: Path) -> None:
     heard: list[str] = []
     held: list[object] = []
 
-    async def run() -> None:
-        idle, busy = desk(tmp_path / "day.db"), desk(tmp_path / "day.db")
-        await submit(busy, "before")
-        idle.add_order_callback(lambda order: heard.append(f"{order.order_id} {order.state.value}"))
-        idle.add_position_callback(lambda position: held.append(position.quantity))
-        await submit(busy, "o-1")
-        await busy.add_fill("o-1", 100, 10, "t-1")
-        await until(lambda: len(heard) == 5 and bool(held))
-        await idle.close()
-        await busy.close()
-
-    asyncio.run(run())
+    idle, busy = desk(tmp_path / "day.db"), desk(tmp_path / "day.db")
+    await submit(busy, "before")
+    idle.add_order_callback(lambda order: heard.append(f"{order.order_id} {order.state.value}"))
+    idle.add_position_callback(lambda position: held.append(position.quantity))
+    await submit(busy, "o-1")
+    await busy.add_fill("o-1", 100, 10, "t-1")
+    await until(lambda: len(heard) == 5 and bool(held))
+    await idle.close()
+    await busy.close()
 
     # What stood there before is no news. Each event is told with the order as it was right after it.
     assert heard == ["o-1 idle", "o-1 pending", "o-1 working", "o-1 working", "o-1 filled"]
@@ -91,26 +88,23 @@ def test_a_synchronous_callback_that_blocks_holds_up_neither_the_loop_nor_the_ot
     assert asyncio.run(run()) < 10  # and not five times twenty seconds
 
 
-def test_when_a_command_returns_a_prompt_callback_has_heard_of_it_and_may_ask(tmp_path: Path) -> None:
+async def test_when_a_command_returns_a_prompt_callback_has_heard_of_it_and_may_ask(tmp_path: Path) -> None:
     seen: list[tuple[str, object]] = []
 
-    async def run() -> None:
-        oms = desk(tmp_path / "day.db")
+    oms = desk(tmp_path / "day.db")
 
-        def told(order: OMSOrder) -> None:
-            position = oms.get_position(ADA)
-            seen.append((order.state.value, None if position is None else position.quantity))
+    def told(order: OMSOrder) -> None:
+        position = oms.get_position(ADA)
+        seen.append((order.state.value, None if position is None else position.quantity))
 
-        oms.add_order_callback(told)
-        await work(oms)
-        await oms.add_fill("o-1", 100, 10, "t-1")
-        assert seen[-1] == ("filled", D(100))
-        await oms.close()
-
-    asyncio.run(run())
+    oms.add_order_callback(told)
+    await work(oms)
+    await oms.add_fill("o-1", 100, 10, "t-1")
+    assert seen[-1] == ("filled", D(100))
+    await oms.close()
 
 
-def test_a_callback_that_is_cancelled_hears_of_the_next(tmp_path: Path) -> None:
+async def test_a_callback_that_is_cancelled_hears_of_the_next(tmp_path: Path) -> None:
     told: list[str] = []
 
     async def cancelled(order: OMSOrder) -> None:
@@ -118,13 +112,10 @@ def test_a_callback_that_is_cancelled_hears_of_the_next(tmp_path: Path) -> None:
         if len(told) == 1:
             raise asyncio.CancelledError
 
-    async def run() -> None:
-        oms = desk(tmp_path / "day.db")
-        oms.add_order_callback(cancelled)
-        await submit(oms)
-        await oms.close()
-
-    asyncio.run(run())
+    oms = desk(tmp_path / "day.db")
+    oms.add_order_callback(cancelled)
+    await submit(oms)
+    await oms.close()
 
     assert told == ["idle", "pending"]
 
@@ -155,16 +146,13 @@ def test_check_risk_knows_the_rules_that_the_first_command_would_bring(
     assert (may, codes(why)) == (False, [code]) == (False, codes(refusal.value.violations))
 
 
-def test_sums_of_several_currencies_are_none(tmp_path: Path) -> None:
+async def test_sums_of_several_currencies_are_none(tmp_path: Path) -> None:
     oms = desk(tmp_path / "day.db")
 
-    async def run() -> None:
-        await oms.define_instrument("FUT", currency="EUR")
-        await trade(oms, "o-1", OrderSide.BUY, 10, 5)
-        assert oms.risk_manager.daily_pnl == 0
-        await trade(oms, "o-2", OrderSide.BUY, 10, 5, symbol="FUT")
-
-    asyncio.run(run())
+    await oms.define_instrument("FUT", currency="EUR")
+    await trade(oms, "o-1", OrderSide.BUY, 10, 5)
+    assert [oms.risk_manager.daily_pnl] == [0]
+    await trade(oms, "o-2", OrderSide.BUY, 10, 5, symbol="FUT")
 
     summary = oms.get_portfolio_summary()
     assert (oms.risk_manager.daily_pnl, summary["daily_pnl"], summary["total_notional"]) == (None, None, None)
@@ -197,17 +185,14 @@ def test_gauges_tell_how_things_stand_after_a_restart_and_in_other_processes(tmp
     assert gauge(again, "oms_quarantined_fills") == 0
 
 
-def test_order_latency_is_by_our_clock(tmp_path: Path) -> None:
+async def test_order_latency_is_by_our_clock(tmp_path: Path) -> None:
     clock = Clock()
     oms = desk(tmp_path / "day.db", clock)
     assert oms.metrics.text()
 
-    async def run() -> None:
-        await submit(oms, occurred_at=START - 3600 * 10**9)
-        clock.move(2)
-        await oms.update_order_state("o-1", "working")
-
-    asyncio.run(run())
+    await submit(oms, occurred_at=START - 3600 * 10**9)
+    clock.move(2)
+    await oms.update_order_state("o-1", "working")
 
     assert 2 <= gauge(oms, "oms_order_latency_seconds_sum") < 2.1
 

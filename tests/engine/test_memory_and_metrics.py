@@ -43,46 +43,41 @@ def day(tmp_path: Path) -> tuple[OrderManagementSystem, Clock]:
     return OrderManagementSystem(kept_for(3600), log=tmp_path / "day.db", clock=clock), clock
 
 
-def test_a_completed_order_leaves_memory_after_its_time_and_an_open_one_stays(
+async def test_a_completed_order_leaves_memory_after_its_time_and_an_open_one_stays(
     day: tuple[OrderManagementSystem, Clock],
 ) -> None:
     oms, clock = day
 
-    async def trade() -> None:
-        await filled_order(oms, "done")
-        await oms.submit_order("S", "buy", "limit", 10, 5, "open")
-        clock.now += 3599 * SECOND
-        await oms.record_mark("S", 5)
-        assert in_memory(oms) == {"done", "open"}
-        clock.now += 70 * SECOND
-        await oms.record_mark("S", 6)
-        assert in_memory(oms) == {"open"}
-
-    asyncio.run(trade())
+    await filled_order(oms, "done")
+    await oms.submit_order("S", "buy", "limit", 10, 5, "open")
+    clock.now += 3599 * SECOND
+    await oms.record_mark("S", 5)
+    assert in_memory(oms) == {"done", "open"}
+    clock.now += 70 * SECOND
+    await oms.record_mark("S", 6)
+    assert in_memory(oms) == {"open"}
 
 
-def test_an_order_that_has_left_memory_is_found_and_its_fills_are_still_recognised(
+async def test_an_order_that_has_left_memory_is_found_and_its_fills_are_still_recognised(
     day: tuple[OrderManagementSystem, Clock],
 ) -> None:
     oms, clock = day
 
-    async def trade() -> None:
-        await filled_order(oms, "done")
-        clock.now += 4000 * SECOND
-        await oms.record_mark("S", 5)
-        assert in_memory(oms) == set()
-        before = oms.log.head().seq
+    await filled_order(oms, "done")
+    clock.now += 4000 * SECOND
+    await oms.record_mark("S", 5)
+    assert in_memory(oms) == set()
+    before = oms.log.head().seq
 
-        again = await oms.add_fill("done", 10, 5, trade_id="t-done")
-        same = await oms.submit_order("S", "buy", "limit", 10, 5, "done")
+    again = await oms.add_fill("done", 10, 5, trade_id="t-done")
+    same = await oms.submit_order("S", "buy", "limit", 10, 5, "done")
 
-        assert again == same == oms.get_order("done")
-        assert again.state is OrderState.FILLED
-        assert oms.log.head().seq == before
-        await oms.bust_fill("done", "t-done")
-        assert oms.get_open_orders() == [oms.get_order("done")]
+    assert again == same == oms.get_order("done")
+    assert again.state is OrderState.FILLED
+    assert oms.log.head().seq == before
+    await oms.bust_fill("done", "t-done")
+    assert oms.get_open_orders() == [oms.get_order("done")]
 
-    asyncio.run(trade())
     assert State().replay(oms.log.read()).orders.rows() == oms.sequencer.state.orders.rows()
 
 
@@ -108,19 +103,16 @@ def test_an_order_that_takes_too_long_to_judge_is_refused_and_says_so(tmp_path: 
         ('oms_events_total{topic="FillAdded"}', "1.0"),
     ],
 )
-def test_metrics_count_what_happens_once_somebody_looks(
+async def test_metrics_count_what_happens_once_somebody_looks(
     day: tuple[OrderManagementSystem, Clock], line: str, value: str
 ) -> None:
     oms, clock = day
     read: Callable[[], str] = oms.metrics.text
 
-    async def trade() -> None:
-        await oms.submit_order("S", "buy", "limit", 10, 5, "o-1")
-        clock.now += 2 * SECOND
-        await oms.update_order_state("o-1", "working")
-        await oms.add_fill("o-1", Decimal(10), 5, occurred_at=clock.now - SECOND // 2)
-
-    asyncio.run(trade())
+    await oms.submit_order("S", "buy", "limit", 10, 5, "o-1")
+    clock.now += 2 * SECOND
+    await oms.update_order_state("o-1", "working")
+    await oms.add_fill("o-1", Decimal(10), 5, occurred_at=clock.now - SECOND // 2)
 
     assert f"{line} {value}" in read().splitlines()
 

@@ -75,20 +75,19 @@ def test_a_catching_up_that_was_interrupted_begins_anew(tmp_path: Path) -> None:
     assert (position.quantity, order.filled_quantity) == (D(35), D(35))
 
 
-def test_an_order_that_comes_back_to_memory_leaves_what_others_have_just_added_for_its_turn(tmp_path: Path) -> None:
+async def test_an_order_that_comes_back_to_memory_leaves_what_others_have_just_added_for_its_turn(
+    tmp_path: Path,
+) -> None:
     one, log, other = both(tmp_path / "day.db")
 
-    async def run() -> None:
-        await work(one)
-        await one.cancel_order("o-1")
-        for _ in range(2):
-            await one.record_mark(ADA, 10)
-        assert not one.sequencer.state.orders.orders.committed  # it has left memory
-        log.before_stream = lambda _: elsewhere(lambda: other.add_fill("o-1", 30, 10, "theirs"))
-        early = [one.submit_order(ADA, BUY, LIMIT, 1, 10, f"n-{number}") for number in range(3)]
-        await asyncio.gather(*early, one.add_fill("o-1", 40, 10, "ours"))
-
-    asyncio.run(run())
+    await work(one)
+    await one.cancel_order("o-1")
+    for _ in range(2):
+        await one.record_mark(ADA, 10)
+    assert not one.sequencer.state.orders.orders.committed  # it has left memory
+    log.before_stream = lambda _: elsewhere(lambda: other.add_fill("o-1", 30, 10, "theirs"))
+    early = [one.submit_order(ADA, BUY, LIMIT, 1, 10, f"n-{number}") for number in range(3)]
+    await asyncio.gather(*early, one.add_fill("o-1", 40, 10, "ours"))
 
     for oms in (one, desk(tmp_path / "day.db", Clock(), FREE)):
         order = oms.get_order("o-1")

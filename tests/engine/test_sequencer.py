@@ -41,11 +41,6 @@ from tests.desk import submitted as submit_fact
 UNLIMITED = ruled(risk={"max_position_size": None, "max_open_orders": None}, trading={"max_skew": None})
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "day.db"
-
-
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 60))
 
@@ -71,78 +66,65 @@ def replayed(path: Path) -> str:
 # --- group commit ---
 
 
-def test_what_waits_together_is_committed_together(path: Path) -> None:
+async def test_what_waits_together_is_committed_together(path: Path) -> None:
     log = Watched(SqliteLog(path))
 
-    async def session() -> None:
-        async with desk(log, settings=UNLIMITED) as oms:
-            orders = await asyncio.gather(*(submit(oms, f"o-{number}") for number in range(500)))
+    async with desk(log, settings=UNLIMITED) as oms:
+        orders = await asyncio.gather(*(submit(oms, f"o-{number}") for number in range(500)))
 
-            assert [order.order_id for order in orders] == [f"o-{number}" for number in range(500)]
-            assert all(order.state is OrderState.PENDING for order in orders)
+        assert [order.order_id for order in orders] == [f"o-{number}" for number in range(500)]
+        assert all(order.state is OrderState.PENDING for order in orders)
 
-    run(session())
     assert len(log.sizes) <= 3
     assert sum(log.sizes) == 1 + 2 * 500  # the rules, and two events an order
 
 
-def test_what_comes_during_an_append_goes_into_the_next_together(path: Path) -> None:
+async def test_what_comes_during_an_append_goes_into_the_next_together(path: Path) -> None:
     log, gate = Watched(SqliteLog(path)), Gate()
 
-    async def session() -> None:
-        async with desk(log, settings=UNLIMITED) as oms:
-            log.before = gate
-            first = asyncio.create_task(submit(oms, "first"))
-            await reached(gate)
-            others = [asyncio.create_task(submit(oms, f"o-{number}")) for number in range(200)]
-            await asyncio.sleep(0)
-            gate.opened.set()
-            await asyncio.gather(first, *others)
+    async with desk(log, settings=UNLIMITED) as oms:
+        log.before = gate
+        first = asyncio.create_task(submit(oms, "first"))
+        await reached(gate)
+        others = [asyncio.create_task(submit(oms, f"o-{number}")) for number in range(200)]
+        await asyncio.sleep(0)
+        gate.opened.set()
+        await asyncio.gather(first, *others)
 
-    run(session())
     assert log.sizes == [3, 400]
 
 
-def test_commands_are_decided_in_the_order_in_which_they_came(path: Path) -> None:
-    async def session() -> None:
-        async with desk(path, settings=ruled(risk={"max_position_size": 1000}, trading={"max_skew": None})) as oms:
-            told = await asyncio.gather(
-                *(submit(oms, f"o-{number}", quantity=300) for number in range(5)), return_exceptions=True
-            )
+async def test_commands_are_decided_in_the_order_in_which_they_came(path: Path) -> None:
+    async with desk(path, settings=ruled(risk={"max_position_size": 1000}, trading={"max_skew": None})) as oms:
+        told = await asyncio.gather(
+            *(submit(oms, f"o-{number}", quantity=300) for number in range(5)), return_exceptions=True
+        )
 
-            assert [type(each) for each in told] == [OMSOrder, OMSOrder, OMSOrder, OrderRejected, OrderRejected]
-            assert [order.state.value for order in oms.get_all_orders()] == ["pending"] * 3 + ["rejected"] * 2
-
-    run(session())
+        assert [type(each) for each in told] == [OMSOrder, OMSOrder, OMSOrder, OrderRejected, OrderRejected]
+        assert [order.state.value for order in oms.get_all_orders()] == ["pending"] * 3 + ["rejected"] * 2
 
 
-def test_a_command_that_cannot_be_carried_out_does_not_take_its_batch_along(path: Path) -> None:
-    async def session() -> None:
-        async with desk(path) as oms:
-            good, bad, better = await asyncio.gather(
-                submit(oms, "o-1"), oms.cancel_order("nobody"), submit(oms, "o-2"), return_exceptions=True
-            )
+async def test_a_command_that_cannot_be_carried_out_does_not_take_its_batch_along(oms: OrderManagementSystem) -> None:
+    good, bad, better = await asyncio.gather(
+        submit(oms, "o-1"), oms.cancel_order("nobody"), submit(oms, "o-2"), return_exceptions=True
+    )
 
-            assert isinstance(good, OMSOrder)
-            assert isinstance(bad, LookupError)
-            assert isinstance(better, OMSOrder)
-            assert [order.order_id for order in oms.get_all_orders()] == ["o-1", "o-2"]
-
-    run(session())
+    assert isinstance(good, OMSOrder)
+    assert isinstance(bad, LookupError)
+    assert isinstance(better, OMSOrder)
+    assert [order.order_id for order in oms.get_all_orders()] == ["o-1", "o-2"]
 
 
-def test_a_question_and_a_refusal_without_an_event_append_nothing(path: Path) -> None:
+async def test_a_question_and_a_refusal_without_an_event_append_nothing(path: Path) -> None:
     log = Watched(SqliteLog(path))
 
-    async def session() -> None:
-        async with desk(log) as oms:
-            with pytest.raises(LookupError):
-                await oms.cancel_order("nobody")
-            with pytest.raises(InvalidInput):
-                await submit(oms, "o-1", quantity=D(-1))
-            oms.get_all_orders()
+    async with desk(log) as oms:
+        with pytest.raises(LookupError):
+            await oms.cancel_order("nobody")
+        with pytest.raises(InvalidInput):
+            await submit(oms, "o-1", quantity=D(-1))
+        oms.get_all_orders()
 
-    run(session())
     assert log.sizes == []
     assert not path.exists()
 
@@ -150,41 +132,36 @@ def test_a_question_and_a_refusal_without_an_event_append_nothing(path: Path) ->
 # --- durable before the answer, and before anybody sees it ---
 
 
-def test_an_answer_comes_only_after_the_append_has_returned(path: Path) -> None:
+async def test_an_answer_comes_only_after_the_append_has_returned(path: Path) -> None:
     log, gate = Watched(SqliteLog(path)), Gate()
 
-    async def session() -> None:
-        async with desk(log) as oms:
-            log.after = gate
-            answer = asyncio.create_task(submit(oms, "o-1"))
-            await reached(gate)
-            await asyncio.sleep(0.05)
-            assert not answer.done()
+    async with desk(log) as oms:
+        log.after = gate
+        answer = asyncio.create_task(submit(oms, "o-1"))
+        await reached(gate)
+        await asyncio.sleep(0.05)
+        assert not answer.done()
 
-            gate.opened.set()
-            assert (await answer).order_id == "o-1"
-            assert log.sizes == [3]
-
-    run(session())
+        gate.opened.set()
+        assert (await answer).order_id == "o-1"
+        assert log.sizes == [3]
 
 
-def test_callbacks_are_told_only_after_the_append_has_returned(path: Path) -> None:
+async def test_callbacks_are_told_only_after_the_append_has_returned(path: Path) -> None:
     log, gate = Watched(SqliteLog(path)), Gate()
     heard: list[str] = []
 
-    async def session() -> None:
-        async with desk(log) as oms:
-            oms.add_order_callback(lambda order: heard.append(order.order_id))
-            log.before = gate
-            answer = asyncio.create_task(submit(oms, "o-1"))
-            await reached(gate)
-            await asyncio.sleep(0.05)
-            assert heard == []
+    async with desk(log) as oms:
+        oms.add_order_callback(lambda order: heard.append(order.order_id))
+        log.before = gate
+        answer = asyncio.create_task(submit(oms, "o-1"))
+        await reached(gate)
+        await asyncio.sleep(0.05)
+        assert heard == []
 
-            gate.opened.set()
-            await answer
+        gate.opened.set()
+        await answer
 
-    run(session())
     assert heard == ["o-1", "o-1"]
 
 
@@ -238,28 +215,25 @@ UNDER_WAY: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("act", UNDER_WAY.values(), ids=UNDER_WAY)
-def test_nobody_sees_what_is_not_durable_yet(path: Path, act: Act) -> None:
+async def test_nobody_sees_what_is_not_durable_yet(path: Path, act: Act) -> None:
     log, gate, clock = Watched(SqliteLog(path)), Gate(), Clock()
 
-    async def session() -> None:
-        async with desk(log, clock) as oms:
-            await submit(oms, "o-0")
-            await work(oms, "o-1")
-            await oms.add_fill("o-1", 10, 10, "t-1")
-            await oms.record_mark(ADA, 11)
-            before, old = everything_seen(oms, clock), digest(oms)
-            log.before = gate
-            answer = asyncio.create_task(act(oms))
-            await reached(gate)
+    async with desk(log, clock) as oms:
+        await submit(oms, "o-0")
+        await work(oms, "o-1")
+        await oms.add_fill("o-1", 10, 10, "t-1")
+        await oms.record_mark(ADA, 11)
+        before, old = everything_seen(oms, clock), digest(oms)
+        log.before = gate
+        answer = asyncio.create_task(act(oms))
+        await reached(gate)
 
-            during = everything_seen(oms, clock)
+        during = everything_seen(oms, clock)
 
-            gate.opened.set()
-            await answer
-            assert during == before
-            assert digest(oms) != old
-
-    run(session())
+        gate.opened.set()
+        await answer
+        assert during == before
+        assert digest(oms) != old
 
 
 # --- an append that fails ---
@@ -274,74 +248,66 @@ def fails_once(log: Watched, error: Exception) -> None:
 
 
 @pytest.mark.parametrize("act", UNDER_WAY.values(), ids=UNDER_WAY)
-def test_an_append_that_fails_leaves_the_state_as_the_log_has_it(path: Path, act: Act) -> None:
+async def test_an_append_that_fails_leaves_the_state_as_the_log_has_it(path: Path, act: Act) -> None:
     log, clock = Watched(SqliteLog(path)), Clock()
 
-    async def session() -> None:
-        async with desk(log, clock) as oms:
-            await submit(oms, "o-0")
-            await work(oms, "o-1")
-            await oms.add_fill("o-1", 10, 10, "t-1")
-            await oms.record_mark(ADA, 11)
-            before, seen, head = digest(oms), everything_seen(oms, clock), log.head()
-            fails_once(log, LogWriteFailed("the disk is full"))
+    async with desk(log, clock) as oms:
+        await submit(oms, "o-0")
+        await work(oms, "o-1")
+        await oms.add_fill("o-1", 10, 10, "t-1")
+        await oms.record_mark(ADA, 11)
+        before, seen, head = digest(oms), everything_seen(oms, clock), log.head()
+        fails_once(log, LogWriteFailed("the disk is full"))
 
-            with pytest.raises(LogWriteFailed, match="the disk is full"):
-                await act(oms)
-
-            assert log.head() == head
-            assert digest(oms) == before
-            assert everything_seen(oms, clock) == seen
+        with pytest.raises(LogWriteFailed, match="the disk is full"):
             await act(oms)
-            assert digest(oms) == replayed(path)
-            assert log.head().seq > head.seq
 
-    run(session())
+        assert log.head() == head
+        assert digest(oms) == before
+        assert everything_seen(oms, clock) == seen
+        await act(oms)
+        assert digest(oms) == replayed(path)
+        assert log.head().seq > head.seq
 
 
-def test_all_that_was_decided_on_a_failed_append_hears_of_it_and_can_be_asked_again(path: Path) -> None:
+async def test_all_that_was_decided_on_a_failed_append_hears_of_it_and_can_be_asked_again(path: Path) -> None:
     log = Watched(SqliteLog(path))
 
-    async def session() -> None:
-        async with desk(log, settings=UNLIMITED) as oms:
-            heard: list[str] = []
-            oms.add_order_callback(lambda order: heard.append(order.order_id))
-            fails_once(log, LogWriteFailed("no room"))
-            ids = [f"o-{number}" for number in range(20)]
+    async with desk(log, settings=UNLIMITED) as oms:
+        heard: list[str] = []
+        oms.add_order_callback(lambda order: heard.append(order.order_id))
+        fails_once(log, LogWriteFailed("no room"))
+        ids = [f"o-{number}" for number in range(20)]
 
-            first = await asyncio.gather(*(submit(oms, each) for each in ids), return_exceptions=True)
-            assert [type(each) for each in first] == [LogWriteFailed] * 20
-            assert oms.get_all_orders() == []
-            assert heard == []
+        first = await asyncio.gather(*(submit(oms, each) for each in ids), return_exceptions=True)
+        assert [type(each) for each in first] == [LogWriteFailed] * 20
+        assert oms.get_all_orders() == []
+        assert heard == []
 
-            await asyncio.gather(*(submit(oms, each) for each in ids))
-            assert len(oms.get_all_orders()) == 20
+        await asyncio.gather(*(submit(oms, each) for each in ids))
+        assert len(oms.get_all_orders()) == 20
 
-    run(session())
     assert topics_of(SqliteLog.existing(path)).count("OrderSubmitted") == 20
     assert topics_of(SqliteLog.existing(path)).count("PolicyChanged") == 1
 
 
-def test_a_full_disk_in_the_middle_of_trading_loses_and_invents_nothing(path: Path) -> None:
+async def test_a_full_disk_in_the_middle_of_trading_loses_and_invents_nothing(path: Path) -> None:
     log = SqliteLog(path)
 
-    async def session() -> None:
-        async with desk(log, settings=UNLIMITED) as oms:
-            await submit(oms, "o-1")
-            assert log._writing is not None
-            log._writing.execute("PRAGMA max_page_count = 1")  # SQLite keeps it at what is used: not one page more
-            told = await asyncio.gather(
-                *(submit(oms, f"big-{number}", actor="x" * 900) for number in range(300)), return_exceptions=True
-            )
-            assert {type(each) for each in told} == {LogWriteFailed}
-            assert [order.order_id for order in oms.get_all_orders()] == ["o-1"]
+    async with desk(log, settings=UNLIMITED) as oms:
+        await submit(oms, "o-1")
+        assert log._writing is not None
+        log._writing.execute("PRAGMA max_page_count = 1")  # SQLite keeps it at what is used: not one page more
+        told = await asyncio.gather(
+            *(submit(oms, f"big-{number}", actor="x" * 900) for number in range(300)), return_exceptions=True
+        )
+        assert {type(each) for each in told} == {LogWriteFailed}
+        assert [order.order_id for order in oms.get_all_orders()] == ["o-1"]
 
-            log._writing.execute("PRAGMA max_page_count = 1000000")
-            await submit(oms, "o-2")
-            assert [order.order_id for order in oms.get_all_orders()] == ["o-1", "o-2"]
-            assert digest(oms) == replayed(path)
-
-    run(session())
+        log._writing.execute("PRAGMA max_page_count = 1000000")
+        await submit(oms, "o-2")
+        assert [order.order_id for order in oms.get_all_orders()] == ["o-1", "o-2"]
+        assert digest(oms) == replayed(path)
 
 
 # --- others append meanwhile ---
@@ -357,46 +323,41 @@ def moves_once(log: Watched, interfere: Callable[[], object]) -> None:
     log.before = move
 
 
-def test_a_command_is_decided_again_when_the_log_has_moved(path: Path) -> None:
+async def test_a_command_is_decided_again_when_the_log_has_moved(path: Path) -> None:
     log, other = Watched(SqliteLog(path)), SqliteLog(path)
 
-    async def session() -> None:
-        async with desk(log) as oms:
-            await submit(oms, "o-1")
-            moves_once(log, lambda: other.append([mark("OTHER", 5)], other.head().seq))
+    async with desk(log) as oms:
+        await submit(oms, "o-1")
+        moves_once(log, lambda: other.append([mark("OTHER", 5)], other.head().seq))
 
-            order = await submit(oms, "o-2")
+        order = await submit(oms, "o-2")
 
-            assert order.state is OrderState.PENDING
-            assert oms.get_order("o-2") == order
-            assert oms.sequencer.state.positions.marks.get("OTHER") is not None
-            assert digest(oms) == replayed(path)
+        assert order.state is OrderState.PENDING
+        assert oms.get_order("o-2") == order
+        assert oms.sequencer.state.positions.marks.get("OTHER") is not None
+        assert digest(oms) == replayed(path)
 
-    run(session())
     assert topics_of(other) == [
         "PolicyChanged", "OrderSubmitted", "StateChanged", "MarkRecorded", "OrderSubmitted", "StateChanged",
     ]  # fmt: skip
     other.close()
 
 
-def test_no_limit_is_exceeded_by_a_race_of_two_desks(path: Path) -> None:
+async def test_no_limit_is_exceeded_by_a_race_of_two_desks(path: Path) -> None:
     limit = ruled(risk={"max_position_size": 1000, "max_open_orders": None}, trading={"max_skew": None})
 
-    async def session() -> None:
-        async with desk(path, settings=limit) as one, desk(path, settings=limit) as other:
-            told = await asyncio.gather(
-                *(submit(one, f"one-{number}", quantity=70) for number in range(20)),
-                *(submit(other, f"other-{number}", quantity=70) for number in range(20)),
-                return_exceptions=True,
-            )
+    async with desk(path, settings=limit) as one, desk(path, settings=limit) as other:
+        told = await asyncio.gather(
+            *(submit(one, f"one-{number}", quantity=70) for number in range(20)),
+            *(submit(other, f"other-{number}", quantity=70) for number in range(20)),
+            return_exceptions=True,
+        )
 
-            accepted = [each for each in told if isinstance(each, OMSOrder)]
-            assert len(accepted) == 14
-            assert all(isinstance(each, OMSOrder | OrderRejected) for each in told)
-            assert len(one.get_open_orders()) == len(other.get_open_orders()) == 14
-            assert digest(one) == digest(other) == replayed(path)
-
-    run(session())
+        accepted = [each for each in told if isinstance(each, OMSOrder)]
+        assert len(accepted) == 14
+        assert all(isinstance(each, OMSOrder | OrderRejected) for each in told)
+        assert len(one.get_open_orders()) == len(other.get_open_orders()) == 14
+        assert digest(one) == digest(other) == replayed(path)
 
 
 def test_a_halt_of_another_desk_refuses_an_order_that_was_decided_just_before(path: Path) -> None:
@@ -414,27 +375,26 @@ def test_a_halt_of_another_desk_refuses_an_order_that_was_decided_just_before(pa
     asyncio.run(risk_desk.close())
 
 
-def test_a_log_that_never_stands_still_ends_in_a_typed_error_and_not_in_a_loop() -> None:
+async def test_a_log_that_never_stands_still_ends_in_a_typed_error_and_not_in_a_loop() -> None:
     log = Watched(MemoryLog())
 
-    async def session() -> None:
-        async with desk(log) as oms:
+    async with desk(log) as oms:
 
-            def others_append(*_: object) -> None:
-                log.inner.append([mark("OTHER")], log.inner.head().seq)
+        def others_append(*_: object) -> None:
+            log.inner.append([mark("OTHER")], log.inner.head().seq)
 
-            log.before = others_append
-            with pytest.raises(LogError):
-                await submit(oms, "o-1")
-            log.before = lambda *_: None
-
+        log.before = others_append
+        with pytest.raises(LogError):
             await submit(oms, "o-1")
-            assert len(oms.get_all_orders()) == 1
+        log.before = lambda *_: None
 
-    run(session())
+        await submit(oms, "o-1")
+        assert len(oms.get_all_orders()) == 1
 
 
-def test_a_desk_that_others_are_always_faster_than_gets_its_turn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_desk_that_others_are_always_faster_than_gets_its_turn(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log, other, kept_out = Watched(SqliteLog(path)), SqliteLog(path), []
 
     def faster(*_: object) -> None:
@@ -443,24 +403,22 @@ def test_a_desk_that_others_are_always_faster_than_gets_its_turn(path: Path, mon
         except LogBusy:
             kept_out.append(True)
 
-    async def session() -> None:
-        async with desk(log) as oms:
-            await submit(oms, "o-1")
-            monkeypatch.setattr(open_connections, "LOCK_TIMEOUT", 0.05)
-            log.before = faster
+    async with desk(log) as oms:
+        await submit(oms, "o-1")
+        monkeypatch.setattr(open_connections, "LOCK_TIMEOUT", 0.05)
+        log.before = faster
 
-            assert (await submit(oms, "o-2")).state is OrderState.PENDING
-            with pytest.raises(OrderRejected):
-                await submit(oms, "o-3", quantity=D(99_999))
-            with pytest.raises(LookupError):
-                await oms.cancel_order("nobody")
+        assert (await submit(oms, "o-2")).state is OrderState.PENDING
+        with pytest.raises(OrderRejected):
+            await submit(oms, "o-3", quantity=D(99_999))
+        with pytest.raises(LookupError):
+            await oms.cancel_order("nobody")
 
-            log.before = lambda *_: None
-            other.append([mark("OTHER")], other.head().seq)
-            assert (await submit(oms, "o-4")).state is OrderState.PENDING
-            assert digest(oms) == replayed(path)
+        log.before = lambda *_: None
+        other.append([mark("OTHER")], other.head().seq)
+        assert (await submit(oms, "o-4")).state is OrderState.PENDING
+        assert digest(oms) == replayed(path)
 
-    run(session())
     other.close()
     assert kept_out == [True, True]
 
@@ -468,46 +426,40 @@ def test_a_desk_that_others_are_always_faster_than_gets_its_turn(path: Path, mon
 # --- cancellation ---
 
 
-def test_a_caller_that_gives_up_takes_nobody_along(path: Path) -> None:
+async def test_a_caller_that_gives_up_takes_nobody_along(path: Path) -> None:
     log, gate = Watched(SqliteLog(path)), Gate()
 
-    async def session() -> None:
-        async with desk(log) as oms:
-            log.before = gate
-            given_up = asyncio.create_task(submit(oms, "o-1"))
-            waits_behind = asyncio.create_task(submit(oms, "o-2"))
-            await reached(gate)
-            queued_too = asyncio.create_task(submit(oms, "o-3"))
-            await asyncio.sleep(0)
-            given_up.cancel()
-            await asyncio.sleep(0)
-            gate.opened.set()
+    async with desk(log) as oms:
+        log.before = gate
+        given_up = asyncio.create_task(submit(oms, "o-1"))
+        waits_behind = asyncio.create_task(submit(oms, "o-2"))
+        await reached(gate)
+        queued_too = asyncio.create_task(submit(oms, "o-3"))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.sleep(0)
+        gate.opened.set()
 
-            assert (await waits_behind).order_id == "o-2"
-            assert (await queued_too).order_id == "o-3"
-            with pytest.raises(asyncio.CancelledError):
-                await given_up
-            assert oms.get_order("o-1") is not None, "its append was under way and could not be called back"
-            assert digest(oms) == replayed(path)
-
-    run(session())
+        assert (await waits_behind).order_id == "o-2"
+        assert (await queued_too).order_id == "o-3"
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert oms.get_order("o-1") is not None, "its append was under way and could not be called back"
+        assert digest(oms) == replayed(path)
 
 
-def test_a_timeout_is_no_answer_and_asking_again_tells(path: Path) -> None:
+async def test_a_timeout_is_no_answer_and_asking_again_tells(path: Path) -> None:
     log, gate = Watched(SqliteLog(path)), Gate()
 
-    async def session() -> None:
-        async with desk(log) as oms:
-            log.before = gate
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(submit(oms, "o-1", command_id="c-1"), 0.05)
-            gate.opened.set()
+    async with desk(log) as oms:
+        log.before = gate
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(submit(oms, "o-1", command_id="c-1"), 0.05)
+        gate.opened.set()
 
-            order = await submit(oms, "o-1", command_id="c-1")
-            assert order.state is OrderState.PENDING
-            assert topics_of(log) == ["PolicyChanged", "OrderSubmitted", "StateChanged"]
-
-    run(session())
+        order = await submit(oms, "o-1", command_id="c-1")
+        assert order.state is OrderState.PENDING
+        assert topics_of(log) == ["PolicyChanged", "OrderSubmitted", "StateChanged"]
 
 
 def test_a_loop_that_ends_during_an_append_leaves_state_and_log_agreeing(path: Path) -> None:
@@ -591,22 +543,20 @@ def test_an_oms_needs_no_close(path: Path) -> None:
 # --- callbacks ---
 
 
-def test_order_callbacks_hear_every_event_in_log_order_with_the_order_as_it_was(path: Path) -> None:
+async def test_order_callbacks_hear_every_event_in_log_order_with_the_order_as_it_was(path: Path) -> None:
     heard: list[tuple[object, ...]] = []
 
-    async def session() -> None:
-        async with desk(path) as oms:
+    async with desk(path) as oms:
 
-            def told(order: OMSOrder) -> None:
-                heard.append((order.order_id, order.state.value, order.filled_quantity))
+        def told(order: OMSOrder) -> None:
+            heard.append((order.order_id, order.state.value, order.filled_quantity))
 
-            oms.add_order_callback(told)
-            await work(oms, "o-1")
-            await oms.add_fill("o-1", 40, 10, "t-1")
-            await asyncio.gather(oms.add_fill("o-1", 60, 10, "t-2"), submit(oms, "o-2"))
-            await oms.cancel_order("o-2")
+        oms.add_order_callback(told)
+        await work(oms, "o-1")
+        await oms.add_fill("o-1", 40, 10, "t-1")
+        await asyncio.gather(oms.add_fill("o-1", 60, 10, "t-2"), submit(oms, "o-2"))
+        await oms.cancel_order("o-2")
 
-    run(session())
     assert heard == [
         ("o-1", "idle", 0),
         ("o-1", "pending", 0),
@@ -620,41 +570,37 @@ def test_order_callbacks_hear_every_event_in_log_order_with_the_order_as_it_was(
     ]
 
 
-def test_a_refused_order_is_shown_to_callbacks(path: Path) -> None:
+async def test_a_refused_order_is_shown_to_callbacks(path: Path) -> None:
     heard: list[OMSOrder] = []
 
-    async def session() -> None:
-        async with desk(path) as oms:
-            oms.add_order_callback(heard.append)
-            with pytest.raises(OrderRejected):
-                await submit(oms, "o-1", quantity=D(99_999))
+    async with desk(path) as oms:
+        oms.add_order_callback(heard.append)
+        with pytest.raises(OrderRejected):
+            await submit(oms, "o-1", quantity=D(99_999))
 
-    run(session())
     assert heard[-1].state is OrderState.REJECTED
     assert heard[-1].violations[0].startswith("POSITION_SIZE")
 
 
-def test_position_callbacks_hear_every_change_of_a_position_and_nothing_else(path: Path) -> None:
+async def test_position_callbacks_hear_every_change_of_a_position_and_nothing_else(path: Path) -> None:
     heard: list[tuple[object, ...]] = []
 
     async def told(position: Position) -> None:
         await asyncio.sleep(0)
         heard.append((position.symbol, position.quantity, position.avg_price, position.realized_pnl))
 
-    async def session() -> None:
-        async with desk(path) as oms:
-            oms.add_position_callback(told)
-            await work(oms, "o-1")
-            await oms.add_fill("o-1", 40, 10, "t-1", 1)
-            await trade(oms, "o-2", SELL, 60, 12)
-            await oms.bust_fill("o-1", "t-1")
-            await oms.record_mark(ADA, 11)
+    async with desk(path) as oms:
+        oms.add_position_callback(told)
+        await work(oms, "o-1")
+        await oms.add_fill("o-1", 40, 10, "t-1", 1)
+        await trade(oms, "o-2", SELL, 60, 12)
+        await oms.bust_fill("o-1", "t-1")
+        await oms.record_mark(ADA, 11)
 
-    run(session())
     assert heard == [(ADA, 40, 10, -1), (ADA, -20, 12, 79), (ADA, -60, 12, 0)]
 
 
-def test_sync_and_async_callbacks_both_hear_everything(path: Path) -> None:
+async def test_sync_and_async_callbacks_both_hear_everything(path: Path) -> None:
     sync: list[str] = []
     late: list[str] = []
 
@@ -662,14 +608,12 @@ def test_sync_and_async_callbacks_both_hear_everything(path: Path) -> None:
         await asyncio.sleep(0.01)
         late.append(order.state.value)
 
-    async def session() -> None:
-        async with desk(path) as oms:
-            oms.add_order_callback(slow)
-            oms.add_order_callback(lambda order: sync.append(order.state.value))
-            await work(oms, "o-1")
-            await oms.cancel_order("o-1")
+    async with desk(path) as oms:
+        oms.add_order_callback(slow)
+        oms.add_order_callback(lambda order: sync.append(order.state.value))
+        await work(oms, "o-1")
+        await oms.cancel_order("o-1")
 
-    run(session())
     assert sync == late == ["idle", "pending", "working", "cancelled"]
 
 
@@ -697,64 +641,55 @@ def test_a_callback_that_fails_harms_nobody(path: Path, caplog: pytest.LogCaptur
     assert calls == heard == ["idle", "pending", "working"]
 
 
-def test_a_callback_that_hangs_holds_up_nobody_else(path: Path) -> None:
+async def test_a_callback_that_hangs_holds_up_nobody_else(path: Path) -> None:
     heard: list[str] = []
 
     async def hanging(order: OMSOrder) -> None:
         await asyncio.Event().wait()
         raise AssertionError(order)
 
-    async def session() -> None:
-        async with desk(path) as oms:
-            oms.add_order_callback(hanging)
-            oms.add_order_callback(lambda order: heard.append(order.state.value))
-            for number in range(5):
-                await asyncio.wait_for(work(oms, f"o-{number}"), 5)
+    async with desk(path) as oms:
+        oms.add_order_callback(hanging)
+        oms.add_order_callback(lambda order: heard.append(order.state.value))
+        for number in range(5):
+            await asyncio.wait_for(work(oms, f"o-{number}"), 5)
 
-    run(session())
     assert heard == ["idle", "pending", "working"] * 5
 
 
-def test_a_callback_may_call_back(path: Path) -> None:
-    async def session() -> None:
-        async with desk(path) as oms:
+async def test_a_callback_may_call_back(oms: OrderManagementSystem) -> None:
+    async def hedge(order: OMSOrder) -> None:
+        if order.state is OrderState.FILLED and order.side is BUY:
+            await submit(oms, f"hedge-{order.order_id}", side=SELL, quantity=order.filled_quantity)
 
-            async def hedge(order: OMSOrder) -> None:
-                if order.state is OrderState.FILLED and order.side is BUY:
-                    await submit(oms, f"hedge-{order.order_id}", side=SELL, quantity=order.filled_quantity)
+    def ask(order: OMSOrder) -> None:
+        assert oms.get_order(order.order_id) is not None
 
-            def ask(order: OMSOrder) -> None:
-                assert oms.get_order(order.order_id) is not None
+    oms.add_order_callback(hedge)
+    oms.add_order_callback(ask)
+    await trade(oms, "o-1", BUY, 50, 10)
+    await trade(oms, "o-2", BUY, 30, 10)
 
-            oms.add_order_callback(hedge)
-            oms.add_order_callback(ask)
-            await trade(oms, "o-1", BUY, 50, 10)
-            await trade(oms, "o-2", BUY, 30, 10)
-
-            for _ in range(100):
-                if len(oms.get_open_orders()) == 2:
-                    break
-                await asyncio.sleep(0.01)
-            assert [these(order.order_id, order.quantity) for order in oms.get_open_orders()] == [
-                ("hedge-o-1", 50),
-                ("hedge-o-2", 30),
-            ]
-
-    run(session())
+    for _ in range(100):
+        if len(oms.get_open_orders()) == 2:
+            break
+        await asyncio.sleep(0.01)
+    assert [these(order.order_id, order.quantity) for order in oms.get_open_orders()] == [
+        ("hedge-o-1", 50),
+        ("hedge-o-2", 30),
+    ]
 
 
-def test_what_another_desk_appends_is_told_too_and_in_log_order(path: Path) -> None:
+async def test_what_another_desk_appends_is_told_too_and_in_log_order(path: Path) -> None:
     heard: list[str] = []
 
-    async def session() -> None:
-        async with desk(path) as one, desk(path) as other:
-            one.add_order_callback(lambda order: heard.append(f"{order.order_id} {order.state.value}"))
-            await submit(one, "o-1")
-            await submit(other, "o-2")
-            await one.cancel_order("o-1")
-            await one.sequencer.idle()
+    async with desk(path) as one, desk(path) as other:
+        one.add_order_callback(lambda order: heard.append(f"{order.order_id} {order.state.value}"))
+        await submit(one, "o-1")
+        await submit(other, "o-2")
+        await one.cancel_order("o-1")
+        await one.sequencer.idle()
 
-    run(session())
     assert heard == ["o-1 idle", "o-1 pending", "o-2 idle", "o-2 pending", "o-1 cancelled"]
 
 
@@ -814,11 +749,7 @@ def test_a_log_in_memory_and_one_in_a_file_come_to_the_same(path: Path) -> None:
     assert asyncio.run(session(SqliteLog(path))) == asyncio.run(session(MemoryLog()))
 
 
-def test_an_append_onto_a_head_that_is_behind_is_refused_by_the_log_itself(path: Path) -> None:
-    async def session() -> None:
-        async with desk(path) as oms:
-            await submit(oms, "o-1")
-            with pytest.raises(HeadMoved):
-                oms.log.append([mark("X")], 0)
-
-    run(session())
+async def test_an_append_onto_a_head_that_is_behind_is_refused_by_the_log_itself(oms: OrderManagementSystem) -> None:
+    await submit(oms, "o-1")
+    with pytest.raises(HeadMoved):
+        oms.log.append([mark("X")], 0)

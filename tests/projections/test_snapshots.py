@@ -371,18 +371,15 @@ def _harm(harm: str, path: Path, folder: Path) -> None:
         cache.close()
 
 
-def test_a_log_of_more_streams_than_are_remembered_numbers_every_stream_right(
+async def test_a_log_of_more_streams_than_are_remembered_numbers_every_stream_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(insert, "MOST_STREAMS", 7)
     desk = Desk(tmp_path / "day.db", seed=5)
 
-    async def at_once() -> None:
-        orders = [desk.oms.submit_order("S", "buy", "market", 1, order_id=f"m-{n}") for n in range(40)]
-        await asyncio.gather(*orders)
-        await asyncio.gather(*(desk.oms.add_fill(f"m-{n}", 1, 100, f"f-{n}") for n in range(40)))
-
-    asyncio.run(at_once())
+    orders = [desk.oms.submit_order("S", "buy", "market", 1, order_id=f"m-{n}") for n in range(40)]
+    await asyncio.gather(*orders)
+    await asyncio.gather(*(desk.oms.add_fill(f"m-{n}", 1, 100, f"f-{n}") for n in range(40)))
 
     versions: dict[str, list[int]] = {}
     for recorded in desk.log.read():

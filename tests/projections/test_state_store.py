@@ -38,37 +38,30 @@ class Counting(SqliteLog):
             yield each
 
 
-def left_off(path: Path) -> OrderManagementSystem:
+async def left_off(path: Path) -> OrderManagementSystem:
     """Trade a little, close, and open the log again."""
-
-    async def run() -> None:
-        async with desk(path, Clock(), RETIRING) as oms:
-            for number in range(10):
-                await trade(oms, f"o-{number}", BUY if number % 3 else SELL, 10 + number, 10)
-            await submit(oms, "open")
-            with pytest.raises(FillQuarantinedError):
-                await oms.add_fill("open", 500, 10, "over")
-
-    asyncio.run(run())
+    async with desk(path, Clock(), RETIRING) as oms:
+        for number in range(10):
+            await trade(oms, f"o-{number}", BUY if number % 3 else SELL, 10 + number, 10)
+        await submit(oms, "open")
+        with pytest.raises(FillQuarantinedError):
+            await oms.add_fill("open", 500, 10, "over")
     return desk(Counting(path), Clock(), RETIRING)
 
 
-def test_a_log_is_opened_on_from_where_a_process_left_off(tmp_path: Path) -> None:
-    oms = left_off(tmp_path / "day.db")
+async def test_a_log_is_opened_on_from_where_a_process_left_off(tmp_path: Path) -> None:
+    oms = await left_off(tmp_path / "day.db")
     other = desk(tmp_path / "day.db", Clock(), RETIRING)
-
-    async def go_on() -> None:
-        states_path(SqliteLog(tmp_path / "day.db")).unlink()
-        other.get_all_orders()  # from zero
-        for system in (oms, other):
-            await trade(system, f"n-{system is oms}", BUY, 10, 10)
-        await oms.add_fill("o-1", 11, 10, "t-o-1")  # told again, of an order that is not in memory
-        await oms.bust_fill("o-2", "t-o-2")
-
     assert oms.get_order("open") is not None
     assert isinstance(oms.log, Counting)
     assert oms.log.read_events == 0
-    asyncio.run(go_on())
+
+    states_path(SqliteLog(tmp_path / "day.db")).unlink()
+    other.get_all_orders()  # from zero
+    for system in (oms, other):
+        await trade(system, f"n-{system is oms}", BUY, 10, 10)
+    await oms.add_fill("o-1", 11, 10, "t-o-1")  # told again, of an order that is not in memory
+    await oms.bust_fill("o-2", "t-o-2")
 
     assert oms.get_all_positions() == other.get_all_positions()
     assert oms.get_portfolio_summary() == other.get_portfolio_summary()
@@ -81,10 +74,10 @@ def test_a_log_is_opened_on_from_where_a_process_left_off(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("harm", ["garbage", "cut off", "flipped", "of another log", "made by other code"])
-def test_a_state_that_is_not_what_was_kept_is_passed_over(
+async def test_a_state_that_is_not_what_was_kept_is_passed_over(
     harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left_off(tmp_path / "day.db")
+    await left_off(tmp_path / "day.db")
     path = states_path(SqliteLog(tmp_path / "day.db"))
     content = bytearray(path.read_bytes())
     if harm == "garbage":
@@ -95,7 +88,7 @@ def test_a_state_that_is_not_what_was_kept_is_passed_over(
         content[content.index(b"x\x01") + 60] ^= 1  # within the packed state
     elif harm == "of another log":
         (tmp_path / "other").mkdir()
-        left_off(tmp_path / "other" / "day.db")
+        await left_off(tmp_path / "other" / "day.db")
         content = bytearray(states_path(SqliteLog(tmp_path / "other" / "day.db")).read_bytes())
     path.write_bytes(content)
     if harm == "made by other code":
@@ -135,25 +128,23 @@ def test_a_state_that_does_not_come_to_the_digests_in_the_log_is_not_taken_for_a
     assert load_state(log, "day", first + 5) is not None
 
 
-def test_a_late_fill_of_an_order_that_had_left_memory_does_not_keep_the_log_from_opening(
+async def test_a_late_fill_of_an_order_that_had_left_memory_does_not_keep_the_log_from_opening(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, clock = tmp_path / "day.db", Clock()
 
-    async def run() -> None:
-        async with desk(path, clock, RETIRING) as oms:
-            await trade(oms, "o-1", BUY, 14, 10)
-            await submit(oms, "gone")
-            await oms.cancel_order("gone")
+    async with desk(path, clock, RETIRING) as oms:
+        await trade(oms, "o-1", BUY, 14, 10)
+        await submit(oms, "gone")
+        await oms.cancel_order("gone")
+        clock.now += 200_000 * 10**9
+        for number in range(2):
+            await submit(oms, f"later-{number}")
             clock.now += 200_000 * 10**9
-            for number in range(2):
-                await submit(oms, f"later-{number}")
-                clock.now += 200_000 * 10**9
-        monkeypatch.setattr("oms_es.engine.write_model.LEAST", 10**6)  # not kept again
-        async with desk(path, clock, RETIRING) as oms:
-            await oms.add_fill("gone", 10, 10, "late")
+    monkeypatch.setattr("oms_es.engine.write_model.LEAST", 10**6)  # not kept again
+    async with desk(path, clock, RETIRING) as oms:
+        await oms.add_fill("gone", 10, 10, "late")
 
-    asyncio.run(run())
     assert states_path(SqliteLog(path)).is_file()
 
     oms = desk(path, clock, RETIRING)

@@ -54,18 +54,17 @@ def test_the_next_decision_goes_by_the_new_method_even_in_the_same_transaction(t
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["apart", "in one transaction"])
-def test_a_day_closed_under_one_method_comes_to_its_digests_under_the_next(together: bool, tmp_path: Path) -> None:
+async def test_a_day_closed_under_one_method_comes_to_its_digests_under_the_next(
+    together: bool, tmp_path: Path
+) -> None:
     oms = desk(tmp_path / "day.db", Clock(), FREE)
 
-    async def run() -> None:
-        await bought_dear_and_cheap_and_sold_between(oms)
-        if together:
-            await asyncio.gather(trade(oms, "o-4", BUY, 1, 100), oms.close_day(DAY))
-        else:
-            await oms.close_day(DAY)
-        await oms.set_limits(method="lifo")
-
-    asyncio.run(run())
+    await bought_dear_and_cheap_and_sold_between(oms)
+    if together:
+        await asyncio.gather(trade(oms, "o-4", BUY, 1, 100), oms.close_day(DAY))
+    else:
+        await oms.close_day(DAY)
+    await oms.set_limits(method="lifo")
 
     assert replay(oms.log.read()).days[0].differing == []
 

@@ -188,21 +188,18 @@ def test_an_actor_is_neither_long_nor_odd(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", LONG_AND_ODD, ids=range(len(LONG_AND_ODD)))
-def test_reasons_and_messages_of_any_length_and_content_are_taken_truncated_and_escaped(
+async def test_reasons_and_messages_of_any_length_and_content_are_taken_truncated_and_escaped(
     bad: str, tmp_path: Path
 ) -> None:
-    async def session() -> None:
-        async with desk(tmp_path / "day.db") as oms:
-            await submit(oms, "o-1")
-            await submit(oms, "o-2")
-            await oms.halt(reason=bad)
-            assert (await oms.cancel_order("o-1", bad)).reason
-            said = (await oms.update_order_state("o-2", "rejected", error_message=bad)).error_message
-            assert said is not None
-            assert 0 < len(said) <= 1_000
-            assert said.isprintable()
-
-    asyncio.run(session())
+    async with desk(tmp_path / "day.db") as oms:
+        await submit(oms, "o-1")
+        await submit(oms, "o-2")
+        await oms.halt(reason=bad)
+        assert (await oms.cancel_order("o-1", bad)).reason
+        said = (await oms.update_order_state("o-2", "rejected", error_message=bad)).error_message
+        assert said is not None
+        assert 0 < len(said) <= 1_000
+        assert said.isprintable()
 
 
 async def _odd_orders(path: Path) -> None:
