@@ -97,7 +97,7 @@ def root(
 
         oms demo
 
-        oms positions --log day.db --as-of 2012-06-21T13:45:00Z
+        oms positions --log day.db --as-of 2024-03-15T14:05:00Z
     """
     if context.invoked_subcommand is None:
         show(context.get_help())

@@ -70,11 +70,11 @@ def bisect(
 
     For example:
 
-        oms bisect 'abs(position("GOOG")) <= 1000 and daily_pnl() > -500'
+        oms bisect 'abs(position("BOLT")) <= 150 and daily_pnl() > -500'
 
-        oms bisect 'quarantined() == 0' --between seq:120 now
+        oms bisect 'quarantined() == 0' --between seq:40 now
 
-        oms bisect 'open_orders() <= 10' amzn.omsday
+        oms bisect 'open_orders() <= 10' day.omsday
     """
     claim, chosen, begun = Expression(expression), cost_method(method), time.monotonic()
     points = [point(each, known=True) for each in between or ("seq:1", "now")]

@@ -66,7 +66,7 @@ def close_day(
 
     For example:
 
-        oms close-day 2012-06-21 --reason "reconciled with the broker" --actor desk
+        oms close-day 2024-03-15 --force --reason "the venue looks into b-4-t2"
     """
     wanted = checked_day(day, "DAY")
 
@@ -120,9 +120,9 @@ def export(
 
     For example:
 
-        oms export --day 2012-06-21 -o amzn.omsday
+        oms export --day 2024-03-15 -o day.omsday
 
-        oms export --what fills --format csv --symbol AMZN -o fills.csv
+        oms export --what fills --format csv --symbol BOLT -o fills.csv
     """
     wanted = checked_day(day)
     check_names(symbol, account)

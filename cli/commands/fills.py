@@ -61,7 +61,7 @@ def fill(
 
     For example:
 
-        oms fill o-1 50 0.451 --trade-id t-1 --fee 0.01
+        oms fill a-4 50 49.8 --trade-id a-4-t2 --fee 0.25
     """
     change_order(
         log,
@@ -100,7 +100,7 @@ def bust(
 
     For example:
 
-        oms bust o-1 t-1 --reason "erroneous trade"
+        oms bust a-4 a-4-t1 --reason "erroneous trade"
     """
     change_order(
         log,
@@ -138,7 +138,7 @@ def correct(
 
     For example:
 
-        oms correct o-1 t-1 --price 0.452
+        oms correct a-4 a-4-t1 --price 49.79
     """
     change_order(
         log,
@@ -180,7 +180,7 @@ def quarantine(
 
         oms quarantine
 
-        oms quarantine accept q-0123456789abcdef --reason "confirmed by the venue"
+        oms quarantine accept q-2d5a5bc44bb8a883 --reason "confirmed"
     """
     if context.invoked_subcommand is not None:
         return
@@ -222,7 +222,7 @@ def accept(
 
     For example:
 
-        oms quarantine accept q-0123456789abcdef --reason "confirmed by the venue"
+        oms quarantine accept q-2d5a5bc44bb8a883 --reason "confirmed"
     """
     change_order(
         log,
@@ -248,7 +248,7 @@ def reject(
 
     For example:
 
-        oms quarantine reject q-0123456789abcdef --reason "reported twice"
+        oms quarantine reject q-2d5a5bc44bb8a883 --reason "reported twice"
     """
     change_order(
         log,

@@ -57,7 +57,7 @@ def history(
 
     For example:
 
-        oms history GOOG --between 2012-06-21T13:30:00Z 2012-06-21T13:45:00Z
+        oms history BOLT --between 2024-03-15T13:30:00Z 2024-03-15T13:45:00Z
     """
     moment, chosen, kept = when(as_of, known_at, at_seq), cost_method(method), span(between)
     check_names(symbol, account)
@@ -108,9 +108,9 @@ def diff(
 
     For example:
 
-        oms diff seq:120 now --by order
+        oms diff seq:40 now --by order
 
-        oms diff 2012-06-21T14:00:00Z now --known --as-of 2012-06-21T13:45:00Z
+        oms diff 2024-03-15T14:06:00Z now --known --as-of 2024-03-15T14:05:00Z
     """
     true_at = None if as_of is None else instant(as_of, "--as-of")
     moments = [point(each, true_at, known=known) for each in (first, second)]

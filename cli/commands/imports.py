@@ -43,7 +43,7 @@ def root(
 
     For example:
 
-        oms import facts day.jsonl --log day.db
+        oms import facts history.jsonl --log history.db
     """
     if context.invoked_subcommand is None:
         show(context.get_help())
@@ -62,7 +62,7 @@ def facts(
 
     For example:
 
-        oms import facts day.jsonl --log day.db
+        oms import facts history.jsonl --log history.db
     """
     defaults = _defaults(account, id_prefix)
 
@@ -92,7 +92,7 @@ def lobster(
 
     For example:
 
-        oms import lobster AMZN_message_1.csv --symbol AMZN --date 2012-06-21 --book AMZN_orderbook_1.csv
+        oms import lobster amzn.csv --symbol AMZN --date 2012-06-21
     """
     day = LobsterDay(file, identifier(symbol, "--symbol"), date.date(), book, _defaults(account, id_prefix))
     if book is not None:

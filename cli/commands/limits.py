@@ -60,7 +60,7 @@ def mark(
 
     For example:
 
-        oms mark ADAUSDM 0.455
+        oms mark ACME 50.12
     """
 
     async def run(oms: OrderManagementSystem) -> int:
@@ -218,7 +218,7 @@ def limits(
 
     For example:
 
-        oms limits --account alpha --known-at 2012-06-21T13:45:00Z
+        oms limits --account alpha --known-at 2024-03-15T14:30:00Z
 
         oms limits set max_position_size=500 max_daily_loss=null
     """
@@ -273,7 +273,7 @@ def set_limits(
 
     For example:
 
-        oms limits set max_position_size=500 max_daily_loss=null --reason "half a day"
+        oms limits set max_position_size=250 --reason "half a day"
     """
     values = dict(_change(each) for each in changes)
     if len(values) < len(changes):

@@ -73,7 +73,7 @@ def submit(
 
     For example:
 
-        oms submit ADAUSDM buy limit 100 0.45 --order-id o-1
+        oms submit ACME buy limit 100 49.9 --order-id a-7
     """
     change_order(
         log,
@@ -112,7 +112,7 @@ def ack(
 
     For example:
 
-        oms ack o-1 --external-id V-8812
+        oms ack b-6 --external-id V-2006
     """
     change_order(
         log,
@@ -148,7 +148,7 @@ def link(
 
     For example:
 
-        oms link o-1 V-8812
+        oms link b-6 V-2006
     """
     change_order(
         log,
@@ -176,7 +176,7 @@ def reject(
 
     For example:
 
-        oms reject o-1 --message "unknown account"
+        oms reject b-6 --message "unknown account"
     """
     change_order(
         log,
@@ -210,7 +210,7 @@ def fail(
 
     For example:
 
-        oms fail o-1 --message "connection lost"
+        oms fail b-6 --message "connection lost"
     """
     change_order(
         log,
@@ -244,7 +244,7 @@ def cancel(
 
     For example:
 
-        oms cancel o-1 --reason "end of day"
+        oms cancel a-4 --reason "end of day"
     """
     change_order(
         log,
@@ -273,7 +273,7 @@ def amend(
 
     For example:
 
-        oms amend o-1 --quantity 150 --price 0.46
+        oms amend a-4 --quantity 150 --price 49.85
     """
     change_order(
         log,

@@ -53,7 +53,7 @@ def positions(
 
     For example:
 
-        oms positions --as-of 2012-06-21T13:45:00Z --method lifo
+        oms positions --as-of 2024-03-15T14:05:00Z --method lifo
     """
     moment, every = when(as_of, known_at, at_seq), is_every(method)
     chosen = None if every else cost_method(method)
@@ -94,7 +94,7 @@ def orders(
 
     For example:
 
-        oms orders --open --symbol GOOG
+        oms orders --open --symbol BOLT
     """
     moment = when(as_of, known_at, at_seq)
     wanted = None if state is None else choice(OrderState, state, "--state")
@@ -132,7 +132,7 @@ def fills(
 
     For example:
 
-        oms fills --symbol GOOG --json
+        oms fills --symbol BOLT --json
     """
     moment = when(as_of, known_at, at_seq)
     check_names(symbol, account)
@@ -159,7 +159,7 @@ def order(
 
     For example:
 
-        oms order o-1 --log day.db
+        oms order b-3 --log day.db
     """
     moment = when(as_of, known_at, at_seq)
     check_names(None, account)

@@ -79,11 +79,11 @@ def replay(
 
         oms replay --day 2024-03-15 --check
 
-        oms replay amzn.omsday --check
+        oms replay day.omsday --check
 
         oms replay --day 2024-03-15 --what-if tighter.yaml
 
-        oms replay --speed 60
+        oms replay --speed 3600
     """
     pace = _pace(speed)
     check_names(None, account)

@@ -38,7 +38,7 @@ def tail(
 
     For example:
 
-        oms tail --after 120 --json
+        oms tail --after 70 --no-follow --json
     """
     if after is not None and after < 0:
         raise InvalidInput(f"--after: {after} is negative; the first event has seq 1")

@@ -48,9 +48,9 @@ def root(
 
     For example:
 
-        oms why position GOOG
+        oms why position BOLT
 
-        oms why order o-1
+        oms why order a-2
     """
     if context.invoked_subcommand is None:
         show(context.get_help())
@@ -78,7 +78,7 @@ def position(
 
     For example:
 
-        oms why position GOOG --as-of 2012-06-21T13:45:00Z --method lifo
+        oms why position BOLT --as-of 2024-03-15T14:05:00Z --method lifo
     """
     moment, chosen = when(as_of, known_at, at_seq), cost_method(method)
     check_names(symbol, account)
@@ -179,7 +179,7 @@ def order(
 
     For example:
 
-        oms why order o-1 --log day.db
+        oms why order a-2 --log day.db
     """
     moment = when(None, known_at, at_seq)
     check_names(None, account)

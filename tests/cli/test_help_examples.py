@@ -1,0 +1,58 @@
+"""Every example of the help runs as it is printed, in the folder of the demo."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from oms_es.cli.app import COMMANDS
+from tests.cli.test_cli import Oms
+
+BELOW = [f"{name} {each}" for name, found in COMMANDS.items() if isinstance(found, tuple) for each in found[1]]
+TURNS = "oms bisect 'abs(position", "oms bisect 'quarantined() == 0'"  # the claim is false from some event on
+COLUMNS = "80"
+
+
+def examples(command: str) -> list[str]:
+    """Return the examples in the help of a command, as they are printed on a terminal of 80 columns."""
+    shown = Oms(Path("none.db"))(f"{command} --help", COLUMNS=COLUMNS).stdout
+    paragraphs = re.findall(r"^ +oms .*(?:\n +\S.*)*", shown.partition("xample:")[2], re.MULTILINE)
+    return [example.strip() for example in paragraphs]
+
+
+EXAMPLES = sorted({example for command in ("", *COMMANDS, *BELOW) for example in examples(command)})
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that `oms demo` makes, with the day archive that an example of `oms export` writes."""
+    parent = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(parent))
+        Oms(Path("none.db"))("demo")
+        (folder,) = parent.iterdir()
+        patch.chdir(folder)
+        Oms(Path("day.db"))(next(each for each in EXAMPLES if each.startswith("oms export --day")).removeprefix("oms "))
+    return folder
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_of_the_help_runs_as_printed(
+    example: str, shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(shipped, tmp_path / "demo")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    done = Oms(Path("day.db"))(example.removeprefix("oms "), code=int(example.startswith(TURNS)))
+
+    assert done.output
+
+
+def test_every_command_has_an_example() -> None:
+    assert [command for command in (*COMMANDS, *BELOW) if not examples(command)] == []
+
+
+def test_an_example_is_one_line_on_a_terminal_of_80_columns() -> None:
+    assert [example for example in EXAMPLES if "\n" in example] == []
