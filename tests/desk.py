@@ -5,12 +5,21 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from oms_es import OMSOrder, OrderManagementSystem, OrderSide, OrderState, OrderType, Settings
+from oms_es import (
+    FillQuarantinedError,
+    OMSOrder,
+    OrderManagementSystem,
+    OrderRejected,
+    OrderSide,
+    OrderState,
+    OrderType,
+    Settings,
+)
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import Event, MarkRecorded
 from oms_es.importers.facts import Defaults, read_facts
@@ -93,6 +102,24 @@ def these(*values: object) -> tuple[object, ...]:
 def codes(violations: Iterable[str]) -> list[str]:
     """Return the codes that a refusal names."""
     return [violation.partition(":")[0] for violation in violations]
+
+
+async def refusal(order: Awaitable[object]) -> list[str]:
+    """Return the codes with which an order is refused; [] when it is not."""
+    try:
+        await order
+    except OrderRejected as error:
+        return codes(error.violations)
+    return []
+
+
+async def quarantined(fill: Awaitable[object]) -> FillQuarantinedError:
+    """Return the error of a fill that is quarantined."""
+    try:
+        await fill
+    except FillQuarantinedError as error:
+        return error
+    raise AssertionError("the fill was not quarantined")
 
 
 def draft(event: Event, command_id: str | None = "", at: int = START, **changes: Any) -> Draft:
