@@ -6,31 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import OrderManagementSystem
 from oms_es.audit.redecide import by_command, redecide
 from oms_es.audit.replay import replay
 from oms_es.domain.events import DayClosed
 from oms_es.errors import DayNotClosable, FillQuarantinedError
 from oms_es.importers.facts import Defaults, to_fact
 from oms_es.importers.importer import import_facts
-from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import State
 from oms_es.timestamps import instant
+from tests.trading_desk import TradingDesk
 
 MONDAY = "2024-03-04"
 TUESDAY = "2024-03-05"
 
 
-class Desk:
-    def __init__(self, path: Path) -> None:
-        self.now = instant(f"{MONDAY}T10:00:00Z")
-        self.log = SqliteLog(path)
-        self.oms = OrderManagementSystem(log=self.log, clock=lambda: self.now)
-
-    def on(self, day: str, time: str = "10:00:00") -> "Desk":
-        self.now = instant(f"{day}T{time}Z")
-        return self
-
+class Desk(TradingDesk):
     async def trade(self, order_id: str, quantity: int = 10) -> None:
         await self.oms.submit_order("S", "buy", "limit", quantity, 5, order_id)
         await self.oms.add_fill(order_id, quantity, 5, f"t-{order_id}", "0.5")
@@ -41,7 +31,7 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path / "day.db")
+    return Desk(tmp_path / "day.db", instant(f"{MONDAY}T10:00:00Z"))
 
 
 async def test_a_day_closed_early_hands_over_to_the_next(desk: Desk) -> None:
@@ -161,7 +151,7 @@ async def test_every_command_around_a_closing_is_decided_the_same_again(desk: De
 
 async def test_a_fact_of_a_closed_day_goes_to_the_open_one_and_is_marked(desk: Desk) -> None:
     await desk.trade("o-1")
-    await desk.on(TUESDAY, "08:00:00").oms.close_day(MONDAY)
+    await desk.on(TUESDAY, "08:00:00").close_day(MONDAY)
     await desk.oms.submit_order("S", "buy", "limit", 10, 5, "o-2")
     await desk.oms.add_fill("o-2", 4, 5, "t-2", occurred_at=f"{MONDAY}T23:59:59.999999999Z")
     await desk.oms.add_fill("o-2", 3, 5, "t-3", occurred_at=f"{TUESDAY}T00:00:00Z")
@@ -183,9 +173,10 @@ async def test_a_fact_of_a_closed_day_goes_to_the_open_one_and_is_marked(desk: D
 
 async def test_what_happens_after_an_early_closing_is_not_late(desk: Desk) -> None:
     await desk.trade("o-1")
-    await desk.on(MONDAY, "15:00:00").oms.close_day(MONDAY)
-    await desk.on(MONDAY, "15:00:01").trade("o-2")
-    await desk.on(TUESDAY, "20:00:00").oms.close_day(TUESDAY)
+    await desk.on(MONDAY, "15:00:00").close_day(MONDAY)
+    desk.on(MONDAY, "15:00:01")
+    await desk.trade("o-2")
+    await desk.on(TUESDAY, "20:00:00").close_day(TUESDAY)
     await desk.oms.record_mark("S", 6, occurred_at=f"{MONDAY}T15:30:00Z")
 
     marked = [(each.seq, each.event.late_for) for each in desk.log.read() if getattr(each.event, "late_for", None)]  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import OrderManagementSystem, Settings, errors
+from oms_es import Settings, errors
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted
 from oms_es.log import insert
@@ -21,6 +21,7 @@ from oms_es.projections.snapshots.positions_at import cache_path
 from oms_es.queries.queries import AsOf, Basis, Queries
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import CostMethod
+from tests.trading_desk import TradingDesk
 
 START = 1_700_000_000 * SECOND
 SYMBOLS = ("ALFA", "BETA")
@@ -34,15 +35,13 @@ FREE = Settings.from_mapping(
 )
 
 
-class Desk:
+class RandomDesk(TradingDesk):
     """A desk whose fills come late, are busted and corrected, by a seeded dice."""
 
     def __init__(self, path: Path, seed: int, pace: int = SECOND) -> None:
+        super().__init__(path, START, FREE)
         self.dice = random.Random(seed)
         self.pace = pace
-        self.log = SqliteLog(path)
-        self.now = START
-        self.oms = OrderManagementSystem(FREE, log=self.log, clock=lambda: self.now)
         self.fills: list[tuple[str, str]] = []
         self.orders = 0
 
@@ -79,7 +78,7 @@ class Desk:
             self.fills.append((order, trade))
 
 
-def moments(desk: Desk, count: int) -> Iterator[AsOf]:
+def moments(desk: RandomDesk, count: int) -> Iterator[AsOf]:
     last = desk.log.head().seq
     for _ in range(count):
         as_of = desk.dice.randrange(START - SECOND, desk.now + 2 * SECOND, SECOND)
@@ -107,7 +106,7 @@ def all_moves(queries: Queries, symbol: str, basis: Basis) -> list[Recorded]:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_an_answer_from_checkpoints_is_that_of_a_fold_from_zero(seed: int, tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "day.db", seed)
+    desk = RandomDesk(tmp_path / "day.db", seed)
     for _ in range(4):
         asyncio.run(desk.work(25))
         if desk.dice.random() < 0.8:
@@ -126,7 +125,7 @@ def test_an_answer_from_checkpoints_is_that_of_a_fold_from_zero(seed: int, tmp_p
 
 
 def test_an_answer_starts_from_a_checkpoint_and_not_from_zero(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "day.db", seed=1)
+    desk = RandomDesk(tmp_path / "day.db", seed=1)
     asyncio.run(desk.work(60))
     advance(desk.log, every=5)
     read = _reads(desk.log)
@@ -156,7 +155,7 @@ def _reads(log: SqliteLog) -> list[int]:
 
 def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builder, "OVERTAKEN", 1)  # every state that is overtaken stays; its days do not
-    desk = Desk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
+    desk = RandomDesk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
     asyncio.run(desk.work(200))
     advance(desk.log, every=5)
     queries, last = Queries(desk.log), desk.log.head().seq
@@ -182,12 +181,12 @@ def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path, monk
     desk.log.close()
 
 
-def rows_as_of(desk: Desk, basis: Basis) -> list[dict[str, object]]:
+def rows_as_of(desk: RandomDesk, basis: Basis) -> list[dict[str, object]]:
     return Queries(SqliteLog(desk.log.path)).booked(basis).day_rows()
 
 
 def test_of_the_days_only_what_has_changed_is_kept_again(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
+    desk = RandomDesk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
     asyncio.run(desk.work(150))
     advance(desk.log, every=4)
     before = _days_kept(desk)
@@ -210,7 +209,7 @@ def test_of_the_days_only_what_has_changed_is_kept_again(tmp_path: Path) -> None
     desk.log.close()
 
 
-def _busted(desk: Desk) -> int:
+def _busted(desk: RandomDesk) -> int:
     """Return the seq of a fill of BETA that was busted: nothing that is held tells of it."""
     busted = {
         (each.event.order_id, each.event.trade_id)
@@ -225,14 +224,14 @@ def _busted(desk: Desk) -> int:
     )
 
 
-def _days_kept(desk: Desk) -> dict[str, int]:
+def _days_kept(desk: RandomDesk) -> dict[str, int]:
     """Return how many rows are kept for what the days brought."""
     with closing(sqlite3.connect(cache_path(desk.log))) as cache:
         return dict(cache.execute("SELECT series, count(*) FROM days GROUP BY series"))
 
 
 def test_the_moves_of_a_symbol_are_read_alone(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "day.db", seed=1)
+    desk = RandomDesk(tmp_path / "day.db", seed=1)
     asyncio.run(desk.work(150))
     advance(desk.log, every=9)
     queries = Queries(desk.log)
@@ -265,7 +264,7 @@ def test_the_moves_of_a_symbol_are_read_alone(tmp_path: Path) -> None:
     ],
 )
 def test_an_index_that_was_damaged_changes_no_answer(harm: str, tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "day.db", seed=1)
+    desk = RandomDesk(tmp_path / "day.db", seed=1)
     asyncio.run(desk.work(150))
     advance(desk.log, every=9)
     queries, asked = Queries(desk.log), list(moments(desk, 4))
@@ -283,7 +282,7 @@ def test_an_index_that_was_damaged_changes_no_answer(harm: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("harm", ["delete", "garbage", "truncate", "change a state", "another log's"])
 def test_checkpoints_that_are_gone_or_damaged_change_no_answer(harm: str, tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "day.db", seed=3)
+    desk = RandomDesk(tmp_path / "day.db", seed=3)
     asyncio.run(desk.work(60))
     advance(desk.log, every=5)
     path = cache_path(desk.log)
@@ -303,7 +302,7 @@ def test_checkpoints_that_are_gone_or_damaged_change_no_answer(harm: str, tmp_pa
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "day.db", seed=5)
+    desk = RandomDesk(tmp_path / "day.db", seed=5)
     asyncio.run(desk.work(60))
     advance(desk.log, every=5)
     path, dice = cache_path(desk.log), random.Random(seed)
@@ -334,7 +333,7 @@ def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path)
 
 
 def test_a_bust_reads_the_fills_of_its_own_book_only(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "day.db", seed=1)
+    desk = RandomDesk(tmp_path / "day.db", seed=1)
     asyncio.run(desk.work(150))
     advance(desk.log, every=50)
     order, trade = desk.fills[-1]
@@ -358,7 +357,7 @@ def _harm(harm: str, path: Path, folder: Path) -> None:
     elif harm == "truncate":
         path.write_bytes(content[: len(content) // 2])
     elif harm == "another log's":
-        other = Desk(folder / "other.db", seed=4)
+        other = RandomDesk(folder / "other.db", seed=4)
         asyncio.run(other.work(60))
         advance(other.log, every=5)
         path.write_bytes(cache_path(other.log).read_bytes())
@@ -375,7 +374,7 @@ async def test_a_log_of_more_streams_than_are_remembered_numbers_every_stream_ri
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(insert, "MOST_STREAMS", 7)
-    desk = Desk(tmp_path / "day.db", seed=5)
+    desk = RandomDesk(tmp_path / "day.db", seed=5)
 
     orders = [desk.oms.submit_order("S", "buy", "market", 1, order_id=f"m-{n}") for n in range(40)]
     await asyncio.gather(*orders)

@@ -33,7 +33,7 @@ from oms_es.projections.tables import rebuild_tables, update_tables
 from oms_es.queries.queries import AsOf, Queries, fill_rows, order_rows
 from oms_es.timestamps import SECOND, iso
 from tests.golden_days import DATES, DAYS, play
-from tests.queries.test_time_travel import ALFA, FEWER, STEPS, Desk, Step, desk, trade
+from tests.queries.played_desk import ALFA, FEWER, STEPS, PlayedDesk, Step, desk, trade
 
 ROOT = Path(__file__).resolve().parents[2]
 Content = dict[str, list[dict[str, Any]]]
@@ -281,7 +281,7 @@ def test_tables_of_a_log_that_was_put_back_are_made_anew(goes_on: bool, tmp_path
 
 
 @contextmanager
-def busy_desk() -> Iterator[Desk]:
+def busy_desk() -> Iterator[PlayedDesk]:
     """Give a desk on which things of every kind have happened."""
     with desk() as day:
         day.play(SOME_STEPS)
@@ -607,7 +607,7 @@ def test_what_is_somebody_elses_is_left_alone(kind: str, make: Make) -> None:
         assert path.read_bytes() == before
 
 
-def somebody_elses(kind: str, day: Desk) -> Path:
+def somebody_elses(kind: str, day: PlayedDesk) -> Path:
     path = day.path.with_name("tables.db")
     if kind == "the log":
         return day.path
