@@ -1,6 +1,6 @@
 # Everything runs in .venv, which makes itself: all it takes is make and a Python from 3.11 on (or PYTHON=...).
 .DEFAULT_GOAL := help
-.PHONY: help demo test golden torture bench format clean
+.PHONY: help demo test golden picture torture bench format clean
 
 WORKERS ?= auto
 BIN := .venv/bin
@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
 
-demo: $(READY) ## a shipped day into a fresh log, and questions about it
+demo: $(READY) ## record a day of trading in a new log, and query it
 	@$(BIN)/oms demo
 
 test: $(READY) ## what has to be green: style, types, tests
@@ -26,6 +26,9 @@ test: $(READY) ## what has to be green: style, types, tests
 
 golden: $(READY) ## rewrite the expected tables; read the diff afterwards
 	OMS_GOLDEN=1 $(PYTEST) -p no:randomly tests/system/test_golden.py
+
+picture: $(READY) ## draw the README's terminal again
+	@$(BIN)/python docs/make_picture.py
 
 torture: $(READY) ## the tests that take minutes
 	$(PYTEST) $(PARALLEL) -m torture --hypothesis-profile=torture

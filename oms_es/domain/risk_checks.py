@@ -217,7 +217,7 @@ CHECKS: tuple[RiskCheck, ...] = (
         daily_loss,
         ("risk.max_daily_loss", "daily_loss.basis"),
         ("daily_pnl",),
-        "the trading day's loss has not reached the limit",
+        "the trading day's loss is below the limit",
         "risk.max_daily_loss",
     ),
     RiskCheck(
