@@ -1,12 +1,14 @@
 """What all tests share: how hard hypothesis tries, and where the material from outside is."""
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from typer.main import get_command
 
 from oms_es import OrderManagementSystem
 from tests.desk import desk
@@ -26,6 +28,14 @@ def shared_path() -> Path:
     if not path.is_dir():
         pytest.skip("the folder ../shared with outside data is not there")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command_tree() -> Iterator[None]:
+    """Build the commands of `oms` once; typer's CliRunner builds all of them for each call, which takes longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", functools.cache(get_command))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
