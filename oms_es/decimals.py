@@ -51,11 +51,6 @@ def text(value: Decimal) -> str:
     return format(canonical(value), "f")
 
 
-def text_or_none(value: Decimal | None) -> str | None:
-    """Return the canonical text, or None where there is no number."""
-    return None if value is None else text(value)
-
-
 def decimal(value: object, name: str = "value") -> Decimal:
     """
     Read a number from outside: a Decimal, an int, or plain ASCII decimal text.

@@ -14,11 +14,6 @@ class OrderSide(str, Enum):
         """Return +1 for a buy, -1 for a sell."""
         return 1 if self is OrderSide.BUY else -1
 
-    @property
-    def opposite(self) -> "OrderSide":
-        """Return the other side."""
-        return OrderSide.SELL if self is OrderSide.BUY else OrderSide.BUY
-
 
 class OrderType(str, Enum):
     """How an order is priced (FIX OrdType 40)."""

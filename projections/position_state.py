@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.decimals import ONE, ZERO, canonical, divide, minus, negate, plus, times
+from oms_es.decimals import ONE, ZERO, canonical, divide, minus, plus, times
 from oms_es.domain.accounting import Lot, Lots, book, total
 from oms_es.vocabulary import CostMethod
 
@@ -172,11 +172,3 @@ def fold(trail: list[BookedFill], method: CostMethod) -> tuple[Lots, Decimal, De
         lots, realized = book(lots, booked.lot, method)
         gross, fees = plus(gross, realized), plus(fees, booked.fee)
     return lots, gross, fees
-
-
-def cash(trail: list[BookedFill]) -> Decimal:
-    """Return what was received minus what was paid, fees apart."""
-    paid = ZERO
-    for booked in trail:
-        paid = plus(paid, booked.lot.cost)
-    return canonical(negate(paid))

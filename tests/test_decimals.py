@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_es.decimals import canonical, decimal, divide, minus, plus, quotient, text, text_or_none, times
+from oms_es.decimals import canonical, decimal, divide, minus, plus, quotient, text, times
 from oms_es.errors import InvalidInput, OmsError
 from tests.builders import num, table
 
@@ -134,11 +134,6 @@ def test_equal_numbers_have_one_text_however_they_were_written(number: Decimal, 
     assert text(padded) == text(number)
     assert canonical(padded).as_tuple() == canonical(number).as_tuple()
     assert decimal(padded).as_tuple() == decimal(number).as_tuple()
-
-
-def test_no_number_has_no_text() -> None:
-    assert text_or_none(None) is None
-    assert text_or_none(Decimal("2.50")) == "2.5"
 
 
 @given(numbers, numbers)

@@ -267,20 +267,6 @@ class LogReader:
         first, following = found
         return list(self.read(first - 1, None if following is None else following - 1))
 
-    def known_commands(self, command_ids: Sequence[str]) -> set[str]:
-        """Return those of the ids that stand in the log."""
-        reader = self._reader()
-        if reader is None:
-            return set()
-        found: set[str] = set()
-        with translated_errors(self.path, reading=True):
-            for start in range(0, len(command_ids), 500):
-                some = command_ids[start : start + 500]
-                marks = ",".join("?" * len(some))
-                query = f"SELECT command_id FROM events WHERE command_id IN ({marks}) AND command_id > ''"  # noqa: S608
-                found.update(Keys.command_text(row[0]) for row in reader.execute(query, list(map(Keys.command, some))))
-        return found
-
     def _select(
         self, where: str, values: Sequence[object], order: str = "e.seq", limit: int | None = None
     ) -> list[StoredRow]:
