@@ -35,7 +35,7 @@ class Why(Struct, frozen=True, kw_only=True):
 
 def why_positions(queries: Queries, basis: Basis, symbol: str, account: str | None) -> list[Why]:
     """Return why the positions in a symbol are what they are, by account."""
-    moves = queries.moves(symbol, basis)
+    moves = queries.fill_events(symbol, basis)
     if basis.as_of is None:
         positions = Positions(basis.method).replay(moves)
     else:
@@ -114,7 +114,7 @@ def history(queries: Queries, basis: Basis, symbol: str, account: str | None) ->
 
 
 def _fill_events(queries: Queries, symbol: str, basis: Basis) -> list[Recorded]:
-    events = queries.moves(symbol, basis)
+    events = queries.fill_events(symbol, basis)
     if basis.as_of is None:
         return events
     moment = basis.as_of

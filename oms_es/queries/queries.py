@@ -172,12 +172,12 @@ class Queries:
         """Return the events of these topics that were known, in log order."""
         return list(self._log.read(until=basis.seq, topics=topics))
 
-    def moves(self, symbol: str, basis: Basis) -> list[Recorded]:
+    def fill_events(self, symbol: str, basis: Basis) -> list[Recorded]:
         """Return the fills, busts and corrections of a symbol that were known, in log order."""
         if not isinstance(self._log, SqliteLog):
             return list(fill_events_of(symbol, self.events(basis, FILL_TOPICS)))
         with closing(Checkpoints(self._log)) as checkpoints:
-            return checkpoints.moves(symbol, basis.seq)
+            return checkpoints.fill_events(symbol, basis.seq)
 
     def waiting(self, basis: Basis) -> list[QuarantinedFill]:
         """Return the fills that waited in quarantine at the moment of the answer, oldest first."""
@@ -230,7 +230,7 @@ class Queries:
 
         Otherwise in the order in which they became known, busted ones too.
         """
-        moves = None if symbol is None else self.moves(symbol, basis)
+        moves = None if symbol is None else self.fill_events(symbol, basis)
         if moves is None:
             orders = self.orders(replace(basis, as_of=None))
         else:

@@ -1,4 +1,4 @@
-"""Making checkpoints: reads the log on from where it stopped last, and keeps a state every so many facts."""
+"""Writes checkpoints: reads the new events of the log, and stores a state every so many facts."""
 
 import sqlite3
 from collections.abc import Callable
@@ -28,16 +28,15 @@ from oms_es.vocabulary import CostMethod
 
 _VALID = " AND valid_until IS NULL"
 EVERY = 125  # facts between two checkpoints
-OVERTAKEN = 8  # one in so many of the states that a late event has overtaken is kept
+OVERTAKEN = 8  # of the states that a late event makes invalid, one in so many is retained
 Progress = Callable[[int, int], None]  # events read, events in all
 
 
 def advance(log: SqliteLog, every: int = EVERY, progress: Progress | None = None) -> int:
     """
-    Bring the checkpoints up to the end of the log; return how many events were read.
+    Update the checkpoints up to the end of the log; return the number of events read.
 
-    What another process is making at the same time is left to it. A cache of another version, of another log, or a
-    damaged one is made anew.
+    Does nothing while another process updates them. A cache of another version or log, or a damaged one, is rebuilt.
     """
     if log.head().seq == 0:
         return 0
@@ -45,12 +44,12 @@ def advance(log: SqliteLog, every: int = EVERY, progress: Progress | None = None
         return _advance(log, every, progress)
     except UNUSABLE as error:
         if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return 0  # another process, or thread, is at it
-        forget(log)  # damaged: made anew, and if it is the log that is damaged, it says so then
+            return 0  # another process, or thread, updates it
+        forget(log)  # damaged: rebuilt; if the log itself is damaged, that raises its error
     try:
         return _advance(log, every, progress)
     except sqlite3.Error as error:
-        raise LogError(f"{cache_path(log)}: checkpoints cannot be kept: {error}") from error
+        raise LogError(f"{cache_path(log)}: checkpoints cannot be written: {error}") from error
 
 
 def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
@@ -58,7 +57,7 @@ def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
         try:
             cache.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
-            return 0  # another process is at it
+            return 0  # another process updates it
         try:
             if not _is_empty(cache) and not belongs_to_log(cache, log):
                 for (table,) in cache.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
@@ -85,13 +84,13 @@ def _is_empty(cache: sqlite3.Connection) -> bool:
 
 def _connect(log: SqliteLog) -> sqlite3.Connection:
     cache = sqlite3.connect(cache_path(log), isolation_level=None, timeout=0, check_same_thread=False)
-    cache.execute("PRAGMA synchronous=OFF")  # a cache: what a power cut takes is made again
-    cache.create_function("marked", -1, checksum, deterministic=True)
+    cache.execute("PRAGMA synchronous=OFF")  # a cache: after a power cut it is rebuilt
+    cache.create_function("checksum", -1, checksum, deterministic=True)
     return cache
 
 
 class _Fold:
-    """Positions by one clock and one method that go on from a state, and the rows of their days."""
+    """Positions by one clock and one cost method, continued from a state, and the rows of their days."""
 
     def __init__(
         self,
@@ -109,8 +108,8 @@ class _Fold:
         else:
             self.positions, self.rows.sums = decode_positions(state, method, earlier, self._days)
 
-    def kept(self, place: Place) -> bytes:
-        """Keep the days that have changed, and return the state."""
+    def stored(self, place: Place) -> bytes:
+        """Store the days that have changed, and return the state."""
         self.positions.commit()
         self.rows.keep(place, self._days.taken())
         return encode_positions(self.positions, self.rows.sums)
@@ -129,34 +128,34 @@ class _Builder:
         self._seq = int(meta(cache, "ingested") or 0)
         self._known = {method: self._last_known(method) for method in CostMethod}
         self._place, self._needs, self._as_of = self._last_as_of()
-        self._kept = self._place
+        self._stored = self._place
         self._last = (int(meta(cache, "last_at") or BEGINNING[0]), int(meta(cache, "last_seq") or BEGINNING[1]))
         self._quarantined = int(meta(cache, "quarantine") or 0)
-        self._dirty: int | None = None  # the earliest effective time that a late event has reached back to
+        self._dirty: int | None = None  # the earliest effective time that a late event changed
 
     def build(self, progress: Progress | None) -> int:
-        begun, last, waiting = self._seq, self._log.head(), 0
+        begun, last, unstored = self._seq, self._log.head(), 0
         for recorded in self._log.read(begun, last.seq, Positions.topics() | QUARANTINE_TOPICS):
             if isinstance(recorded.event, FillQuarantined | QuarantineResolved):
                 self._cache.execute("INSERT INTO quarantine VALUES (?, ?)", (recorded.seq, checksum(recorded.seq)))
                 self._quarantined += 1
                 continue
-            self._take(recorded)
-            waiting += 1
-            if waiting % self._every == 0:
-                self._keep()
+            self._ingest(recorded)
+            unstored += 1
+            if unstored % self._every == 0:
+                self._store()
                 if progress is not None:
                     progress(recorded.seq - begun, last.seq - begun)
         self._seq = last.seq
         if self._dirty is not None:
             self._rebuild_as_of(self._dirty)
-        if waiting:
-            self._keep()
+        if unstored:
+            self._store()
         self._note(ingested=last.seq, chain=last.chain.hex(), last_at=self._last[0], last_seq=self._last[1])
         self._note(quarantine=self._quarantined)
         return last.seq - begun
 
-    def _take(self, recorded: Recorded) -> None:
+    def _ingest(self, recorded: Recorded) -> None:
         self._seq = recorded.seq
         for fold in self._known.values():
             fold.positions.apply(recorded)
@@ -165,7 +164,7 @@ class _Builder:
             fill_index.add_restatement(self._cache, fill, recorded.seq)
             self._cache.execute(
                 "UPDATE facts SET restated = restated + 1, "
-                "mark = marked(effective_at, seq, before_at, before_seq, restated + 1) "
+                "checksum = checksum(effective_at, seq, before_at, before_seq, restated + 1) "
                 "WHERE (effective_at, seq) = (?, ?)",
                 place_of(fill),
             )
@@ -181,7 +180,7 @@ class _Builder:
             self._reset_from(recorded.effective_at, recorded.seq)
 
     def _link(self, place: Place) -> None:
-        """Put a fact in its place: it names the one before it, and the one after it names it."""
+        """Insert a fact between its neighbours: each row holds the place of the fact before it."""
         before = self._last
         if place < self._last:
             around = "SELECT effective_at, seq FROM facts WHERE (effective_at, seq) {} (?, ?) ORDER BY {} LIMIT 1"
@@ -189,8 +188,8 @@ class _Builder:
             before = self._cache.execute(around.format("<", down), place).fetchone() or BEGINNING
             after = self._cache.execute(around.format(">", up), place).fetchone()
             self._cache.execute(
-                "UPDATE facts SET before_at = ?1, before_seq = ?2, mark = marked(effective_at, seq, ?1, ?2, restated) "
-                "WHERE (effective_at, seq) = (?3, ?4)",
+                "UPDATE facts SET before_at = ?1, before_seq = ?2, "
+                "checksum = checksum(effective_at, seq, ?1, ?2, restated) WHERE (effective_at, seq) = (?3, ?4)",
                 (*place, *after),
             )
         row = (*place, *before, 0)
@@ -204,20 +203,20 @@ class _Builder:
 
     def _reset_from(self, effective_at: int, seq: int) -> None:
         self._cache.execute(
-            "UPDATE as_of SET valid_until = ?1, mark = marked(method, effective_at, seq, needs_seq, ?1) "
+            "UPDATE as_of SET valid_until = ?1, checksum = checksum(method, effective_at, seq, needs_seq, ?1) "
             "WHERE effective_at >= ?2 AND valid_until IS NULL",
             (seq, effective_at),
         )
         self._dirty = effective_at if self._dirty is None else min(self._dirty, effective_at)
         for fold in self._as_of.values():
             fold.rows.forget(effective_at)
-        # What was overtaken helps only questions about old knowledge: a few of these states are enough for them.
+        # Invalid states serve only queries about old knowledge: a few of them are enough.
         self._cache.execute("DELETE FROM as_of WHERE valid_until = ? AND rowid % ? > 0", (seq, OVERTAKEN))
 
     def _rebuild_as_of(self, changed_from: int) -> None:
-        """Fold again in as-of order, from the last checkpoint that no late event reached behind."""
+        """Fold again in as-of order, from the last checkpoint before the earliest change."""
         self._place, self._needs, self._as_of = self._last_as_of(before=changed_from)
-        self._kept = self._place
+        self._stored = self._place
         self._dirty = None
         query = "SELECT effective_at, seq FROM facts WHERE (effective_at, seq) > (?, ?) ORDER BY effective_at, seq"
         places = self._cache.execute(query, self._place).fetchall()
@@ -226,7 +225,7 @@ class _Builder:
             facts = {each.seq: each for each in self._log.pick(seqs)}
             for seq in seqs:
                 self._add_corrected(facts[seq])
-            self._keep_as_of()
+            self._store_as_of()
 
     def _add_corrected(self, fact: Recorded) -> None:
         restated: list[Recorded] = []
@@ -239,28 +238,28 @@ class _Builder:
             self._add(found, needs)
         self._place, self._needs = place_of(fact), max(self._needs, needs)
 
-    # --- keeping ---
+    # --- storing ---
 
-    def _keep(self) -> None:
+    def _store(self) -> None:
         place = (0, self._seq)
         for method, fold in self._known.items():
-            state = fold.kept(place)
+            state = fold.stored(place)
             values = (method.value, self._seq, state, digest(method, place, state))
             self._cache.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", values)
         if self._dirty is None:
-            self._keep_as_of()
+            self._store_as_of()
 
-    def _keep_as_of(self) -> None:
-        if self._place == self._kept:
+    def _store_as_of(self) -> None:
+        if self._place == self._stored:
             return
-        self._kept = self._place
+        self._stored = self._place
         for method, fold in self._as_of.items():
-            state = fold.kept(self._place)
+            state = fold.stored(self._place)
             window = (method.value, *self._place, self._needs, None)
             values = (*window, state, digest(method, self._place, state), checksum(*window))
             self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
-    # --- going on ---
+    # --- continuing ---
 
     def _last_known(self, method: CostMethod) -> _Fold:
         query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
@@ -268,8 +267,8 @@ class _Builder:
         if found is None:
             fold, seq = _Fold(self._cache, KNOWN, method), 0
         else:
-            seq, state, kept = found
-            check(kept == digest(method, (0, seq), state))
+            seq, state, stored = found
+            check(stored == digest(method, (0, seq), state))
             fold = _Fold(self._cache, KNOWN, method, state, booked_until(self._log, self._cache, seq))
         fold.positions.replay(self._log.read(seq, self._seq, Positions.topics()))
         return fold
@@ -286,8 +285,8 @@ class _Builder:
         states = {}
         for method in CostMethod:
             query = "SELECT state, digest FROM as_of WHERE (method, effective_at, seq) = (?, ?, ?)" + _VALID  # noqa: S608
-            state, kept = self._cache.execute(query, (method.value, effective_at, seq)).fetchone()
-            check(kept == digest(method, (effective_at, seq), state))
+            state, stored = self._cache.execute(query, (method.value, effective_at, seq)).fetchone()
+            check(stored == digest(method, (effective_at, seq), state))
             states[method] = _Fold(self._cache, AS_OF, method, state)
         return (effective_at, seq), needs, states
 

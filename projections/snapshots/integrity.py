@@ -1,4 +1,4 @@
-"""What all parts of the cache beside a log have in common: places, marks, and what a damaged one can raise."""
+"""Places, checksums and errors that all parts of the cache beside a log share."""
 
 import sqlite3
 import zlib
@@ -10,18 +10,18 @@ from oms_es.errors import DamagedLog
 Place = tuple[int, int]  # effective_at, seq
 BEGINNING: Place = (-1, 0)
 END: Place = (2**63 - 1, 2**63 - 1)
-# What a cache that was damaged, or does not fit the log, can raise on its way to an answer.
+# What reading a cache can raise when it is damaged or does not match the log.
 UNUSABLE = (
     sqlite3.Error, msgspec.MsgspecError, DamagedLog, ValueError, LookupError, TypeError, ArithmeticError, AssertionError
 )  # fmt: skip
 
 
-def check(right: bool) -> None:
-    """Refuse a cache that is not what was kept."""
-    if not right:
-        raise sqlite3.DatabaseError("a checkpoint is not what was kept")
+def check(is_intact: bool) -> None:
+    """Refuse a cache whose content is not as it was written."""
+    if not is_intact:
+        raise sqlite3.DatabaseError("a checkpoint is not as it was written")
 
 
 def checksum(*values: object) -> int:
-    """Return what a row of the cache is checked against."""
+    """Return the checksum of a row of the cache."""
     return zlib.crc32("|".join(map(str, values)).encode())

@@ -1,8 +1,8 @@
 """
-What the trading days brought, kept in rows of the cache: a row whenever a checkpoint finds that a day has changed.
+P&L of the trading days, in rows of the cache: each checkpoint adds a row for every day that has changed.
 
-So keeping costs what has changed, and a question reads the last row of each day up to its checkpoint. The state of
-that checkpoint says how many days there are and what the marks of their rows add up to: none can be missing or another.
+So writing costs what has changed, and a query reads the last row of each day up to its checkpoint. The state of that
+checkpoint holds the number of days and the sum of the checksums of their rows: no row can be missing or changed.
 """
 
 import sqlite3
@@ -17,16 +17,16 @@ from oms_es.projections.staging import StagedDict
 from oms_es.vocabulary import CostMethod
 
 TABLES = """
-CREATE TABLE days(series TEXT, key BLOB, effective_at INTEGER, seq INTEGER, day BLOB, mark INTEGER,
+CREATE TABLE days(series TEXT, key BLOB, effective_at INTEGER, seq INTEGER, day BLOB, checksum INTEGER,
                   PRIMARY KEY (series, key, effective_at, seq)) WITHOUT ROWID;
 CREATE INDEX days_place ON days(series, effective_at);
 """
 KNOWN, AS_OF = "known", "as of"  # clocks
-Sums = tuple[int, int]  # how many days, and the marks of their last rows added up
+Sums = tuple[int, int]  # number of days, sum of the checksums of their last rows
 NO_DAYS: Sums = (0, 0)
 
 _LAST = (
-    "SELECT effective_at, seq, day, mark FROM days WHERE (series, key) = (?, ?) AND (effective_at, seq) <= (?, ?) "
+    "SELECT effective_at, seq, day, checksum FROM days WHERE (series, key) = (?, ?) AND (effective_at, seq) <= (?, ?) "
     "ORDER BY effective_at DESC, seq DESC LIMIT 1"
 )
 _KEYS = (
@@ -40,7 +40,7 @@ _day = msgspec.msgpack.Decoder(PositionDay).decode
 
 
 class StagedDays(StagedDict[DayKey, PositionDay]):
-    """Days that are fetched when they are asked for; what is committed is what has changed since it was taken last."""
+    """Days that are fetched on demand; `committed` holds those that have changed since `taken`."""
 
     __slots__ = ("_fetch",)
 
@@ -49,12 +49,12 @@ class StagedDays(StagedDict[DayKey, PositionDay]):
         self._fetch = fetch
 
     def get(self, key: DayKey) -> PositionDay | None:
-        """Return the latest value: pending, committed, or kept before."""
+        """Return the latest value: pending, committed, or from the cache."""
         found = super().get(key)
         return self._fetch(key) if found is None else found
 
     def taken(self) -> dict[DayKey, PositionDay]:
-        """Return what has changed, and begin anew."""
+        """Return the days that have changed, and forget them."""
         changed, self.committed = self.committed, {}
         return changed
 
@@ -64,10 +64,10 @@ class DayRows:
     The rows of one clock and one cost method.
 
     Args:
-        cache: where they stand.
+        cache: the cache that holds them.
         clock: KNOWN or AS_OF.
-        method: by which cost method.
-        sums: what they come to, by the state that they belong to.
+        method: the cost method.
+        sums: number and checksums of the rows, from the state that they belong to.
     """
 
     def __init__(self, cache: sqlite3.Connection, clock: str, method: CostMethod, sums: Sums = NO_DAYS) -> None:
@@ -76,27 +76,27 @@ class DayRows:
         self.sums = sums
 
     def fetch(self, key: DayKey) -> PositionDay | None:
-        """Return a day as its last row has it; None without one."""
+        """Return a day from its last row; None without one."""
         found = self._last(_encode(key), END)
         return None if found is None else found[0]
 
     def keep(self, place: Place, changed: dict[DayKey, PositionDay]) -> None:
-        """Add rows for what has changed since the last place."""
+        """Add a row for each day that has changed since the last place."""
         count, total = self.sums
         for day_key, day in sorted(changed.items()):
             key, value = _encode(day_key), _encode(day)
-            before, mark = self._last(key, END), checksum(self._series, key, *place, value)
-            self._cache.execute("INSERT INTO days VALUES (?, ?, ?, ?, ?, ?)", (self._series, key, *place, value, mark))
+            before, row = self._last(key, END), checksum(self._series, key, *place, value)
+            self._cache.execute("INSERT INTO days VALUES (?, ?, ?, ?, ?, ?)", (self._series, key, *place, value, row))
             count += before is None
-            total += mark - (0 if before is None else before[1])
+            total += row - (0 if before is None else before[1])
         self.sums = (count, total)
 
     def forget(self, changed_from: int) -> None:
-        """Delete the rows of places at or after a moment that a late event has reached back to."""
+        """Delete the rows from an effective time on, because a late event has changed them."""
         self._cache.execute("DELETE FROM days WHERE series = ? AND effective_at >= ?", (self._series, changed_from))
 
     def up_to(self, place: Place) -> dict[DayKey, PositionDay]:
-        """Return every day as it stood at the place of the state that the sums are of."""
+        """Return every day as it was at the place of the state that the sums belong to."""
         days, total = dict[DayKey, PositionDay](), 0
         for (key,) in self._cache.execute(_KEYS, (self._series,)).fetchall():
             found = self._last(key, place)
@@ -110,13 +110,13 @@ class DayRows:
         row = self._cache.execute(_LAST, (self._series, key, *place)).fetchone()
         if row is None:
             return None
-        effective_at, seq, value, mark = row
-        check(mark == checksum(self._series, key, effective_at, seq, value))
-        return _day(value), mark
+        effective_at, seq, value, stored = row
+        check(stored == checksum(self._series, key, effective_at, seq, value))
+        return _day(value), stored
 
 
 def begin_with(positions: Positions, days: dict[DayKey, PositionDay]) -> None:
-    """Let positions go on from what the days have brought so far."""
+    """Set the P&L of the trading days so far in positions."""
     for key, day in days.items():
         positions.days[key] = day
         trading_day, account, _, currency = key

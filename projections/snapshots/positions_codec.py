@@ -1,4 +1,4 @@
-"""The state of positions as bytes and back, and what tells that it is what was kept."""
+"""The state of positions as bytes and back, and its digest."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from oms_es.projections.snapshots.integrity import Place, check
 from oms_es.projections.snapshots.pnl_index import NO_DAYS, StagedDays, Sums
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"9.{Positions.version}"
+VERSION = f"10.{Positions.version}"
 Earlier = Callable[[PositionKey], list[BookedFill]]
 
 
 class PositionsSnapshot(Struct, frozen=True):
-    """What a checkpoint keeps of positions; what each trading day brought stands in rows of its own."""
+    """The positions of a checkpoint; the P&L of each trading day is in rows of its own."""
 
     held: list[PositionState]
     marks: dict[str, Mark]
@@ -30,7 +30,7 @@ _decode = msgspec.msgpack.Decoder(PositionsSnapshot).decode
 
 
 def encode_positions(positions: Positions, days: Sums = NO_DAYS) -> bytes:
-    """Return the committed state of positions as bytes, with what the rows of its days come to."""
+    """Return the committed state of positions as bytes, with the sums of the rows of its days."""
     held = [each for _, each in positions.sorted()]
     return _encode(PositionsSnapshot(held, positions.marks.committed, positions.instruments.committed, days))
 
@@ -39,37 +39,37 @@ def decode_positions(
     state: bytes, method: CostMethod, earlier: Earlier | None = None, days: StagedDays | None = None
 ) -> tuple[Positions, Sums]:
     """
-    Return positions that go on from a state, and what the rows of its days come to.
+    Return positions that continue from a state, and the sums of the rows of its days.
 
     Args:
-        state: what was packed.
-        method: by which cost method.
-        earlier: the fills booked before the state, by book; None where nothing restates them.
-        days: where what each trading day has brought so far is fetched; None where nobody asks.
+        state: bytes of `encode_positions`.
+        method: the cost method.
+        earlier: returns the fills of a book before the state; None where no bust or correction follows.
+        days: fetches the P&L of a trading day so far; None where it is not needed.
     """
-    kept = _decode(state)
-    books = {held.book: held for held in kept.held}
+    snapshot = _decode(state)
+    books = {held.book: held for held in snapshot.held}
 
     def all_of(book: PositionKey) -> list[BookedFill]:
         found, held = earlier(book) if earlier is not None else [], books.get(book)
-        if held is not None:  # what the fills come to is known: none can be missing
+        if held is not None:  # their result is known, so none can be missing
             check(fold(found, method) == (held.lots, held.gross, held.fees))
         return found
 
     positions = Positions(method, None if earlier is None else all_of)
     if days is not None:
         positions.days = days
-    for held in kept.held:
+    for held in snapshot.held:
         positions.held[held.book] = held
         positions.register(held.book)
-    for symbol, mark in kept.marks.items():
+    for symbol, mark in snapshot.marks.items():
         positions.marks[symbol] = mark
-    for symbol, instrument in kept.instruments.items():
+    for symbol, instrument in snapshot.instruments.items():
         positions.instruments[symbol] = instrument
     positions.commit()
-    return positions, kept.days
+    return positions, snapshot.days
 
 
 def digest(method: CostMethod, place: Place, state: bytes) -> bytes:
-    """Return what a checkpoint's state is checked against."""
+    """Return the digest of the state of a checkpoint."""
     return hashlib.sha256(f"{VERSION}|{method.value}|{place}|".encode() + state).digest()

@@ -1,4 +1,4 @@
-"""The whole state as bytes and back: the opening state of a day that travels in a box."""
+"""The whole state as bytes and back: the opening state of a day archive."""
 
 from decimal import Decimal
 from typing import Any
@@ -25,7 +25,7 @@ from oms_es.projections.state import State
 from oms_es.projections.trading_days import DaySpan
 from oms_es.vocabulary import CostMethod, TradingLevel
 
-# What stands in each cell of each part, as pairs; a cell that is missing here is an error, not a silent loss.
+# The content of each cell, as pairs of key and value; a cell that is missing here is an error, not a silent loss.
 _CELLS: dict[str, Any] = {
     "orders.orders": list[tuple[Key, Order]],
     "orders.accounts": list[tuple[str, tuple[str, ...]]],
@@ -63,7 +63,7 @@ _PARTS = ("orders", "positions", "policies", "rates", "days")
 
 
 def encode_state(state: State) -> bytes:
-    """Return the committed state of a state as JSON, the same bytes for the same state on every machine."""
+    """Return the committed state as JSON: the same bytes for the same state on every machine."""
     cells = {name: sorted(cell.items()) for name, cell in _cells(state).items()}
     content = {
         "state": VERSION,
@@ -77,10 +77,10 @@ def encode_state(state: State) -> bytes:
 
 def decode_state(stored: bytes) -> State:
     """
-    Return the state that was dumped.
+    Return the state from the bytes of `encode_state`.
 
     Raises:
-        msgspec.ValidationError: the bytes are no such state.
+        msgspec.ValidationError: the bytes are not such a state.
     """
     content = msgspec.json.decode(stored, type=dict[str, msgspec.Raw])
     version = msgspec.json.decode(content.get("state", b"1"), type=int)
@@ -104,7 +104,7 @@ def decode_state(stored: bytes) -> State:
 
 
 def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """Return a state of version 1, whose positions knew no books and whose lots no units, as one of today."""
+    """Convert a state of version 1, whose positions had no books and whose lots no units."""
     old: dict[str, Any] = {name: msgspec.json.decode(content[name]) for name in _FIRST}
     currencies = {tuple(key): held["currency"] for key, held in old["positions.held"]}
     brought: dict[tuple[str, str, str], DailyPnl] = {}
@@ -142,5 +142,5 @@ def _cells(state: State) -> dict[str, StagedDict[Any, Any] | StagedLists[Any, An
         for name, cell in vars(getattr(state, part)).items()
         if isinstance(cell, StagedDict | StagedLists)
     }
-    assert found.keys() == _CELLS.keys(), f"not told apart: {found.keys() ^ _CELLS.keys()}"
+    assert found.keys() == _CELLS.keys(), f"cells and types differ: {found.keys() ^ _CELLS.keys()}"
     return found

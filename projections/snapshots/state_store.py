@@ -1,9 +1,9 @@
 """
-Whole states kept beside the log, so that opening it or replaying a day need not begin at its first event. A cache.
+Whole states in a cache beside the log, so that opening it or replaying a day need not begin at its first event.
 
-Two kinds: `live`, the state a process left off with (completed orders that had left memory are not in it), and `day`,
-the state a trading day was closed on. Each is checked against its own digest and against the chain of the log; that of
-a closed day also against the digests that stand in the log itself. Deleting the file costs time only.
+Two kinds: `live`, the last state of a process (without completed orders that had left its memory), and `day`, the state
+on which a trading day was closed. Each is checked against its own digest and against the chain of the log, that of a
+closed day also against the digests in the log. Deleting the file costs time only.
 """
 
 import hashlib
@@ -22,32 +22,25 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
 from oms_es.projections.state import State
 
-LEAST = 20_000  # events that are worth a state
-MOST_DAYS = 3  # states of closed days that are kept
+LEAST = 20_000  # fewer events are not worth a state
+MOST_DAYS = 3  # states of closed days in the cache
 _TABLE = """
 CREATE TABLE IF NOT EXISTS states(
   kind TEXT, seq INTEGER, made_by TEXT, chain TEXT, state BLOB, digest BLOB, PRIMARY KEY (kind, seq)
 )
 """
 _UNUSABLE = (
-    sqlite3.Error,
-    zlib.error,
-    msgspec.MsgspecError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AssertionError,
-    OSError,
-)
+    sqlite3.Error, zlib.error, msgspec.MsgspecError, ValueError, LookupError, TypeError, AssertionError, OSError
+)  # fmt: skip
 
 
 def states_path(log: SqliteLog) -> Path:
-    """Return where the states of a log are kept."""
+    """Return the path of the cache of a log."""
     return log.path.with_name(log.path.name + ".states")
 
 
 def save_state(log: SqliteLog, kind: str, state: State) -> None:
-    """Keep the committed state of a state; what goes wrong is passed over, for it is a cache."""
+    """Store the committed state; errors are ignored, because it is a cache."""
     chain = log.chain_at(state.committed_seq)
     if chain is None:
         return
@@ -69,9 +62,9 @@ def save_state(log: SqliteLog, kind: str, state: State) -> None:
 
 
 def load_state(log: SqliteLog, kind: str, before: int) -> State | None:
-    """Return the latest state of a kind with seq < `before` that belongs to the log as it stands; None without one."""
+    """Return the latest state of a kind with seq < `before` that matches the log; None without one."""
     path = states_path(log)
-    _made_by()  # found out before anything is folded: the code on disk may be another by the end
+    _made_by()  # before anything is folded: the code on disk may change meanwhile
     if not path.is_file():
         return None
     with (
@@ -80,8 +73,8 @@ def load_state(log: SqliteLog, kind: str, before: int) -> State | None:
     ):
         query = "SELECT * FROM states WHERE kind = ? AND seq < ? ORDER BY seq DESC"
         for _, seq, made_by, chain, content, digest in states.execute(query, (kind, before)):
-            right = digest == _digest(kind, seq, made_by, chain, content)
-            if right and made_by == _made_by() and log.chain_at(seq) == chain:
+            is_intact = digest == _digest(kind, seq, made_by, chain, content)
+            if is_intact and made_by == _made_by() and log.chain_at(seq) == chain:
                 state = decode_state(zlib.decompress(content))
                 if kind != "day" or _is_as_closed(log, state):
                     return state
@@ -89,14 +82,14 @@ def load_state(log: SqliteLog, kind: str, before: int) -> State | None:
 
 
 def _is_as_closed(log: SqliteLog, state: State) -> bool:
-    """Return whether the next event closed a day, and the state comes to the digests it was closed with."""
+    """Return whether the next event closed a day with the digests of this state."""
     (following,) = log.read(state.committed_seq, state.committed_seq + 1)
     return isinstance(following.event, DayClosed) and following.event.digests == state.closing_digests()
 
 
 @lru_cache(maxsize=1)
 def _made_by() -> str:
-    """Return what made a state: our own code, to the letter, for another code might come to another state."""
+    """Return a digest of our own code: another version might fold another state."""
     projections = Path(__file__).resolve().parents[1]
     package = Path(codec.__file__).resolve().parents[1]
     code = hashlib.sha256()

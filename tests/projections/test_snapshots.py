@@ -92,7 +92,7 @@ def moments(desk: RandomDesk, count: int) -> Iterator[AsOf]:
 def same(queries: Queries, basis: Basis) -> bool:
     quick, slow, days = queries.positions(basis), queries.booked(basis), queries.with_days(basis)
     same_days = (days.day_rows(), sorted(days.brought.items())) == (slow.day_rows(), sorted(slow.brought.items()))
-    same_moves = all(queries.moves(each, basis) == all_moves(queries, each, basis) for each in SYMBOLS)
+    same_moves = all(queries.fill_events(each, basis) == all_moves(queries, each, basis) for each in SYMBOLS)
     return (
         same_days
         and same_moves
@@ -238,7 +238,7 @@ def test_the_moves_of_a_symbol_are_read_alone(tmp_path: Path) -> None:
     basis = queries.basis(AsOf(at_seq=desk.log.head().seq - 5))
     right, read = all_moves(queries, "BETA", basis), _reads(desk.log)
 
-    assert queries.moves("BETA", basis) == right
+    assert queries.fill_events("BETA", basis) == right
     assert max(read) <= len(right)
     desk.log.close()
 
@@ -326,7 +326,8 @@ def test_a_cache_with_damaged_pages_changes_no_answer(seed: int, tmp_path: Path)
                 damaged[page + dice.randrange(4096)] ^= 1 << dice.randrange(8)
         path.write_bytes(damaged)
         found = [
-            (queries.positions(basis).rows(), queries.days(basis), queries.moves("BETA", basis)) for basis in bases
+            (queries.positions(basis).rows(), queries.days(basis), queries.fill_events("BETA", basis))
+            for basis in bases
         ]
         assert found == right
     desk.log.close()
