@@ -1,7 +1,7 @@
 """
-A day as a box: one file with a slice of the log, its chain, and the state it opens with.
+A trading day as an archive: one file with a slice of the log, its chain, and the state before it.
 
-A zip of three members: `manifest.json` (what it is, and digests of the rest), `opening.json` (the state before the
+A zip of three members: `manifest.json` (a description, and digests of the rest), `opening.json` (the state before the
 first event), `rows.jsonl` (the rows as stored, each with the salt of its leaf and its chain). Replayed on another
 machine it gives the same report and the same digest; a row that was changed on the way breaks its chain.
 """
@@ -31,13 +31,13 @@ from oms_es.projections.state import State
 from oms_es.vocabulary import CostMethod
 
 SUFFIX = ".omsday"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every member: the same day gives the same bytes
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every member: the same day gives the same bytes
 _MEMBERS = ("manifest.json", "opening.json", "rows.jsonl")
 _MOST = 2**31  # bytes of a member: a day of ten million events
 _MOST_OF_MANIFEST = 2**16
-_MOST_RATIO = 100  # rows pack to about a tenth; what packs to a hundredth is there to fill memory
-_BOX = 2  # the version of the opening state; 1 knew no books
-# What damaged or hostile bytes can raise on their way through zip, JSON and our own types.
+_MOST_RATIO = 100  # rows compress to about a tenth; content that compresses to a hundredth is meant to fill memory
+_VERSION = 2  # of the opening state; version 1 had no books
+# What damaged or hostile bytes can raise in zip, JSON and our own types.
 _UNREADABLE = (
     OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError,
     NotImplementedError, zipfile.BadZipFile, zlib.error, msgspec.MsgspecError,
@@ -45,17 +45,17 @@ _UNREADABLE = (
 
 
 class BadDayArchive(LogError):
-    """The file is no box, or it is not what was packed."""
+    """The file is not a day archive, or is not as it was packed."""
 
 
 class NothingBooked(OmsError, LookupError):
-    """No event is booked on the day."""
+    """No event is booked on the trading day."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """What a box is."""
+    """The description of an archive."""
 
-    box: int = 1  # the version of what is in it
+    box: int = 1  # the version of its content
     log_format: int
     rules: int
     code: str
@@ -72,7 +72,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
 
 class DayArchive(Struct, frozen=True):
-    """A box that was opened and found whole."""
+    """An archive that was read and checked."""
 
     manifest: Manifest
     opening: State
@@ -84,8 +84,8 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
     Pack a trading day into a file.
 
     Raises:
-        NothingBooked: the log holds no event of that day.
-        LogError: the log, or the file, cannot be used.
+        NothingBooked: no event is booked on that day.
+        LogError: the log or the file cannot be used.
     """
     meta = log.meta()
     if meta is None:
@@ -96,7 +96,7 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
     rows = b"".join(_packed(row, meta.secret) for row in log.rows(first - 1, last))
     previous = genesis(meta.log_id).hex() if first == 1 else log.chain_at(first - 1)
     manifest = Manifest(
-        box=_BOX,
+        box=_VERSION,
         log_format=FORMAT,
         rules=DECISION_RULES_VERSION,
         code=code,
@@ -111,10 +111,10 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
         opening=hashlib.sha256(state).hexdigest(),
         rows=hashlib.sha256(rows).hexdigest(),
     )
-    with replacing(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as box:
+    with replacing(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
         content = (msgspec.json.format(msgspec.json.encode(manifest), indent=1), state, rows)
         for name, member in zip(_MEMBERS, content, strict=True):
-            box.writestr(zipfile.ZipInfo(name, _EPOCH), member, zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), member, zipfile.ZIP_DEFLATED)
     return manifest
 
 
@@ -132,26 +132,26 @@ def _packed(row: StoredRow, secret: bytes) -> bytes:
 
 def unpack(path: Path) -> DayArchive:
     """
-    Open a box and hold it to its digests and its chain.
+    Read an archive and check its digests and its chain.
 
     Raises:
-        BadBox: it is none, or something in it is not what was packed; names the member, and the seq of a row.
+        BadDayArchive: it is not an archive, or not as it was packed; names the member, and the seq of a row.
     """
     try:
         manifest, opening, rows = _read(path)
     except _UNREADABLE as error:
-        raise BadDayArchive(f"{path} is no box of a day: {escaped(str(error))}") from None
+        raise BadDayArchive(f"{path} is not a day archive: {escaped(str(error))}") from None
     for name, content, digest in (("opening.json", opening, manifest.opening), ("rows.jsonl", rows, manifest.rows)):
         if hashlib.sha256(content).hexdigest() != digest:
-            raise BadDayArchive(f"{path}: {name} is not what was packed")
+            raise BadDayArchive(f"{path}: {name} is not as it was packed")
     try:
         state = decode_state(opening)
     except _UNREADABLE as error:
         raise BadDayArchive(
-            f"{path}: opening.json is no state that this version reads: {escaped(str(error))}"
+            f"{path}: opening.json is not a state that this version reads: {escaped(str(error))}"
         ) from None
     if state.digest() != manifest.opening_state:
-        raise BadDayArchive(f"{path}: the opening state does not come to the digest it was packed with")
+        raise BadDayArchive(f"{path}: the digest of the opening state is another than when it was packed")
     events = list(_checked(path, rows, manifest))
     if all(each.trading_day != manifest.trading_day for each in events):
         raise BadDayArchive(f"{path}: no event in it is booked on {shown(manifest.trading_day)}")
@@ -159,20 +159,20 @@ def unpack(path: Path) -> DayArchive:
 
 
 def _read(path: Path) -> tuple[Manifest, bytes, bytes]:
-    with zipfile.ZipFile(path) as box:
+    with zipfile.ZipFile(path) as archive:
         for name in _MEMBERS:
-            member = box.getinfo(name)
+            member = archive.getinfo(name)
             most = _MOST_OF_MANIFEST if name == "manifest.json" else _MOST
             if member.file_size > min(most, _MOST_RATIO * member.compress_size + _MOST_OF_MANIFEST):
-                raise BadDayArchive(f"{path}: {name} is larger than any day has reason to be")
-        manifest = msgspec.json.decode(box.read("manifest.json"), type=Manifest)
-        newest = {"box": _BOX, "log_format": FORMAT, "rules": DECISION_RULES_VERSION}
+                raise BadDayArchive(f"{path}: {name} is larger than any trading day needs")
+        manifest = msgspec.json.decode(archive.read("manifest.json"), type=Manifest)
+        newest = {"box": _VERSION, "log_format": FORMAT, "rules": DECISION_RULES_VERSION}
         for name, known in newest.items():
             if (version := getattr(manifest, name)) > known:
                 raise BadDayArchive(
                     f"{path} was packed by a later release ({name} {version}, known up to {known}): upgrade"
                 )
-        return manifest, box.read("opening.json"), box.read("rows.jsonl")
+        return manifest, archive.read("opening.json"), archive.read("rows.jsonl")
 
 
 def _checked(path: Path, rows: bytes, manifest: Manifest) -> Iterator[Recorded]:

@@ -47,7 +47,7 @@ class ExpressionError(InvalidInput):
 
 
 class _Mistake(Exception):
-    """A value that an operator or a function does not accept; the message says why."""
+    """A value that an operator or a function does not accept; the message explains it."""
 
 
 class EvaluationPoint:
@@ -264,7 +264,7 @@ def _calculate(sign: str, _: EvaluationPoint, one: Value, other: Value) -> Decim
     try:
         return canonical(_CALCULATE[sign](one, other))
     except ArithmeticError:
-        raise _Mistake("the number grows beyond what is exact") from None
+        raise _Mistake("the number has more digits than exact arithmetic allows") from None
 
 
 def _negate(at: EvaluationPoint, value: Value) -> Decimal | None:

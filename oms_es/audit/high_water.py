@@ -1,10 +1,11 @@
-"""How far exposure and daily loss have gone, beside the limits that stood then."""
+"""High-water marks of exposure and daily loss per trading day, with the limit in force."""
 
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from oms_es.decimals import ZERO, minus, negate, plus
 from oms_es.domain.envelope import Recorded
@@ -13,40 +14,42 @@ from oms_es.projections.state import State
 
 
 class HighWaterMark(Struct):
-    """How far a figure went, and the limit that stood then."""
+    """The largest value of a figure, and the limit in force then."""
 
     most: Decimal = ZERO
     limit: Decimal | None = None
-    seq: int = 0  # of the event after which it was so; 0 while it was never above 0
+    seq: int = 0  # of the event after which it was so large; 0 while it was never above 0
 
     def take(self, value: Decimal, limit: Decimal | None, seq: int) -> None:
-        """Keep the value if it is the largest so far."""
+        """Raise the mark to the value if that is larger."""
         if value > self.most:
             self.most, self.limit, self.seq = value, limit, seq
         elif not self.seq:
             self.limit = limit
 
     def row(self) -> dict[str, Any]:
-        """Return it as it stands in JSON."""
-        return {"most": self.most, "limit": self.limit, "seq": self.seq}
+        """Return the mark as in JSON."""
+        return asdict(self)
 
 
 class HighWaterMarks(Struct):
-    """How far a trading day went."""
+    """The high-water marks of a trading day."""
 
     worst_loss: dict[str, HighWaterMark] = field(default_factory=dict)  # by account/currency
-    exposure: dict[str, HighWaterMark] = field(default_factory=dict)  # worst case held, by account/symbol
+    exposure: dict[str, HighWaterMark] = field(
+        default_factory=dict
+    )  # the largest position that open orders could make, by account/symbol
 
     def take(self, state: State, group: Iterable[Recorded], account: str | None = None) -> None:
-        """Look how far things have gone after a command that may have moved them; of one account, or of all."""
+        """Raise the marks after the events of a command; those of one account, or of all."""
         touched, at = set[tuple[str, str]](), None
         for at in group:
             touched |= _touched(state, at)
         for own, symbol in sorted(touched):
             if at is not None and account in (None, own):
-                self._look(state, own, symbol, at)
+                self._raise(state, own, symbol, at)
 
-    def _look(self, state: State, account: str, symbol: str, at: Recorded) -> None:
+    def _raise(self, state: State, account: str, symbol: str, at: Recorded) -> None:
         policy, sides = state.policies.policy(account), state.orders.exposed(account, symbol)
         held = state.positions.position(account, symbol)
         worst = max(plus(held, sides.buys).copy_abs(), minus(held, sides.sells).copy_abs(), held.copy_abs())
@@ -60,9 +63,9 @@ class HighWaterMarks(Struct):
 
 
 def _touched(state: State, at: Recorded) -> set[tuple[str, str]]:
-    """Return the accounts and symbols whose exposure or loss an event may have moved."""
+    """Return the accounts and symbols whose exposure or loss an event can have changed."""
     event = at.event
-    if isinstance(event, MarkRecorded):  # where the change of unrealized P&L counts, a mark may be a loss
+    if isinstance(event, MarkRecorded):  # where unrealized P&L counts, a mark can be a loss
         holders = state.positions.holders.get(event.symbol) or ()
         return {(name, event.symbol) for name in holders if state.policies.policy(name).basis == "total"}
     if isinstance(event, OrderEvent | QuarantineEvent):

@@ -1,8 +1,8 @@
 """
-Deciding again: every command of a log on the state before it, with the rules in force then.
+Decides the recorded commands again, each on the state before it, by the decision rules of its time.
 
-The events must be the recorded ones. What was of the moment (our clock's step back, a check that took too long) is
-taken as it was recorded; what a settings file brought is given, not decided, and so is a day that earlier rules closed.
+The events must be the recorded ones. A step back of our clock and a check that took too long are used as recorded.
+Events from a settings file, and days that the first decision rules closed, are input and are not decided.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,12 +37,12 @@ from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 
 
 def is_input(event: Event) -> bool:
-    """Return whether an event that begins a command was given from outside, and not decided."""
+    """Return whether the first event of a command is input from outside, and was not decided."""
     if isinstance(event, PolicyChanged):
         return bool(event.from_file) or event.reason in (FIRST, FILE_CHANGED) or event.reason.startswith(NEWER_RULES)
     if isinstance(event, TradingLevelChanged):
         return event.from_file
-    return isinstance(event, DayClosed) and event.rules < 2  # the first rules worked out other digests
+    return isinstance(event, DayClosed) and event.rules < 2  # the first decision rules computed other digests
 
 
 class Divergence(Struct, frozen=True, kw_only=True):
@@ -52,12 +52,12 @@ class Divergence(Struct, frozen=True, kw_only=True):
     command: str
     recorded: list[dict[str, Any]]
     decided: list[dict[str, Any]]
-    error: str | None = None  # what deciding raised instead
-    state: dict[str, Any]  # the order and the position as they stood before
+    error: str | None = None  # raised instead of a decision
+    state: dict[str, Any]  # the order and the position before
 
 
 def by_command(events: Iterable[Recorded]) -> Iterator[list[Recorded]]:
-    """Return the events of a log, command by command."""
+    """Yield the events of each command."""
     group: list[Recorded] = []
     for each in events:
         if each.begins_command and group:
@@ -77,26 +77,21 @@ def redecide(state: State, group: list[Recorded]) -> Divergence | None:
         group: the events that were recorded.
 
     Returns:
-        None when the same comes out. A log that does not tell the version of the rules agrees if any version agrees.
+        None when the decision is the same; where the log holds no version of the rules, by any version.
     """
     if is_input(group[0].event):
         return None
-    first: Divergence | None = None
-    for version in rules_of(state):
-        found = _decided_by(state, group, version)
-        if found is None:
-            return None
-        first = first or found
-    return first
+    found = [_divergence(state, group, version) for version in rules_of(state)]
+    return found[0] if all(found) else None
 
 
 def rules_of(state: State) -> tuple[int, ...]:
-    """Return the version of the rules that decide on a log; all of them, newest first, where it does not tell."""
+    """Return the version of the decision rules of a log; all of them, newest first, where it holds none."""
     known = state.policies.rules.get(EVERY_ACCOUNT)
     return tuple(range(DECISION_RULES_VERSION, 1, -1)) if known is None else (known,)
 
 
-def _decided_by(state: State, group: list[Recorded], rules: int) -> Divergence | None:
+def _divergence(state: State, group: list[Recorded], rules: int) -> Divergence | None:
     first = group[0]
     command = command_of([each.event for each in group])
     request = request_of(group, command)
@@ -106,21 +101,21 @@ def _decided_by(state: State, group: list[Recorded], rules: int) -> Divergence |
         drafts = handle(state, request, resolve_order(state, request, rules), decision_time_of(state, group, rules))
     except OmsError as refusal:
         error = f"{type(refusal).__name__}: {refusal}"
-    has_rules = state.policies.is_set
-    if _judged(group, has_rules=has_rules) == _judged(drafts, has_rules=has_rules):
+    has_calendar = state.policies.is_set
+    if _content(group, has_calendar=has_calendar) == _content(drafts, has_calendar=has_calendar):
         return None
     return Divergence(
         seq=first.seq,
         command=type(command).__name__,
-        recorded=[_as_json(each, has_rules=has_rules) for each in group],
-        decided=[_as_json(each, has_rules=has_rules) for each in drafts],
+        recorded=[_as_json(each, has_calendar=has_calendar) for each in group],
+        decided=[_as_json(each, has_calendar=has_calendar) for each in drafts],
         error=error,
-        state=_around(state, first.event),
+        state=_state_for(state, first.event),
     )
 
 
 def request_of(group: list[Recorded], command: Command) -> Request:
-    """Return the request of a recorded command; only the order of an unknown fill is still to be found."""
+    """Return the request of a recorded command; only a fill of an unknown order must be located again."""
     first, (*_, last) = group[0], group
     unknown = isinstance(last.event, FillQuarantined) and not last.event.order_known
     return Request(
@@ -133,14 +128,14 @@ def request_of(group: list[Recorded], command: Command) -> Request:
 
 
 def decision_time_of(state: State, group: list[Recorded], rules: int = DECISION_RULES_VERSION) -> DecisionTime:
-    """Return the moment of a decision as the log tells it; `rules` is the version that decides."""
+    """Return the time of a decision from its recorded events; `rules` is the version that decides."""
     first = group[0]
     calendar = state.policies.policy(EVERY_ACCOUNT) if state.policies.is_set else Policy()
-    told = [text for each in group for text in _violations(each.event)]
+    violations = recorded_violations(each.event for each in group)
     behind = 1 if getattr(first.event, "clamped", False) else 0
-    if any(text.startswith("CLOCK") for text in told):
-        behind = int(next(text for text in told if text.startswith("CLOCK")).split(" s behind")[0].split()[-1]) * SECOND
-    overtime = next((text for text in told if text.startswith("RISK_TIMEOUT")), None)
+    if clock := next((text for text in violations if text.startswith("CLOCK")), None):
+        behind = int(clock.split(" s behind")[0].split()[-1]) * SECOND
+    overtime = next((text for text in violations if text.startswith("RISK_TIMEOUT")), None)
     return DecisionTime(
         now=first.recorded_at,
         behind=behind,
@@ -152,28 +147,30 @@ def decision_time_of(state: State, group: list[Recorded], rules: int = DECISION_
     )
 
 
-def _violations(event: Event) -> tuple[str, ...]:
-    return event.violations if isinstance(event, StateChanged | AmendRefused) else ()
+def recorded_violations(events: Iterable[Event]) -> tuple[str, ...]:
+    """Return the violations that refused a command; () when it was accepted."""
+    refusals = (event for event in events if isinstance(event, StateChanged | AmendRefused) and event.violations)
+    return next((event.violations for event in refusals), ())
 
 
-def _judged(events: Sequence[Recorded | Draft], *, has_rules: bool) -> list[tuple[Event, int, str]]:
-    """Return what must be the same: the events and their times; the day only where the log holds the calendar."""
-    return [(_ruled(each.event), each.effective_at, each.trading_day if has_rules else "") for each in events]
+def _content(events: Sequence[Recorded | Draft], *, has_calendar: bool) -> list[tuple[Event, int, str]]:
+    """Return what must be the same: events and times; the trading day only where the log holds the calendar."""
+    return [(_unversioned(each.event), each.effective_at, each.trading_day if has_calendar else "") for each in events]
 
 
-def _ruled(event: Event) -> Event:
-    """Return the event without the version of the rules that decided it: these rules decide again."""
+def _unversioned(event: Event) -> Event:
+    """Return the event with the current version of the rules in place of the one that decided it."""
     return replace(event, rules=DECISION_RULES_VERSION) if isinstance(event, PolicyChanged | DayClosed) else event
 
 
-def _as_json(each: Recorded | Draft, *, has_rules: bool) -> dict[str, Any]:
-    """Return an event in words, to be shown beside another."""
+def _as_json(each: Recorded | Draft, *, has_calendar: bool) -> dict[str, Any]:
+    """Return an event as text fields, to be compared with another."""
     body = msgspec.to_builtins(each.event, builtin_types=(str,))
-    told = {"event": type(each.event).__name__, **plain(body), "effective_at": each.effective_at}
-    return {**told, "trading_day": each.trading_day} if has_rules else told
+    row = {"event": type(each.event).__name__, **plain(body), "effective_at": each.effective_at}
+    return {**row, "trading_day": each.trading_day} if has_calendar else row
 
 
-def _around(state: State, event: Event) -> dict[str, Any]:
+def _state_for(state: State, event: Event) -> dict[str, Any]:
     account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
     order = None if account is None or order_id is None else state.orders.order((account, order_id))
     symbol = getattr(event, "symbol", None) or (order.symbol if order else None)

@@ -1,20 +1,21 @@
 """
-Why an order was let through or refused: every check worked out again, on the log as it stood before the order.
+Why an order was accepted or refused: every risk check again, on the state before the order.
 
-The inputs, the limit and its version in force stand beside each result, and the whole is compared with what was
-recorded: a difference means that the log or the rules are not what they were.
+Each result comes with its inputs and the limit in force. All of it is compared with the recorded violations: a
+difference means that the log or the rules have changed since.
 """
 
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
-from oms_es.audit.redecide import decision_time_of, rules_of
+from oms_es.audit.redecide import by_command, decision_time_of, recorded_violations, rules_of
 from oms_es.domain import risk_checks
 from oms_es.domain.command_of import command_of
 from oms_es.domain.commands import OrderCommand
 from oms_es.domain.envelope import Recorded
-from oms_es.domain.events import AmendRefused, OrderAmended, OrderSubmitted, StateChanged
+from oms_es.domain.events import AmendRefused, OrderAmended, OrderSubmitted
 from oms_es.domain.order import Order
 from oms_es.domain.policy import Policy, Value
 from oms_es.domain.risk_checks import Exposure, Proposal
@@ -24,30 +25,30 @@ from oms_es.projections.state import State
 from oms_es.timestamps import SECOND, iso
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, Origin
 
-_GIVEN = ("RISK_TIMEOUT", "CLOCK")  # of the moment: a replay takes them as they were recorded
+_MEASURED = ("RISK_TIMEOUT", "CLOCK")  # measured when the order came: used as recorded
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """One judgement of an order: its submission, or an amendment."""
+    """The risk checks of an order at its submission, or at an amendment."""
 
     seq: int
     recorded_at: int
     trading_day: str
-    asked: str  # the command in words
-    limits_seq: int  # the event that set the limits in force; 0: none had
+    asked: str  # the command as text
+    limits_seq: int  # the event that set the limits in force; 0: none
     exposure: Exposure
-    checks: list[dict[str, Any]]  # code, holds, limits, inputs, text
-    recorded: tuple[str, ...]  # the violations in the log
-    recomputed: tuple[str, ...]
+    checks: list[dict[str, Any]]  # rows of `_check_row`
+    recorded: tuple[str, ...]  # violations in the log
+    recomputed: tuple[str, ...]  # violations now
 
     @property
     def agrees(self) -> bool:
-        """Return whether judging again comes to what was recorded."""
+        """Return whether the checks give the recorded violations again."""
         return self.recorded == self.recomputed
 
 
 def why_order(log: Log, order: Order, method: CostMethod) -> list[Verdict]:
-    """Return every judgement of an order, oldest first; none for imported and external ones."""
+    """Return every verdict on an order, oldest first; none for imported and external orders."""
     state, verdicts = State(method), []
     for events in _judged(log.stream(f"order/{order.account}/{order.order_id}")):
         first = events[0]
@@ -59,15 +60,10 @@ def why_order(log: Log, order: Order, method: CostMethod) -> list[Verdict]:
 
 
 def _judged(stream: list[Recorded]) -> list[list[Recorded]]:
-    """Return the events of the stream by command: those that limits had a say in."""
-    commands: list[list[Recorded]] = []
-    for each in stream:
-        if each.begins_command:
-            commands.append([each])
-        elif commands:
-            commands[-1].append(each)
+    """Return the events of each command of the stream that limits could refuse."""
     asked = (OrderSubmitted, OrderAmended, AmendRefused)
-    return [c for c in commands if c[0].origin is Origin.COMMAND and isinstance(c[0].event, asked)]
+    commands = [each for each in by_command(stream) if each[0].begins_command]
+    return [each for each in commands if each[0].origin is Origin.COMMAND and isinstance(each[0].event, asked)]
 
 
 def _verdict(state: State, events: list[Recorded]) -> Verdict | None:
@@ -76,15 +72,13 @@ def _verdict(state: State, events: list[Recorded]) -> Verdict | None:
     proposal = proposal_of(command, state.orders.order((command.account, command.order_id)))
     if proposal is None:
         return None
-    recorded = _recorded(events)
+    recorded = recorded_violations(each.event for each in events)
     behind = decision_time_of(state, events).behind // SECOND
     exposure = state.exposure(command.account, proposal.symbol, first.trading_day, first.recorded_at, behind)
     policy = state.policies.policy(command.account)
-    kept = tuple(each for each in recorded if each.partition(":")[0] in _GIVEN)
-    versions = rules_of(state)
-    found = [(*_computed(proposal, exposure, policy, version), *kept) for version in versions]
-    agreeing = [(version, each) for version, each in zip(versions, found, strict=True) if each == recorded]
-    version, recomputed = agreeing[0] if agreeing else (versions[0], found[0])
+    measured = tuple(each for each in recorded if _is_measured(each))
+    found = [(version, (*_computed(proposal, exposure, policy, version), *measured)) for version in rules_of(state)]
+    version, recomputed = next((each for each in found if each[1] == recorded), found[0])
     return Verdict(
         seq=first.seq,
         recorded_at=first.recorded_at,
@@ -102,16 +96,13 @@ def _verdict(state: State, events: list[Recorded]) -> Verdict | None:
 
 
 def _computed(proposal: Proposal, exposure: Exposure, policy: Policy, version: int) -> tuple[str, ...]:
-    """Return the violations that follow from the log; those of the moment are taken as they were recorded."""
+    """Return the violations that follow from the log."""
     found = risk_checks.violations(proposal, exposure, policy, version)
-    return tuple(each for each in found if each.partition(":")[0] not in _GIVEN)
+    return tuple(each for each in found if not _is_measured(each))
 
 
-def _recorded(events: list[Recorded]) -> tuple[str, ...]:
-    for each in events:
-        if isinstance(each.event, StateChanged | AmendRefused) and each.event.violations:
-            return each.event.violations
-    return ()
+def _is_measured(violation: str) -> bool:
+    return violation.partition(":")[0] in _MEASURED
 
 
 def _values(state: State, account: str) -> dict[str, Value]:
@@ -149,15 +140,7 @@ def _asked(proposal: Proposal) -> str:
 
 
 def verdict_row(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as it stands in JSON."""
-    return {
-        "seq": verdict.seq,
-        "recorded_at": iso(verdict.recorded_at),
-        "trading_day": verdict.trading_day,
-        "asked": verdict.asked,
-        "limits_seq": verdict.limits_seq,
-        "checks": verdict.checks,
-        "recorded": list(verdict.recorded),
-        "recomputed": list(verdict.recomputed),
-        "agrees": verdict.agrees,
-    }
+    """Return a verdict as in JSON."""
+    row = {name: value for name, value in asdict(verdict).items() if name != "exposure"}
+    lists = {"recorded": list(verdict.recorded), "recomputed": list(verdict.recomputed)}
+    return {**row, "recorded_at": iso(verdict.recorded_at), **lists, "agrees": verdict.agrees}

@@ -41,7 +41,7 @@ def test_a_damaged_box_is_refused_in_words(tmp_path: Path) -> None:
     refused = oms("replay", tmp_path / "x.omsday")
 
     assert refused.exit_code == 1
-    assert "is no box of a day" in refused.stderr
+    assert "is not a day archive" in refused.stderr
 
 
 def test_a_day_is_closed_once_and_a_replay_holds_it_to_its_digests(log: Path) -> None:
