@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import inspect
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,15 @@ settings.register_profile("ci", max_examples=60, derandomize=True, deadline=None
 settings.register_profile("torture", max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", max_examples=25, deadline=None, phases=[Phase.generate])  # a look, nothing shrunk
 settings.load_profile("ci")  # `--hypothesis-profile=…` comes later and wins
+
+POSIX = re.compile(r"\bos\.fork|\bimport pty\b|\.gete?uid|\.chmod|symlink|SIGKILL|\"(?:ba)?sh\"|/bin/")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out on Windows the files that need fork, a terminal, POSIX permissions, links or a shell."""
+    if os.name == "nt" and collection_path.match("test_*.py"):
+        return bool(POSIX.search(collection_path.read_text(encoding="utf-8"))) or None
+    return None
 
 
 @pytest.fixture(scope="session")

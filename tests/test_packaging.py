@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.xdist_group("packaging")  # one worker builds the one wheel
 
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "oms_es", "projections", "cli")
+NOT_OURS = (".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "dist", "*.egg-info", "*.db*", ".cov*")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -23,17 +23,28 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a wheel that was built from an sdist of a copy of the sources, so that the repository stays clean."""
-    copy = tmp_path_factory.mktemp("sources")
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / name, copy)
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", copy / "dist", cwd=copy)
-    (built,) = (copy / "dist").glob("*.whl")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the repository, so that the repository itself stays clean."""
+    copy = tmp_path_factory.mktemp("checkout") / "oms_es"
+    return shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_OURS))
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path) -> Path:
+    """Return a wheel that was built from an sdist."""
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", checkout / "dist", cwd=checkout)
+    (built,) = (checkout / "dist").glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the sdist from which the wheel was built."""
+    (archive,) = wheel.parent.glob("*.tar.gz")
+    folder = tmp_path_factory.mktemp("sdist")
+    shutil.unpack_archive(archive, folder, filter="data")
+    (inside,) = folder.iterdir()
+    return inside
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +56,28 @@ def packed(wheel: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def bot(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a venv in which another program owns `cli` and `projections`, and into which we were installed."""
-    home = tmp_path_factory.mktemp("bot")
-    venv.create(home, with_pip=False)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
+    home = borrowing_venv(tmp_path_factory.mktemp("bot"))
     for name in ("cli", "projections"):
-        (site / name).mkdir()
-        (site / name / "__init__.py").write_text(f"OWNER = 'the bot, {name}'\n")
-    # The dependencies are lent by the environment that runs this test, so that no network is needed.
+        (site(home) / name).mkdir()
+        (site(home) / name / "__init__.py").write_text(f"OWNER = 'the bot, {name}'\n")
+    return install(home, wheel)
+
+
+def borrowing_venv(home: Path) -> Path:
+    """Return a venv that uses the dependencies of the environment that runs this test; no network is needed."""
+    venv.create(home, with_pip=False)
     lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (site / "lent.pth").write_text("\n".join(sorted(lent)))
-    run(sys.executable, "-m", "pip", "--python", home, "install", "--no-deps", "--no-index", "--quiet", wheel, cwd=home)
+    (site(home) / "lent.pth").write_text("\n".join(sorted(lent)))
+    return home
+
+
+def site(home: Path) -> Path:
+    return Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
+
+
+def install(home: Path, *what: str | Path) -> Path:
+    pip = (sys.executable, "-m", "pip", "--python", home, "install", "--no-deps", "--no-index", "--quiet")
+    run(*pip, "--no-build-isolation", *what, cwd=home)
     return home
 
 
@@ -98,3 +121,40 @@ def test_the_names_of_the_program_that_embeds_us_stay_its_own(bot: Path, name: s
     code = f"import oms_es.{name}, {name}; print({name}.OWNER)"
 
     assert run(bot / "bin" / "python", "-c", code, cwd=bot) == f"the bot, {name}\n"
+
+
+def test_the_tests_of_an_sdist_run_in_it(bot: Path, unpacked: Path) -> None:
+    chosen = (
+        "tests/test_layers.py",
+        "tests/test_docs.py",
+        "tests/test_architecture_page.py",
+        "tests/system/test_golden.py",
+    )
+
+    run(bot / "bin" / "python", "-P", "-m", "pytest", "-q", "-x", *chosen, cwd=unpacked)
+
+
+def test_the_sdist_has_every_file_of_the_repository(checkout: Path, unpacked: Path) -> None:
+    made = ("dist/", "build/", "oms_es.egg-info/", "install/editable/", "oms_es/cli/", "oms_es/projections/")
+    ours = {path.relative_to(checkout).as_posix() for path in checkout.rglob("*") if path.is_file()}
+
+    missing = {file for file in ours if not (unpacked / file).exists() and not file.startswith(made)}
+
+    assert missing == set()
+
+
+def test_type_checkers_read_the_types_of_an_editable_install(checkout: Path, tmp_path: Path) -> None:
+    home = install(borrowing_venv(tmp_path / "home"), "-e", checkout)
+    (tmp_path / "bot.py").write_text("from oms_es.cli import main\nreveal_type(main)\n")
+
+    python = home / "bin" / "python"
+    shown = run(sys.executable, "-m", "mypy", "--python-executable", python, "bot.py", cwd=tmp_path)
+
+    assert 'Revealed type is "def ()"' in shown
+    assert (site(home) / "oms_es_types.pth").read_text() == f"{checkout / 'install/editable'}\n"
+
+
+def test_an_sdist_is_installed_in_editable_mode_without_the_links(unpacked: Path, tmp_path: Path) -> None:
+    home = install(borrowing_venv(tmp_path / "home"), "-e", unpacked)
+
+    assert "Usage" in run(home / "bin" / "oms", "--help", cwd=tmp_path)
