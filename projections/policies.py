@@ -1,4 +1,4 @@
-"""The rules in force, the emergency stop, and how fast orders have come: what risk is decided on besides positions."""
+"""Policies and trading levels: what risk is decided on besides positions and orders."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ _STRICTEST = (TradingLevel.HALTED, TradingLevel.REDUCE_ONLY, TradingLevel.NORMAL
 
 
 class Policies(Projection):
-    """Rules and trading levels, of every account ("*") and of single ones."""
+    """Policies and trading levels, of every account ("*") and of single ones."""
 
     def __init__(self) -> None:
         self.values: StagedDict[str, dict[str, Value]] = StagedDict()  # by account or "*"
-        self.from_file: StagedDict[str, Value] = StagedDict()  # the value last taken from a file, by path
+        self.from_file: StagedDict[str, Value] = StagedDict()  # the last value from a settings file, by path
         self.levels: StagedDict[str, TradingLevel] = StagedDict()
-        self.rules: StagedDict[str, int] = StagedDict()  # the version of the rules that decide, under "*"
+        self.rules: StagedDict[str, int] = StagedDict()  # version of the decision rules, under "*"
         self.changed_at: StagedDict[str, int] = StagedDict()  # seq of the last change, by account or "*"
         self._typed: dict[str, tuple[object, object, Policy]] = {}
 
@@ -28,7 +28,7 @@ class Policies(Projection):
     def _changed(self, event: PolicyChanged, at: Recorded) -> None:
         for path, value in event.values.items():
             if path in KEYS:
-                checked(path, value)  # of a log that nobody has tampered with, every value reads
+                checked(path, value)  # fails only when the log was tampered with
         self.values[event.account] = {**(self.values.get(event.account) or {}), **event.values}
         self.rules[EVERY_ACCOUNT] = max(event.rules, self.rules.get(EVERY_ACCOUNT) or 0)
         self.changed_at[event.account] = at.seq
@@ -45,7 +45,7 @@ class Policies(Projection):
         return bool(self.values.get(EVERY_ACCOUNT))
 
     def policy(self, account: str) -> Policy:
-        """Return the rules for an account: its own over those for every account."""
+        """Return the policy of an account: its own values over those of every account."""
         every, own = self.values.get(EVERY_ACCOUNT), self.values.get(account)
         cached = self._typed.get(account)
         if cached is not None and cached[0] is every and cached[1] is own:
@@ -55,12 +55,12 @@ class Policies(Projection):
         return policy
 
     def level(self, account: str) -> TradingLevel:
-        """Return the stricter of the account's level and of the one for every account."""
+        """Return the stricter of the account's level and the level of every account."""
         levels = (self.levels.get(EVERY_ACCOUNT), self.levels.get(account))
         return next(level for level in _STRICTEST if level in levels or level is TradingLevel.NORMAL)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rules and levels by account."""
+        """Return the policies and levels by account."""
         accounts = sorted({*self.values.committed, *self.levels.committed})
         return [
             {
@@ -72,8 +72,14 @@ class Policies(Projection):
         ]
 
 
+def policies_of_every_account(log: Log, until: int | None = None) -> Policies:
+    """Fold the policy events of every account ("*") up to the event `until`."""
+    events = log.stream(f"policy/{EVERY_ACCOUNT}")
+    return Policies().replay(each for each in events if until is None or each.seq <= until)
+
+
 def first_method(log: Log, otherwise: CostMethod) -> CostMethod:
-    """Return the cost method that a log begins with: that of its first rules, if they name one."""
+    """Return the first cost method that a policy of the log names."""
     for each in log.stream(f"policy/{EVERY_ACCOUNT}"):
         if isinstance(each.event, PolicyChanged) and "accounting.method" in each.event.values:
             return Policies().replay([each]).policy(EVERY_ACCOUNT).method

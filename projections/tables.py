@@ -25,7 +25,7 @@ from oms_es.domain.order import Order
 from oms_es.errors import LogError, LogMissing
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.orders import Orders, order_row
-from oms_es.projections.policies import Policies
+from oms_es.projections.policies import policies_of_every_account
 from oms_es.projections.position_state import Key, PositionKey
 from oms_es.projections.positions import Positions
 from oms_es.timestamps import iso
@@ -303,8 +303,7 @@ def _create(tables: sqlite_utils.Database) -> None:
 
 
 def _method(log: SqliteLog) -> CostMethod:
-    policies = Policies().replay(log.stream("policy/*"))
-    return policies.policy("*").method
+    return policies_of_every_account(log).policy("*").method
 
 
 def _of(chunk: list[Recorded], kind: type) -> list[Recorded]:

@@ -1,7 +1,7 @@
 """
-The rules in force: what `PolicyChanged` events have made of the settings' keys.
+The policy in force: the settings' keys that decide, as the `PolicyChanged` events have set them.
 
-A value is kept as the text that was given, and typed by one table: the same for YAML, the command line and the log.
+A value is text in the log and is typed by one table: the same for YAML, the command line and the log.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,12 +17,12 @@ from oms_es.identifiers import identifier, shown
 from oms_es.timestamps import clock_time
 from oms_es.vocabulary import CostMethod
 
-DECISION_RULES_VERSION = 3  # the version of our decision rules; a log says which one decided
+DECISION_RULES_VERSION = 3  # the version of our decision rules; the log holds the one that decided
 Value: TypeAlias = str | tuple[str, ...] | None
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """The rules of one account; None is no limit. Without any `PolicyChanged` in the log nothing is limited."""
+    """The policy of one account; None is no limit. Without any `PolicyChanged` in the log nothing is limited."""
 
     max_position_size: Decimal | None = None
     max_daily_loss: Decimal | None = None
@@ -70,7 +70,7 @@ def yes_or_no(value: str, name: str) -> bool:
 
 
 def one_of(*words: str) -> Callable[[str, str], str]:
-    """Return a reader that takes one of these words."""
+    """Return a reader that accepts one of these words."""
 
     def read(value: str, name: str) -> str:
         if value not in words:
@@ -85,12 +85,12 @@ def zone(value: str, name: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):
-        raise InvalidInput(f"{name}: {shown(value)} is no time zone like America/New_York or UTC") from None
+        raise InvalidInput(f"{name}: {shown(value)} is not a time zone like America/New_York or UTC") from None
     return value
 
 
 def roll_time(value: str, name: str) -> str:
-    """Read the time of day at which a trading day hands over to the next."""
+    """Read the time of day at which the next trading day begins."""
     clock_time(value, name)
     return value
 
@@ -101,11 +101,11 @@ def method(value: str, name: str) -> CostMethod:
 
 
 class Key(Struct, frozen=True):
-    """One key of the settings that decides: its reader, its default text, and whether null means none."""
+    """A key of the settings that decides."""
 
     read: Callable[[str, str], Any]
     default: Value
-    optional: bool = False
+    optional: bool = False  # whether null is allowed, and means no limit
 
 
 # Path in the settings; the last part is the name of the field in `Policy` and in `set_limits`.
@@ -136,15 +136,15 @@ _PATHS = {path.rpartition(".")[2]: path for path in KEYS}
 
 
 def path_of(name: str) -> str:
-    """Return the full path of a key given as `risk.max_daily_loss` or as `max_daily_loss`."""
+    """Return the full path of a key from `risk.max_daily_loss` or `max_daily_loss`."""
     path = name if name in KEYS else _PATHS.get(name)
     if path is None:
-        raise InvalidInput(f"{shown(name)} is no limit; there are: {', '.join(sorted(_PATHS))}")
+        raise InvalidInput(f"{shown(name)} is not a limit; there are: {', '.join(sorted(_PATHS))}")
     return path
 
 
 def checked(path: str, value: Value) -> Value:
-    """Return the value as the log keeps it, in canonical text; an ill-typed one is an error naming its path."""
+    """Return the value in canonical text, as the log holds it; an ill-typed one is an error with its path."""
     key = KEYS[path]
     if path == "risk.restricted":
         if value is None or isinstance(value, str):
@@ -163,7 +163,7 @@ def checked(path: str, value: Value) -> Value:
 
 
 def typed(values: Mapping[str, Value]) -> Policy:
-    """Return the policy that these values make; keys of later versions that we do not know are passed over."""
+    """Return the policy from these values; unknown keys of later versions are ignored."""
     fields: dict[str, Any] = {}
     for path, value in values.items():
         key = KEYS.get(path)
@@ -175,5 +175,5 @@ def typed(values: Mapping[str, Value]) -> Policy:
 
 
 def differing(values: Mapping[str, Value], last: Mapping[str, Value], keys: Iterable[str]) -> dict[str, Value]:
-    """Return the keys among `keys` whose value is another than the one taken last."""
+    """Return those of `keys` whose value differs from the last one."""
     return {key: values[key] for key in keys if key not in last or last[key] != values[key]}

@@ -40,7 +40,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Fact(Struct, frozen=True):
-    """One line of a file, and the request it stands for."""
+    """One line of a file, as a request."""
 
     line: int
     seq: int
@@ -49,18 +49,18 @@ class Fact(Struct, frozen=True):
 
 
 class Defaults(Struct, frozen=True, kw_only=True):
-    """What the file leaves open."""
+    """Values for fields that the file does not have."""
 
     account: str = DEFAULT_ACCOUNT
-    id_prefix: str = ""  # put before every order id, for feeds whose ids repeat
+    id_prefix: str = ""  # prefix of every order id, for feeds that use ids again
 
 
 def read_facts(path: Path, defaults: Defaults) -> Iterator[Fact]:
     """
-    Return the facts of a file (`.gz` is unpacked); empty lines are passed over.
+    Yield the facts of a file (`.gz` is unpacked); empty lines are skipped.
 
     Raises:
-        ImportFailed: the file cannot be read, or a line is no fact; names file, line and reason.
+        ImportFailed: the file cannot be read, or a line is not a fact; names file, line and reason.
     """
     for number, line in lines(path):
         if line.strip():
@@ -72,10 +72,10 @@ def read_facts(path: Path, defaults: Defaults) -> Iterator[Fact]:
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """
-    Return the lines of a file with their numbers.
+    Yield the lines of a file with their numbers.
 
     Raises:
-        ImportFailed: the file cannot be read to its end, or a line is longer than any fact has reason to be.
+        ImportFailed: the file cannot be read to its end, or a line is longer than any fact needs.
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
@@ -103,10 +103,10 @@ def _beginning(line: bytes) -> str:
 
 def to_fact(body: dict[str, Any], line: int, defaults: Defaults) -> Fact:
     """
-    Return the fact that a JSON object stands for.
+    Return the fact of a JSON object.
 
     Raises:
-        InvalidInput: a field is missing or is not what it should be; names it.
+        InvalidInput: a field is missing or not valid; names it.
     """
     seq, kind = body.get("seq"), body.get("kind")
     if not isinstance(seq, int) or isinstance(seq, bool) or not 0 <= seq < _MAX_SEQ:
@@ -132,7 +132,7 @@ def _completed(body: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
 
 
 def fact_id(seq: int, body: dict[str, Any]) -> str:
-    """Return what a fact is known by: its seq, and a digest of its whole content."""
+    """Return the command id of a fact: its seq, and a digest of its whole content."""
     digest = hashlib.sha256(_encode(body)).digest()[:12]
     return "fact:" + (seq.to_bytes(max(4, -(-seq.bit_length() // 8)), "big") + digest).hex()
 
@@ -142,7 +142,7 @@ def _text(body: dict[str, Any], name: str) -> str:
     if value is None:
         raise InvalidInput(f"{name}: missing; a {body.get('kind')} needs it")
     if name == "ts" and type(value) is int:
-        value = str(value)  # `instant` says which unit it may be in
+        value = str(value)  # `instant` has a message about units
     if not isinstance(value, str):
         raise InvalidInput(f'{name}: {shown(value)} is not text; numbers are written as text, like "100.25"')
     return value

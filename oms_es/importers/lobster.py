@@ -2,9 +2,9 @@
 LOBSTER message files (lobsterdata): a NASDAQ day, one order event a row, as facts.
 
 Columns: seconds after midnight in New York, type, order id, size, price x 10000, direction of the resting order
-(1 buy, -1 sell). Types: 1 new limit order, 2 size taken off, 3 deletion, 4 execution, 5 execution of a hidden order,
-6 cross trade, 7 trading halt. Orders from before the file begin outside it: what happens to them is counted, not
-invented. The `orderbook` file's row i is best ask, ask size, bid, bid size after message i.
+(1 buy, -1 sell). Types: 1 new limit order, 2 partial cancel, 3 deletion, 4 execution, 5 execution of a hidden order,
+6 cross trade, 7 trading halt. Events of orders from before the file are counted only.
+The `orderbook` file's row i is best ask, ask size, bid, bid size after message i.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from oms_es.decimals import divide, plus, quotient, text
 from oms_es.errors import ImportFailed, InvalidInput
@@ -29,7 +30,7 @@ _DAY = 86400
 
 
 class Left(Struct):
-    """What of the file did not become facts, counted as the file is read."""
+    """Counts of the rows of the file, by kind; also of those that did not become facts."""
 
     rows: int = 0
     submissions: int = 0
@@ -43,11 +44,11 @@ class Left(Struct):
     hidden_executions: int = 0
     cross_trades: int = 0
     halts: int = 0
-    uneven_deletions: int = 0  # carried out, though the size deleted is not what was open
+    uneven_deletions: int = 0  # applied, though the deleted size is not the open quantity
 
     def rows_out(self) -> dict[str, int]:
-        """Return the counts as they stand in JSON."""
-        return {name: getattr(self, name) for name in self.__struct_fields__}
+        """Return the counts as in JSON."""
+        return asdict(self)
 
 
 class Message(Struct, frozen=True):
@@ -63,11 +64,11 @@ class Message(Struct, frozen=True):
 
 class LobsterDay:
     """
-    A day's files as facts; `read` may be called again and again.
+    The files of a day as facts; `read` may be called several times.
 
     Args:
         messages: the message file.
-        symbol: what is traded.
+        symbol: the symbol of the file.
         day: the date of the file.
         book: the orderbook file, for one mark a minute; None: no marks.
         defaults: account and id prefix.
@@ -81,7 +82,7 @@ class LobsterDay:
 
     def read(self) -> Iterator[Fact]:
         """
-        Return the facts of the day, in the file's order.
+        Yield the facts of the day, in the order of the file.
 
         Raises:
             ImportFailed: a row is damaged; names file, line and reason.
@@ -139,7 +140,7 @@ class LobsterDay:
         return instant(local) + int(fraction.ljust(9, "0"))
 
     def _body(self, message: Message, number: int, open_sizes: dict[str, int]) -> dict[str, str] | None:
-        """Return the fact's fields, or None for a row that is counted only."""
+        """Return the fields of the fact; None for a row that is only counted."""
         if message.kind in (5, 6, 7):
             self.left.hidden_executions += message.kind == 5
             self.left.cross_trades += message.kind == 6
@@ -167,7 +168,7 @@ class LobsterDay:
         return {"kind": "fill", "price": message.price, "trade_id": f"{self._symbol}-{number}", **order}
 
     def _quote(self, quotes: Iterator[tuple[int, bytes]], number: int) -> str | None:
-        """Return the middle of best bid and ask after message `number`; None where a side is empty."""
+        """Return the mid price of best bid and ask after message `number`; None if a side is empty."""
         found = next(quotes, None)
         if found is None:
             raise ImportFailed(f"{self._book}: ends before row {number}, which {self._messages} has")
@@ -185,7 +186,7 @@ def _fields(line: bytes, count: int, *, at_least: bool = False) -> list[str]:
     try:
         fields = line.decode("ascii").strip().split(",")
     except UnicodeDecodeError:
-        raise InvalidInput("the row holds bytes that are no ASCII text") from None
+        raise InvalidInput("the row has bytes that are not ASCII text") from None
     if len(fields) != count and not (at_least and len(fields) > count and len(fields) % count == 0):
         raise InvalidInput(f"{len(fields)} columns instead of {count}: {shown(line.decode('ascii').strip())}")
     return fields

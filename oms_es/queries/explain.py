@@ -1,5 +1,5 @@
 """
-Why a position is what it is, how it came about, and what differs between two moments.
+The parts of a position, its history, and the differences between two points in time.
 
 All of it comes from the same fold as the position itself, so the parts add up to it, to the last digit.
 """
@@ -14,33 +14,32 @@ from oms_es.decimals import ZERO, canonical, divide, minus
 from oms_es.domain.accounting import Lot, Lots, Match, match
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
-from oms_es.domain.order import Order
 from oms_es.projections.as_of import as_corrected, positions_as_of
 from oms_es.projections.position_state import PositionKey, PositionState
 from oms_es.projections.positions import Positions
-from oms_es.queries.queries import Basis, Queries
+from oms_es.queries.queries import Basis, Queries, order_rows
 from oms_es.timestamps import iso
 
 FILL_EVENTS = (FillAdded, FillBusted, FillCorrected)
 
 
 class Why(Struct, frozen=True, kw_only=True):
-    """The parts that a position is made of; they add up to it, to the last digit."""
+    """The parts of a position; they add up to it, to the last digit."""
 
     held: PositionState
-    lots: list[dict[str, Any]]  # what is open, and the fill that opened it
-    matches: list[dict[str, Any]]  # what was closed, by which fill, and what that realized
-    fees: list[dict[str, Any]]  # the fills that cost, or brought, a fee
+    lots: list[dict[str, Any]]  # open lots, each with the fill that opened it
+    matches: list[dict[str, Any]]  # closed lots, each with both fills and the realized P&L
+    fees: list[dict[str, Any]]  # the fills with a fee
 
 
 def why_positions(queries: Queries, basis: Basis, symbol: str, account: str | None) -> list[Why]:
-    """Return why the positions in a symbol are what they are, by account."""
-    moves = queries.fill_events(symbol, basis)
+    """Return the parts of the positions in a symbol, by account."""
+    events = queries.fill_events(symbol, basis)
     if basis.as_of is None:
-        positions = Positions(basis.method).replay(moves)
+        positions = Positions(basis.method).replay(events)
     else:
-        positions = positions_as_of(moves, basis.as_of, basis.method)
-    fills = {each.seq: each for each in moves if isinstance(each.event, FillAdded)}
+        positions = positions_as_of(events, basis.as_of, basis.method)
+    fills = {each.seq: each for each in events if isinstance(each.event, FillAdded)}
     return [_why(positions, key, held, fills) for key, held in positions.sorted() if account in (None, key[0])]
 
 
@@ -96,19 +95,19 @@ def _fill(recorded: Recorded) -> dict[str, Any]:
 
 def history(queries: Queries, basis: Basis, symbol: str, account: str | None) -> Iterator[dict[str, Any]]:
     """
-    Return every change of a symbol's positions, with the event behind it.
+    Yield every change of a symbol's positions, with its event.
 
-    As-of: in the order in which it was true, each fill as it stands corrected. Otherwise in log order, as it became
-    known, busts and corrections as changes of their own.
+    As-of: in the order of effective times, each fill as last corrected. Otherwise in log order, with busts and
+    corrections as changes of their own.
     """
     positions = Positions(basis.method)
     for each in _fill_events(queries, symbol, basis):
         event = each.event
-        assert isinstance(event, FILL_EVENTS), "only moves were asked for"
+        assert isinstance(event, FILL_EVENTS), "no other events are read"
         held = {each.book: each for each in positions.held_in(event.account, event.symbol)}
         positions.apply(each)
         after = positions.touched
-        assert after is not None, "a move moves what is held"
+        assert after is not None, "a fill event changes a position"
         if account in (None, event.account):
             yield _change(each, event, held.get(after.book), after)
 
@@ -117,9 +116,9 @@ def _fill_events(queries: Queries, symbol: str, basis: Basis) -> list[Recorded]:
     events = queries.fill_events(symbol, basis)
     if basis.as_of is None:
         return events
-    moment = basis.as_of
-    kept = [each for each in as_corrected(events) if each.effective_at <= moment]
-    return sorted(kept, key=lambda each: (each.effective_at, each.seq))
+    as_of = basis.as_of
+    effective = [each for each in as_corrected(events) if each.effective_at <= as_of]
+    return sorted(effective, key=lambda each: (each.effective_at, each.seq))
 
 
 def _change(
@@ -156,7 +155,7 @@ _DAY_FIGURES = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_pnl")
 
 
 def diff_by_symbol(queries: Queries, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
-    """Return what differs between two answers: positions by symbol, and trading days by symbol."""
+    """Return the differences between two answers: positions by symbol, and trading days by symbol."""
     was, now = queries.with_days(one), queries.with_days(other)
     return {
         "positions": _differing(was.rows(), now.rows(), _BOOK, _FIGURES),
@@ -166,25 +165,9 @@ def diff_by_symbol(queries: Queries, one: Basis, other: Basis) -> dict[str, list
 
 def diff_by_order(queries: Queries, one: Basis, other: Basis) -> dict[str, list[dict[str, Any]]]:
     """Return the orders that differ between two answers."""
-    was = [_order_row(each) for each in queries.orders(one).sorted()]
-    now = [_order_row(each) for each in queries.orders(other).sorted()]
+    was, now = order_rows(queries.orders(one)), order_rows(queries.orders(other))
     figures = ("state", "quantity", "price", "filled_quantity", "open_quantity", "avg_fill_price", "fees")
     return {"orders": _differing(was, now, ("account", "order_id", "symbol"), figures)}
-
-
-def _order_row(order: Order) -> dict[str, Any]:
-    return {
-        "account": order.account,
-        "order_id": order.order_id,
-        "symbol": order.symbol,
-        "state": order.state.value,
-        "quantity": order.quantity,
-        "price": order.price,
-        "filled_quantity": order.filled_quantity,
-        "open_quantity": order.open_quantity,
-        "avg_fill_price": order.avg_fill_price if order.filled_quantity else None,
-        "fees": canonical(order.fees),
-    }
 
 
 def _differing(
@@ -204,7 +187,7 @@ def _differing(
 
 
 def _changed(one: Any, other: Any, there: tuple[bool, bool]) -> dict[str, Any]:
-    """Return both figures and their difference; what was not there was 0, no number has no difference."""
+    """Return both figures and their difference: a missing row counts as 0; figures that are not numbers have none."""
     from_number, to_number = (ZERO if value is None and not is_there else value for value, is_there in
                               zip((one, other), there, strict=True))  # fmt: skip
     numbers = isinstance(from_number, Decimal) and isinstance(to_number, Decimal)

@@ -1,4 +1,4 @@
-"""Which names a log contains: symbols, accounts, orders and currencies; for a name it lacks, the nearest ones."""
+"""The names that a log contains (symbols, accounts, orders, currencies), and the nearest ones to an unknown name."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -31,11 +31,11 @@ _MOST_LISTED = 5  # names
 
 
 class Name(NamedTuple):
-    """A name that somebody asked about."""
+    """A name in a query."""
 
     kind: str  # "symbol", "account", "order" or "currency"
     text: str
-    account: str | None = None  # of an order, where one was given
+    account: str | None = None  # of an order, if the query names one
 
 
 class Unknown(NamedTuple):
@@ -45,7 +45,7 @@ class Unknown(NamedTuple):
     near: tuple[str, ...]  # names of that kind that it does contain
 
     def row(self) -> dict[str, Any]:
-        """Return it as in JSON."""
+        """Return the name as in JSON."""
         return {"kind": self.name.kind, "name": self.name.text, "near": list(self.near)}
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Unknown(NamedTuple):
         return f"no {self.name.kind} {shown(self.name.text)}{whose}"
 
     def hint(self) -> str:
-        """Return the nearest names in words; empty when there are none."""
+        """Return the nearest names as text; empty when there are none."""
         return f" (did you mean {', '.join(map(shown, self.near))}?)" if self.near else ""
 
 
@@ -108,7 +108,7 @@ class _Names:
         return name.text in self._of[name.kind]
 
     def near(self, name: Name) -> tuple[str, ...]:
-        """Return the names most like this one; all of them where they are few."""
+        """Return the names most like this one; all of them if they are few."""
         names = self._of[name.kind] - {name.text}
         if name.account is not None:
             names = {order_id for account, order_id in self._orders if account == name.account}
@@ -119,7 +119,7 @@ class _Names:
 
 
 def nearest(text: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names most like a text, whatever their case; of very many names only some are compared."""
+    """Return the names most like a text, ignoring case; of very many names only some are compared."""
     by_case: dict[str, list[str]] = {}
     for each in sorted(names, key=lambda each: (each[:2] != text[:2], each))[:_MOST_COMPARED]:
         by_case.setdefault(each.lower(), []).append(each)
@@ -134,14 +134,14 @@ def topics_with(names: Iterable[Name]) -> frozenset[str]:
 
 def unknown_names(names: Sequence[Name], events: Iterable[Recorded], opening: State | None = None) -> list[Unknown]:
     """
-    Return which of the names neither the events nor the state before them contain.
+    Return those names that neither the events nor the state before them contain.
 
-    Reads no further than it must: not past the event with the last of the names.
+    Reading ends as soon as every name was found.
 
     Args:
-        names: what somebody asked about.
+        names: the names of a query.
         events: those of `topics_with(names)`, in log order.
-        opening: the state before them; None: nothing.
+        opening: the state before them; None: they are the first.
     """
     found = _Names(opening)
     open_names = [name for name in names if name not in found]

@@ -583,7 +583,7 @@ def test_settings_that_are_none_are_named_with_their_key(oms: Oms, tmp_path: Pat
         ("limits set", 2, "Missing argument"),
         ("limits set max_skew", 2, "KEY=VALUE"),
         ("limits set max_skew=1 trading.max_skew=2", 2, "named twice"),
-        ("limits set account=alpha", 2, "'account' is no limit"),
+        ("limits set account=alpha", 2, "'account' is not a limit"),
         ("limits set max_skew=-1", 2, "is negative"),
         ("limits set emergency_stop=true", 2, "halt and resume"),
         ("positions --method hifo", 2, "method: 'hifo' is not one of fifo, lifo, average"),
