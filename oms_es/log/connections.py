@@ -41,7 +41,8 @@ def _keep_inherited() -> None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
-os.register_at_fork(after_in_child=_keep_inherited)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_keep_inherited)
 
 
 def connect(uri: str, lock_timeout: float) -> Connection:

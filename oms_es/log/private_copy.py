@@ -21,7 +21,8 @@ _TRIES = 10
 def may_make_files_beside(path: Path) -> bool:
     """Return whether `-wal` and `-shm` can be made by us and written by the log's owner afterwards."""
     found = os.stat(path)
-    is_owners = os.geteuid() in (0, found.st_uid)  # SQLite gives what root makes to the owner of the file
+    # SQLite gives the files that root makes to the owner of the log; Windows has no such owners.
+    is_owners = not hasattr(os, "geteuid") or os.geteuid() in (0, found.st_uid)
     return is_owners and bool(found.st_mode & 0o200) and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 

@@ -104,3 +104,20 @@ def test_the_demo_leaves_a_file_that_is_there_alone(oms: Oms) -> None:
 
     assert "exists already" in refused.stderr
     assert (refused.stdout, oms.log.read_text()) == ("", "mine")
+
+
+WITHOUT_POSIX = """
+import os, sys
+for name in ("register_at_fork", "fork", "geteuid", "getuid", "O_CLOEXEC", "pread"):
+    delattr(os, name)
+from oms_es.cli import main
+main()
+"""
+
+
+def test_the_demo_runs_without_the_functions_that_windows_lacks(tmp_path: Path) -> None:
+    demo = [sys.executable, "-c", WITHOUT_POSIX, "demo", "--log", "day.db"]
+
+    done = subprocess.run(demo, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, "decided again" in done.stdout) == (0, True), done.stderr
