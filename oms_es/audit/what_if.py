@@ -1,25 +1,25 @@
 """
-The same commands under other limits: a thought experiment, for the market would have answered differently.
+The recorded commands under other limits: a thought experiment, because the market would have answered differently.
 
-Every command is put to a second state that has the other limits from the day on that is asked about, or from the
-start. An order that was accepted in life and is refused there takes everything that followed from it along: its
-acknowledgements, its fills, its cancels. An order that is accepted there and was refused in life stands open, for
-nobody knows what would have become of it. History that was imported is not judged, there as in life.
+Every command is decided on a second state, which has the other limits from a trading day on, or from the start. If an
+order was accepted and is refused there, its later commands are lost there too: acknowledgements, fills, cancels. If an
+order was refused and is accepted there, it stays open there, because its outcome is unknown. Imported history is not
+judged in either state.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from oms_es.audit.high_water import HighWaterMark, HighWaterMarks
-from oms_es.audit.redecide import by_command, decision_time_of, request_of, rules_of
+from oms_es.audit.redecide import by_command, decision_time_of, recorded_violations, request_of, rules_of
 from oms_es.decimals import ZERO, canonical, minus
 from oms_es.domain.command_of import command_of
 from oms_es.domain.commands import AmendOrder, Command, OrderCommand, SubmitOrder
 from oms_es.domain.envelope import Draft, Recorded
-from oms_es.domain.events import AmendRefused, Event, FillAdded, PolicyChanged, StateChanged
+from oms_es.domain.events import Event, FillAdded, PolicyChanged
 from oms_es.domain.events import TradingLevelChanged as LevelChanged
 from oms_es.domain.policy import Value
 from oms_es.engine.command_handler import handle, is_judged
@@ -34,45 +34,45 @@ Progress = Callable[[int], None]  # events taken in
 
 
 class Flip(Struct, frozen=True, kw_only=True):
-    """An order, or an amendment, whose verdict is another one."""
+    """An order, or an amendment, with another verdict."""
 
     seq: int
     account: str
     order_id: str
     asked: str  # "submit" or "amend"
-    was: tuple[str, ...]  # the violations in life; () accepted
-    now: tuple[str, ...]  # under the other limits
+    was: tuple[str, ...]  # recorded violations; () accepted
+    now: tuple[str, ...]  # violations under the other limits
 
 
 class Lost(Struct, frozen=True):
-    """A fill that could then not have happened."""
+    """A fill that could not have happened under the other limits."""
 
     seq: int
     fill: FillAdded
 
 
 class WhatIf(Struct, kw_only=True):
-    """What would have been."""
+    """The outcome under the other limits, beside the recorded one."""
 
     commands: int = 0
-    judged: int = 0  # orders and amendments that limits had a say in
-    not_judged: int = 0  # those that were imported
+    judged: int = 0  # orders and amendments that limits apply to
+    not_judged: int = 0  # imported ones
     flips: list[Flip] = field(default_factory=list)
-    lost_commands: int = 0  # what followed from orders that would not have been
+    lost_commands: int = 0  # later commands of orders that are refused there
     lost_fills: list[Lost] = field(default_factory=list)
-    impossible: int = 0  # commands that the other state does not allow
-    days: list[dict[str, Any]] = field(default_factory=list)  # P&L in life and there, by day, account and symbol
-    exposure: list[dict[str, Any]] = field(default_factory=list)  # the largest, by day, account and symbol
-    daily_loss: list[dict[str, Any]] = field(default_factory=list)  # the worst, by day, account and currency
+    impossible: int = 0  # commands that are invalid in the other state
+    days: list[dict[str, Any]] = field(default_factory=list)  # both P&L, by day, account and symbol
+    exposure: list[dict[str, Any]] = field(default_factory=list)  # both high-water marks, by day, account and symbol
+    daily_loss: list[dict[str, Any]] = field(default_factory=list)  # both worst losses, by day, account and currency
 
     def rows(self) -> dict[str, Any]:
-        """Return the experiment as it stands in JSON."""
+        """Return the outcome as in JSON."""
         return {
             "note": NOTE,
             "commands": self.commands,
             "judged": self.judged,
             "not_judged": self.not_judged,
-            "flips": [{**_fields(flip), "was": list(flip.was), "now": list(flip.now)} for flip in self.flips],
+            "flips": [{**asdict(flip), "was": list(flip.was), "now": list(flip.now)} for flip in self.flips],
             "lost_commands": self.lost_commands,
             "lost_fills": len(self.lost_fills),
             "fills": [
@@ -95,10 +95,6 @@ class WhatIf(Struct, kw_only=True):
         }
 
 
-def _fields(each: Struct) -> dict[str, Any]:
-    return {name: getattr(each, name) for name in each.__struct_fields__}
-
-
 def what_if(
     events: Iterable[Recorded],
     limits: Mapping[str, Value],
@@ -109,25 +105,25 @@ def what_if(
     progress: Progress | None = None,
 ) -> WhatIf:
     """
-    Put the commands of a log to a state with other limits.
+    Decide the commands of a log on a state with other limits.
 
     Args:
-        events: the log from its first event on, or from where `worlds` stand.
-        limits: the settings' keys that are other, for every account; what the log says of these keys later does not
-            count.
+        events: the log from its first event on, or the events after the states `worlds`.
+        limits: other values of keys of the settings, for every account; later changes of these keys in the log are
+            ignored.
         method: the cost method that the log begins with.
-        worlds: two equal states to go on from, as a box opens with.
-        day: the trading day from whose first event on the limits are other, and that is reported; None: from the start.
+        worlds: two equal states before the events, as from a day archive.
+        day: the trading day that is reported, and on which the other limits begin; None: from the start.
         progress: called now and then.
 
     Raises:
-        InvalidInput: a key that is no limit, like the calendar's.
+        InvalidInput: a key that is not a limit, like those of the calendar.
     """
     foreign = sorted(key for key in limits if key.startswith(("day.", "accounting.")))
     if foreign:
         raise InvalidInput(f"{', '.join(foreign)}: not a limit; what-if takes risk, trading, daily_loss and fills")
-    life, there = worlds or (State(method), State(method))
-    experiment = _Experiment(dict(limits), life, there, day)
+    actual, other = worlds or (State(method), State(method))
+    experiment = _Experiment(dict(limits), actual, other, day)
     for number, group in enumerate(by_command(events)):
         experiment.take(group)
         if progress is not None and number % 500 == 0:
@@ -136,11 +132,13 @@ def what_if(
 
 
 class _Experiment:
-    def __init__(self, limits: dict[str, Value], life: State, there: State, day: str | None) -> None:
+    def __init__(self, limits: dict[str, Value], actual: State, other: State, day: str | None) -> None:
         self._limits, self._only = limits, day
-        self._actual, self._other = life, there
-        self._high_water: dict[str, tuple[HighWaterMarks, HighWaterMarks]] = {}  # by day, in life and there
-        self._gone: set[tuple[str, str]] = set()  # orders that were never accepted there
+        self._actual, self._other = actual, other
+        self._high_water: dict[
+            str, tuple[HighWaterMarks, HighWaterMarks]
+        ] = {}  # by day: recorded, under the other limits
+        self._gone: set[tuple[str, str]] = set()  # orders that are refused there
         self._result = WhatIf()
         self._begun = False
 
@@ -154,28 +152,28 @@ class _Experiment:
                 self._add(each.event, each)
         else:
             self._result.commands += 1
-            self._put(group)
+            self._decide(group)
         for each in group:
             self._actual.apply(each)
         self._actual.commit()
         if self._begun:
-            life, there = self._high_water.setdefault(first.trading_day, (HighWaterMarks(), HighWaterMarks()))
-            life.take(self._actual, group)
-            there.take(self._other, group)
+            actual, other = self._high_water.setdefault(first.trading_day, (HighWaterMarks(), HighWaterMarks()))
+            actual.take(self._actual, group)
+            other.take(self._other, group)
 
     def _begin(self, at: Recorded) -> None:
-        # Where the log has no rules yet, only the limits may differ: the cost method stays what it is.
+        # Where the log has no policy yet, only the limits may differ: the cost method stays the same.
         method = {} if self._other.policies.is_set else {"accounting.method": self._other.positions.method.value}
         self._add(PolicyChanged(account=EVERY_ACCOUNT, values={**method, **self._limits}), at)
-        if STOP in self._limits:  # in life as well, the key of a settings file becomes a level
+        if STOP in self._limits:  # as with a settings file, this key becomes a level
             level = TradingLevel.HALTED if self._limits[STOP] == "true" else TradingLevel.NORMAL
             self._add(LevelChanged(account=EVERY_ACCOUNT, level=level, reason=STOP), at)
 
-    def _put(self, group: list[Recorded]) -> None:
+    def _decide(self, group: list[Recorded]) -> None:
         first = group[0].event
         if isinstance(first, PolicyChanged):
-            kept = {key: value for key, value in first.values.items() if key not in self._limits}
-            self._add(replace(first, values=kept, from_file=()), group[0])
+            values = {key: value for key, value in first.values.items() if key not in self._limits}
+            self._add(replace(first, values=values, from_file=()), group[0])
         elif isinstance(first, LevelChanged) and first.from_file and STOP in self._limits:
             return
         elif hasattr(first, "order_id"):
@@ -210,14 +208,14 @@ class _Experiment:
             self._add(draft.event, first, draft)
 
     def _lose(self, group: list[Recorded], drafts: list[Draft]) -> None:
-        """Count the fills of life that are none there; one that waits there waits for somebody who is not asked."""
+        """Count the recorded fills that are not booked there; one in quarantine there is never resolved."""
         if any(isinstance(draft.event, FillAdded) for draft in drafts):
             return
         self._result.lost_fills += [Lost(each.seq, each.event) for each in group if isinstance(each.event, FillAdded)]
 
     def _compare(self, group: list[Recorded], command: SubmitOrder | AmendOrder, drafts: list[Draft]) -> None:
-        was = _violations([each.event for each in group])
-        now = _violations([draft.event for draft in drafts])
+        was = recorded_violations(each.event for each in group)
+        now = recorded_violations(draft.event for draft in drafts)
         submitted = isinstance(command, SubmitOrder)
         if now and not was and submitted:
             self._gone.add((command.account, command.order_id))
@@ -233,55 +231,46 @@ class _Experiment:
             self._result.flips.append(flip)
 
     def _add(self, event: Event, at: Recorded, draft: Draft | None = None) -> None:
-        moved = at if draft is None else draft
-        there = Draft(
+        timed = at if draft is None else draft
+        added = Draft(
             event=event,
             origin=at.origin,
-            occurred_at=moved.occurred_at,
-            effective_at=moved.effective_at,
+            occurred_at=timed.occurred_at,
+            effective_at=timed.effective_at,
             recorded_at=at.recorded_at,
             trading_day=at.trading_day,
             command_id=at.command_id,
         )
-        self._other.apply(there.recorded_as(self._other.seq + 1))
+        self._other.apply(added.recorded_as(self._other.seq + 1))
         self._other.commit()
 
     def finished(self) -> WhatIf:
         names = ("trading_day", "account", "symbol", "currency")
-        life, there = ({tuple(row[name] for name in names): row for row in state.positions.day_rows()}
+        actual, other = ({tuple(row[name] for name in names): row for row in state.positions.day_rows()}
                        for state in (self._actual, self._other))  # fmt: skip
-        for key in sorted({*life, *there}):
+        for key in sorted({*actual, *other}):
             if self._only in (None, key[0]):
                 figures: dict[str, Any] = {}
                 for figure in ("realized_pnl", "unrealized_pnl"):
-                    pair = [row[figure] if row else ZERO for row in (life.get(key), there.get(key))]
+                    pair = [row[figure] if row else ZERO for row in (actual.get(key), other.get(key))]
                     figures |= dict(zip((figure, f"{figure}_what_if"), pair, strict=True))
                 change = canonical(minus(figures["realized_pnl_what_if"], figures["realized_pnl"]))
                 self._result.days.append({**dict(zip(names, key, strict=True)), **figures, "change": change})
-        for day, (was_reached, now_reached) in sorted(self._high_water.items()):
+        for day, (was, now) in sorted(self._high_water.items()):
             if self._only in (None, day):
-                self._result.exposure += _side_by_side(day, "symbol", was_reached.exposure, now_reached.exposure)
-                self._result.daily_loss += _side_by_side(
-                    day, "currency", was_reached.worst_loss, now_reached.worst_loss
-                )
+                self._result.exposure += _side_by_side(day, "symbol", was.exposure, now.exposure)
+                self._result.daily_loss += _side_by_side(day, "currency", was.worst_loss, now.worst_loss)
         return self._result
 
 
 def _side_by_side(
-    day: str, name: str, life: dict[str, HighWaterMark], there: dict[str, HighWaterMark]
+    day: str, name: str, actual: dict[str, HighWaterMark], other: dict[str, HighWaterMark]
 ) -> list[dict[str, Any]]:
-    """Return how far a figure went in life and there, with the limits that stood."""
+    """Return both high-water marks of a figure, with the limits in force."""
     rows = []
-    for key in sorted({*life, *there}):
+    for key in sorted({*actual, *other}):
         account, _, rest = key.partition("/")
-        was, now = life.get(key, HighWaterMark()), there.get(key, HighWaterMark())
+        was, now = actual.get(key, HighWaterMark()), other.get(key, HighWaterMark())
         most = {"most": was.most, "limit": was.limit, "most_what_if": now.most, "limit_what_if": now.limit}
         rows.append({"trading_day": day, "account": account, name: rest, **most})
     return rows
-
-
-def _violations(events: list[Event]) -> tuple[str, ...]:
-    for event in events:
-        if isinstance(event, StateChanged | AmendRefused) and event.violations:
-            return event.violations
-    return ()

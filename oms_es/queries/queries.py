@@ -1,7 +1,7 @@
 """
-Questions to a log: what was held, what orders stood, at any moment, by either clock; each answer with its basis.
+Queries of a log: positions, orders, fills and P&L at any time, by either clock; each answer has its basis.
 
-A question reads; it never writes. Without a moment the answer is of the log's end.
+A query reads and never writes. Without a time it answers for the end of the log.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from oms_es.decimals import ZERO, canonical, plus, times
 from oms_es.domain.envelope import Recorded
@@ -30,48 +30,43 @@ from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import orders_as_of, positions_as_of
 from oms_es.projections.orders import Orders, order_row
-from oms_es.projections.policies import Policies
+from oms_es.projections.policies import policies_of_every_account
 from oms_es.projections.positions import Positions
-from oms_es.projections.snapshots.fill_index import FILL_TOPICS, fill_events_of
-from oms_es.projections.snapshots.positions_at import QUARANTINE_TOPICS, Checkpoints
+from oms_es.projections.snapshots.fill_index import FILL_TOPICS
+from oms_es.projections.snapshots.positions_at import Checkpoints
 from oms_es.timestamps import instant, iso
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 _FOLLOW = 8  # events, at most, of a decision about a fill in quarantine
-_LATEST = 5000  # events whose effective times are looked at for the end of the log: late ones stand among them
+_LATEST = 5000  # last events, among which the latest effective time is looked for
 
 
 WrapEvents = Callable[[Iterable[Recorded], int], Iterable[Recorded]]
 
 
 class AsOf(Struct, frozen=True, kw_only=True):
-    """Which moment a question is about; all None: now."""
+    """The time of a query; all None: now."""
 
-    as_of: int | None = None  # true at this moment, with all that is known (ns UTC)
-    known_at: int | None = None  # what the log held at this moment (ns UTC)
-    at_seq: int | None = None  # what the log held after this event
+    as_of: int | None = None  # effective by this time, with all that is known (ns UTC)
+    known_at: int | None = None  # recorded by this time (ns UTC)
+    at_seq: int | None = None  # recorded up to this event
 
 
 class Basis(Struct, frozen=True, kw_only=True):
-    """What an answer rests on."""
+    """The events and the cost method behind an answer."""
 
-    seq: int  # the last event that was looked at
+    seq: int  # the last event that was read
     as_of: int | None
     known_at: int | None
     method: CostMethod
     log_seq: int  # the end of the log
-    past_end: bool  # the moment lies behind everything the log holds
+    past_end: bool  # the time is after every event of the log
 
     def rows(self) -> dict[str, Any]:
-        """Return the basis as it stands in JSON."""
-        return {
-            "seq": self.seq,
-            "as_of": None if self.as_of is None else iso(self.as_of),
-            "known_at": None if self.known_at is None else iso(self.known_at),
-            "method": self.method.value,
-            "log_seq": self.log_seq,
-            "past_end": self.past_end,
-        }
+        """Return the basis as in JSON."""
+        times = {"as_of": self.as_of, "known_at": self.known_at}
+        shown = {name: None if value is None else iso(value) for name, value in times.items()}
+        return {**asdict(self), **shown, "method": self.method.value}
 
 
 class Queries:
@@ -79,8 +74,8 @@ class Queries:
     Answers from one log.
 
     Args:
-        log: where the events are.
-        method: the cost method where none is asked for and the log's policy names none.
+        log: the log.
+        method: the cost method where neither the query nor the policy of the log names one.
         watch: passes events of the whole log on, and may tell how far that has come (the last seq is given).
     """
 
@@ -93,7 +88,7 @@ class Queries:
 
     def basis(self, when: AsOf, method: CostMethod | None = None) -> Basis:
         """
-        Return what an answer for this moment rests on.
+        Return the basis of an answer for this time.
 
         Raises:
             InvalidInput: `at_seq` and `known_at` at once, or a negative seq.
@@ -115,10 +110,10 @@ class Queries:
 
     def _last_known(self, when: AsOf, last: int) -> int:
         if when.at_seq is not None and when.known_at is not None:
-            raise InvalidInput("at_seq and known_at name the same thing in two ways; give one of them")
+            raise InvalidInput("at_seq and known_at are two ways to name one event; use one of them")
         if when.at_seq is not None:
             if type(when.at_seq) is not int:
-                raise InvalidInput(f"at_seq: {shown(when.at_seq)} is no whole number")
+                raise InvalidInput(f"at_seq: {shown(when.at_seq)} is not a whole number")
             if when.at_seq < 0:
                 raise InvalidInput(f"at_seq: {when.at_seq} is negative; the first event has seq 1")
             return min(when.at_seq, last)
@@ -129,40 +124,37 @@ class Queries:
         return self._log.latest(max(0, last - _LATEST))
 
     def _policy_method(self, seq: int) -> CostMethod:
-        stream = self._log.stream(f"policy/{EVERY_ACCOUNT}")
-        policies = Policies().replay(each for each in stream if each.seq <= seq)
+        policies = policies_of_every_account(self._log, seq)
         return policies.policy(EVERY_ACCOUNT).method if policies.is_set else self._method
 
     # --- answers ---
 
     def positions(self, basis: Basis) -> Positions:
-        """Return what was held; a mark that was told ahead of its own moment does not count before it."""
-        found = self._kept(basis)
+        """Return the positions; a mark with a time ahead of our clock does not count before that time."""
+        found = self._positions(basis)
         for symbol in _ahead(found, basis):
-            self._put_back(found, symbol, basis)
+            self._restore_mark(found, symbol, basis)
         return found
 
     def with_days(self, basis: Basis) -> Positions:
-        """Return what was held, with what each trading day brought."""
-        found = self._kept(basis, days=True)
-        return self.booked(basis) if _ahead(found, basis) else found  # what it has moved cannot be taken back
+        """Return the positions with the P&L of each trading day."""
+        found = self._positions(basis, days=True)
+        return self.booked(basis) if _ahead(found, basis) else found  # the P&L is folded again without such a mark
 
-    def _put_back(self, positions: Positions, symbol: str, basis: Basis) -> None:
-        """Put the last mark up to the moment in the place of one told ahead of it."""
+    def _restore_mark(self, positions: Positions, symbol: str, basis: Basis) -> None:
+        """Replace a mark whose time had not come by the one before it."""
         del positions.marks.committed[symbol]
         events = (each for each in self._log.stream(f"market/{symbol}") if each.seq <= basis.seq)
         positions.replay(each for each in events if isinstance(each.event, MarkRecorded) and not _is_ahead(each, basis))
 
-    def _kept(self, basis: Basis, *, days: bool = False) -> Positions:
-        if not isinstance(self._log, SqliteLog):
-            return self.booked(basis)
+    def _positions(self, basis: Basis, *, days: bool = False) -> Positions:
         with closing(Checkpoints(self._log)) as checkpoints:
             if basis.as_of is not None:
                 return checkpoints.as_of(basis.as_of, basis.seq, basis.method, days=days)
             return checkpoints.known(basis.seq, basis.method, days=days)
 
     def booked(self, basis: Basis) -> Positions:
-        """Return what was held, folded from zero: with every fill and what each trading day brought."""
+        """Return the positions, folded from the first event: with every fill and the P&L of each trading day."""
         events = self._watch(self._log.read(until=basis.seq, topics=Positions.topics()), basis.seq)
         if basis.as_of is not None:
             return positions_as_of(events, basis.as_of, basis.method)
@@ -174,20 +166,15 @@ class Queries:
 
     def fill_events(self, symbol: str, basis: Basis) -> list[Recorded]:
         """Return the fills, busts and corrections of a symbol that were known, in log order."""
-        if not isinstance(self._log, SqliteLog):
-            return list(fill_events_of(symbol, self.events(basis, FILL_TOPICS)))
         with closing(Checkpoints(self._log)) as checkpoints:
             return checkpoints.fill_events(symbol, basis.seq)
 
     def waiting(self, basis: Basis) -> list[QuarantinedFill]:
-        """Return the fills that waited in quarantine at the moment of the answer, oldest first."""
-        if isinstance(self._log, SqliteLog):
-            if not self._log.holds_name(FillQuarantined.__name__):
-                return []  # no fill ever was: nothing to look through a long log for
-            with closing(Checkpoints(self._log)) as checkpoints:
-                events = checkpoints.quarantine(basis.seq)
-        else:
-            events = self.events(basis, QUARANTINE_TOPICS)
+        """Return the fills in quarantine at the time of the answer, oldest first."""
+        if not self._holds(FillQuarantined.__name__):
+            return []  # without reading a long log
+        with closing(Checkpoints(self._log)) as checkpoints:
+            events = checkpoints.quarantine(basis.seq)
         found: dict[str, QuarantinedFill] = {}
         for each in events:
             is_true = basis.as_of is None or each.effective_at <= basis.as_of
@@ -200,9 +187,9 @@ class Queries:
         return list(found.values())
 
     def _is_booked(self, resolved: Recorded, basis: Basis) -> bool:
-        """Return whether a fill, decided about after the moment, was accepted and stands at its own time before it."""
-        assert isinstance(resolved.event, QuarantineResolved), "of these only"
-        assert basis.as_of is not None, "now, all of them are decided"
+        """Return whether a fill that was resolved later was accepted with an effective time up to the as-of time."""
+        assert isinstance(resolved.event, QuarantineResolved), "other events resolve nothing"
+        assert basis.as_of is not None, "without an as-of time, every resolution counts"
         for each in self._log.read(resolved.seq, resolved.seq + _FOLLOW):
             own = isinstance(each.event, FillAdded | FillCorrected) and each.event.quarantine_id
             if own == resolved.event.quarantine_id:
@@ -210,15 +197,15 @@ class Queries:
         return False
 
     def days(self, basis: Basis) -> list[dict[str, Any]]:
-        """Return what each trading day brought: a row for a day, an account and a symbol."""
+        """Return the P&L of the trading days: a row per day, account and symbol."""
         return self.with_days(basis).day_rows()
 
     def orders(self, basis: Basis) -> Orders:
-        """Return the orders as they stood."""
+        """Return the orders."""
         return _orders(self._watch(self._log.read(until=basis.seq, topics=Orders.topics()), basis.seq), basis)
 
     def orders_named(self, order_id: str, account: str | None, basis: Basis) -> Orders:
-        """Return those orders that an id names; all orders where it may be the venue's."""
+        """Return the orders with an id; all orders if it can be a venue's."""
         if not is_identifier(order_id):
             return Orders()
         found = _orders(self._known_in(self._log.order_streams(order_id), basis), basis)
@@ -226,24 +213,24 @@ class Queries:
 
     def fills(self, basis: Basis, symbol: str | None = None) -> Iterator[dict[str, Any]]:
         """
-        Return every fill (of a symbol) as a row; as of a moment those executed by then, as they stand corrected.
+        Return every fill (of a symbol) as a row, in log order; with busted ones.
 
-        Otherwise in the order in which they became known, busted ones too.
+        With an as-of time: the fills executed by then, as last corrected, in the order of their times.
         """
-        moves = None if symbol is None else self.fill_events(symbol, basis)
-        if moves is None:
+        events = None if symbol is None else self.fill_events(symbol, basis)
+        if events is None:
             orders = self.orders(replace(basis, as_of=None))
         else:
-            orders = Orders().replay(self._known_in(self._with_merged({each.originator_id for each in moves}), basis))
-        if basis.as_of is None:
-            return fill_rows(orders)
-        moment, rows = basis.as_of, {row["seq"]: row for row in fill_rows(orders)}
-        when = {each.seq: each.effective_at for each in (self.events(basis, FILL_TOPICS) if moves is None else moves)}
-        found = (row for seq, row in rows.items() if when[seq] <= moment and not row["busted"])
+            orders = Orders().replay(self._known_in(self._with_merged({each.originator_id for each in events}), basis))
+        rows, as_of = fill_rows(orders), basis.as_of
+        if as_of is None:
+            return rows
+        when = {each.seq: each.effective_at for each in (self.events(basis, FILL_TOPICS) if events is None else events)}
+        found = [row for row in rows if when[row["seq"]] <= as_of and not row["busted"]]
         return iter(sorted(found, key=lambda row: (when[row["seq"]], row["seq"])))
 
     def _with_merged(self, streams: set[str]) -> set[str]:
-        """Return the streams, and those of the orders that they were merged into."""
+        """Return the streams, and the streams of the orders into which these orders were merged."""
         if not self._holds(OrdersMerged.__name__):
             return streams
         events = (each.event for name in streams for each in self._log.stream(name))
@@ -260,7 +247,7 @@ class Queries:
         return sorted((each for each in events if each.seq <= basis.seq), key=lambda each: each.seq)
 
     def order_events(self, account: str, order_id: str, basis: Basis) -> list[Recorded]:
-        """Return the events of an order that the answer rests on."""
+        """Return the events of an order behind an answer."""
         events = self._log.stream(f"order/{account}/{order_id}")
         return [
             each
@@ -274,7 +261,7 @@ def _orders(events: Iterable[Recorded], basis: Basis) -> Orders:
 
 
 def _ahead(positions: Positions, basis: Basis) -> list[str]:
-    """Return the symbols whose mark was told ahead of its own moment, and that moment had not come."""
+    """Return the symbols with a mark whose time had not come."""
     if basis.as_of is not None or basis.known_at is None:
         return []
     known_at = basis.known_at
@@ -282,7 +269,7 @@ def _ahead(positions: Positions, basis: Basis) -> list[str]:
 
 
 def _is_ahead(each: Recorded, basis: Basis) -> bool:
-    """Return whether it is a mark that was told ahead of its own moment, and that moment had not come."""
+    """Return whether an event is a mark whose time had not come."""
     return basis.known_at is not None and isinstance(each.event, MarkRecorded) and each.effective_at > basis.known_at
 
 
@@ -298,12 +285,12 @@ def summed(days: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
     """
     Return the rows of `days` added up by "symbol" (over accounts) or by "account" (over symbols), per currency.
 
-    The level of unrealized P&L is that of all there is at the day's end, also of what had no row that day: `days` are
-    all of them from the first on.
+    The unrealized P&L is that of all positions at the end of the day, also of those without a row on that day: `days`
+    must have all rows from the first day on.
     """
     names = ("trading_day", by, "currency")
     sums: dict[tuple[str, ...], dict[str, Any]] = {}
-    levels: dict[tuple[str, str], dict[tuple[str, str], Decimal | None]] = {}  # of each sum, what it is made of
+    levels: dict[tuple[str, str], dict[tuple[str, str], Decimal | None]] = {}  # the parts of each sum
     for day in sorted(days, key=lambda row: str(row["trading_day"])):
         key = tuple(day[name] for name in names)
         total = sums.setdefault(key, dict(zip(names, key, strict=True)))
@@ -329,7 +316,7 @@ def order_rows(orders: Orders) -> list[dict[str, Any]]:
 
 
 def fill_rows(orders: Orders) -> Iterator[dict[str, Any]]:
-    """Return every standing and busted fill as a row, in the order in which they became known."""
+    """Yield every fill as a row, in log order, with busted ones."""
     fills = [(fill.seq, order, fill) for order in orders.sorted() for fill in order.fills]
     for seq, order, fill in sorted(fills, key=lambda each: each[0]):
         yield {
@@ -354,7 +341,7 @@ def fill_rows(orders: Orders) -> Iterator[dict[str, Any]]:
 
 def find_order(orders: Orders, order_id: str, account: str | None) -> Order:
     """
-    Return the order that an id names.
+    Return the order with an id.
 
     Raises:
         UnknownOrder, AmbiguousOrder: none, or several.
@@ -362,7 +349,7 @@ def find_order(orders: Orders, order_id: str, account: str | None) -> Order:
     key = orders.find(order_id, account)
     found = None if key is None else orders.orders.get(key)
     if found is None:
-        raise UnknownOrder(f"no order {shown(order_id)} at that moment")
+        raise UnknownOrder(f"no order {shown(order_id)} at that time")
     return found
 
 
@@ -370,7 +357,7 @@ T = TypeVar("T")
 
 
 class QueryResult(list[T]):
-    """A list of views, and what they rest on."""
+    """A list of views, with their basis."""
 
     def __init__(self, rows: Iterable[T], basis: Basis) -> None:
         super().__init__(rows)
@@ -378,7 +365,7 @@ class QueryResult(list[T]):
 
 
 def as_of_from(as_of: Any, known_at: Any, at_seq: int | None) -> AsOf:
-    """Return the moment a question is about, read from what the caller gave."""
+    """Return the time of a query from the arguments of a caller."""
     return AsOf(
         as_of=None if as_of is None else instant(as_of, "as_of"),
         known_at=None if known_at is None else instant(known_at, "known_at"),
@@ -387,5 +374,5 @@ def as_of_from(as_of: Any, known_at: Any, at_seq: int | None) -> AsOf:
 
 
 def cost_method(method: CostMethod | str | None) -> CostMethod | None:
-    """Return the cost method asked for; None leaves it to the log's policy."""
+    """Return the cost method of an argument; None leaves it to the policy of the log."""
     return None if method is None else choice(CostMethod, method, "method")

@@ -300,7 +300,7 @@ def test_an_unknown_order_gets_the_nearest_ids(day: Oms, command: str) -> None:
     mistyped = day(f"{command} a-1 --account alhpa", code=1).stderr
     assert "no order 'a-1' of account 'alhpa' in this log" in mistyped
     assert "no account 'alhpa' in this log (did you mean 'alpha'?)" in mistyped
-    assert "no order 'b-1' at that moment" in day(f"{command} b-1 --at-seq 3", code=1).stderr
+    assert "no order 'b-1' at that time" in day(f"{command} b-1 --at-seq 3", code=1).stderr
     assert "no order 'a-1' of account 'zeta'" in day(f"{command} a-1 --account zeta", code=1).stderr
 
 
