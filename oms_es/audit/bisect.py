@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from oms_es.audit.expression import EvaluationPoint, Expression
+from oms_es.audit.redecide import subject_of
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event
 from oms_es.domain.order import Order
@@ -19,17 +20,17 @@ Progress = Callable[[int], None]  # events looked at
 
 
 class Turn(Struct, frozen=True, kw_only=True):
-    """Where a claim stopped being true."""
+    """The event after which a claim is false."""
 
     at: Recorded
-    from_the_start: bool  # it was false before the first event that was looked at
-    before: dict[str, Any]  # the order and the position that the event is about
+    from_the_start: bool  # it was false before the first event of the range, too
+    before: dict[str, Any]  # the order and the positions of the event
     after: dict[str, Any]
     history: list[Recorded]  # of the order, up to the event
 
 
 class _Snapshot(NamedTuple):
-    """The order and the positions that an event is about, as they stand: what never changes is only pointed at."""
+    """The order and the positions of an event: immutable parts of a state that goes on."""
 
     order: Order | None
     held: list[PositionState]
@@ -38,9 +39,7 @@ class _Snapshot(NamedTuple):
 
     @classmethod
     def of(cls, state: State, event: Event) -> "_Snapshot":
-        account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
-        order = None if account is None or order_id is None else state.orders.order((account, order_id))
-        symbol = getattr(event, "symbol", None) or (None if order is None else order.symbol)
+        account, order, symbol = subject_of(state, event)
         count = sum(state.orders.open_count.committed.values())
         if symbol is None:
             return cls(order, [], None, count)
@@ -69,27 +68,27 @@ def bisect(
     """
     Return the first event in `first`..`last` after which the claim is false; None when it holds throughout.
 
-    A claim may turn true again and false again, so it is judged after every event that can change it. Only what it
-    speaks of is folded until it is false; then everything once, up to there, for the state before and after.
+    A claim can become true again and false again, so it is evaluated after every event that can change it. Only the
+    parts of the state that it reads are folded until it is false; then the whole state, up to that event.
 
     Args:
-        claim: what should hold after each event.
-        opening: gives the state before all of the events, one of its own each time.
-        events: gives the events, all or those of some topics.
-        history: gives the events of a stream.
-        first: the seq of the first event that is looked at.
+        claim: the expression that should be true after each event.
+        opening: returns a new state before all of the events.
+        events: returns the events, all or those of some topics.
+        history: returns the events of a stream.
+        first: the seq of the first event of the range.
         last: the seq of the last one; None: to the end.
         progress: called now and then.
 
     Raises:
-        ClaimError: it cannot be judged; the message shows where.
+        ExpressionError: it cannot be evaluated; the message shows where.
     """
     found = _first_false(claim, opening(), events, first, last, progress)
     if found is None:
         return None
     at, from_the_start = found
     state = opening()
-    state.replay(each for each in _until(events(None), at.seq - 1))
+    state.replay(_until(events(None), at.seq - 1))
     before = _Snapshot.of(state, at.event)
     state.replay([at])
     own = history(at.originator_id) if at.originator_id.startswith("order/") else []
@@ -109,7 +108,7 @@ def unknown_to(
     last: int | None = None,
 ) -> list[Unknown]:
     """
-    Return the names in a claim that occur nowhere up to the event `last`; such a claim certifies nothing about them.
+    Return the names in a claim that do not occur up to the event `last`: the claim certifies nothing about them.
 
     Args: as in `bisect`.
     """
@@ -126,15 +125,15 @@ def _first_false(
     last: int | None,
     progress: Progress | None,
 ) -> tuple[Recorded, bool] | None:
-    """Return the event after which the claim is false, and whether it was false before the first one, too."""
+    """Return the event after which the claim is false, and whether it was false before the first event, too."""
     topics = state.restrict(claim.parts)
-    day, moment, judged, false_before = None, EvaluationPoint(state, ""), False, False
-    # A claim about the day also looks at the events that begin one, whatever they are.
+    day, point, can_change, false_before = None, EvaluationPoint(state, ""), False, False
+    # A claim about the trading day also depends on the first event of each day, of any topic.
     for number, each in enumerate(_until(events(None if claim.of_the_day else topics), last)):
         if each.seq >= first:
-            moment.trading_day = each.trading_day
-            false_before = day is None and not claim.holds(moment)
-            judged = (
+            point.trading_day = each.trading_day
+            false_before = day is None and not claim.holds(point)
+            can_change = (
                 day is None or type(each.event) in claim.depends_on or (claim.of_the_day and each.trading_day != day)
             )
             day = each.trading_day
@@ -142,7 +141,7 @@ def _first_false(
         state.commit()
         if progress is not None and number % 1000 == 0:
             progress(each.seq - first + 1)
-        if each.seq >= first and judged and not claim.holds(moment):
+        if each.seq >= first and can_change and not claim.holds(point):
             return each, false_before
     return None
 

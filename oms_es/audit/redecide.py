@@ -24,6 +24,7 @@ from oms_es.domain.events import (
     StateChanged,
     TradingLevelChanged,
 )
+from oms_es.domain.order import Order
 from oms_es.domain.policy import DECISION_RULES_VERSION, Policy
 from oms_es.engine.admin_commands import FILE_CHANGED, FIRST, NEWER_RULES
 from oms_es.engine.command_handler import handle
@@ -171,12 +172,16 @@ def _as_json(each: Recorded | Draft, *, has_calendar: bool) -> dict[str, Any]:
 
 
 def _state_for(state: State, event: Event) -> dict[str, Any]:
-    account, order_id = getattr(event, "account", None), getattr(event, "order_id", None)
-    order = None if account is None or order_id is None else state.orders.order((account, order_id))
-    symbol = getattr(event, "symbol", None) or (order.symbol if order else None)
-    position = state.positions.position(account, symbol) if account and symbol else None
+    account, order, symbol = subject_of(state, event)
     return {
         "order": None if order is None else f"{order.state.value}, filled {order.filled_quantity} of {order.quantity}",
-        "position": position,
+        "position": state.positions.position(account, symbol) if account and symbol else None,
         "open_orders": state.orders.open_count.get(account) if account else None,
     }
+
+
+def subject_of(state: State, event: Event) -> tuple[str, Order | None, str | None]:
+    """Return the account, the order and the symbol of an event; "" and None for those that it has not."""
+    account, order_id = getattr(event, "account", ""), getattr(event, "order_id", None)
+    order = None if order_id is None else state.orders.order((account, order_id))
+    return account, order, getattr(event, "symbol", None) or (None if order is None else order.symbol)

@@ -1,8 +1,8 @@
 """
-The one door for history: everything is read and checked first, then decided in order and appended.
+Imports history: all facts are read and checked first, then decided in order and appended.
 
-Importing again adds nothing: a fact is known by its content. Facts that break a rule are never lost: fills go into
-quarantine, anything else is listed with its line and reason.
+An import is idempotent: the command id of a fact is a digest of its content. A fact that breaks a rule is never lost: a
+fill is quarantined, any other fact is listed with its line and the reason.
 """
 
 import time
@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from oms_es.domain.events import FillAdded, FillQuarantined, OrderSubmitted
 from oms_es.engine.command_result import CommandResult
@@ -23,17 +24,17 @@ Progress = Callable[[int, int], None]  # facts done, facts in all
 
 
 class Problem(Struct, frozen=True):
-    """A fact that was not carried out as it stands."""
+    """A fact that was quarantined or refused."""
 
     line: int
     seq: int
     kind: str
     why: str
-    quarantine_id: str | None = None  # where a fill waits; None: it was refused and changed nothing
+    quarantine_id: str | None = None  # of a quarantined fill; None: the fact was refused and changed nothing
 
 
 class Imported(Struct, kw_only=True):
-    """What came of an import."""
+    """The result of an import."""
 
     facts: int = 0
     events: int = 0
@@ -49,64 +50,50 @@ class Imported(Struct, kw_only=True):
     problems: list[Problem] = []
 
     def rows(self) -> dict[str, Any]:
-        """Return the outcome as it stands in JSON."""
-        return {
-            "facts": self.facts,
-            "events": self.events,
-            "orders": self.orders,
-            "fills": self.fills,
-            "marks": self.marks,
-            "skipped": self.skipped,
-            "quarantined": self.quarantined,
-            "refused": self.refused,
-            "first_seq": self.first_seq,
-            "last_seq": self.last_seq,
-            "facts_per_second": round(self.facts / self.seconds) if self.seconds else None,
-            "problems": [
-                {"line": p.line, "seq": p.seq, "kind": p.kind, "why": p.why, "quarantine_id": p.quarantine_id}
-                for p in self.problems
-            ],
-        }
+        """Return the result as in JSON."""
+        row = asdict(self)
+        seconds, problems = row.pop("seconds"), [asdict(each) for each in row.pop("problems")]
+        return {**row, "facts_per_second": round(self.facts / seconds) if seconds else None, "problems": problems}
 
 
 async def import_facts(
     sequencer: Sequencer, read: Callable[[], Iterator[Fact]], progress: Progress | None = None
 ) -> Imported:
     """
-    Import what `read` returns; it is called twice: once to check every line, once to carry them out.
+    Import the facts of `read`, which is called twice: to check every line, and to import it.
 
     Raises:
         ImportFailed: a line is damaged; nothing was written.
-        LogError: the log could not be written; what was written before stays, and importing again goes on there.
+        LogError: the log cannot be written; the facts before are imported, and another import continues there.
     """
     total = sum(1 for _ in read())
     outcome, begun = Imported(problems=[]), time.perf_counter()
     facts = read()
     while chunk := list(islice(facts, CHUNK)):
-        answers = await sequencer.perform_all([fact.request for fact in chunk])
-        for fact, answer in zip(chunk, answers, strict=True):
-            _count(outcome, fact, answer)
+        results = await sequencer.perform_all([fact.request for fact in chunk])
+        for fact, result in zip(chunk, results, strict=True):
+            _count(outcome, fact, result)
         if progress is not None:
             progress(outcome.facts, total)
     outcome.seconds = time.perf_counter() - begun
     return outcome
 
 
-def _count(outcome: Imported, fact: Fact, answer: CommandResult | OmsError) -> None:
+def _count(outcome: Imported, fact: Fact, result: CommandResult | OmsError) -> None:
     outcome.facts += 1
-    if isinstance(answer, OmsError):
+    if isinstance(result, OmsError):
         outcome.refused += 1
-        hint = "; a feed whose ids repeat takes --id-prefix" if isinstance(answer, CommandConflict) else ""
-        outcome.problems.append(Problem(fact.line, fact.seq, fact.kind, f"{answer}{hint}"))
+        hint = "; a feed whose ids repeat takes --id-prefix" if isinstance(result, CommandConflict) else ""
+        outcome.problems.append(Problem(fact.line, fact.seq, fact.kind, f"{result}{hint}"))
         return
-    if answer.repeated:
+    if result.repeated:
         outcome.skipped += 1
         return
-    outcome.events += len(answer.events)
-    outcome.first_seq = outcome.first_seq or answer.first_seq
-    outcome.last_seq = answer.first_seq + len(answer.events) - 1
+    outcome.events += len(result.events)
+    outcome.first_seq = outcome.first_seq or result.first_seq
+    outcome.last_seq = result.first_seq + len(result.events) - 1
     outcome.marks += fact.kind == "mark"
-    for event in answer.events:
+    for event in result.events:
         outcome.orders += isinstance(event, OrderSubmitted)
         outcome.fills += isinstance(event, FillAdded)
         if isinstance(event, FillQuarantined):
