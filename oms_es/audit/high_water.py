@@ -2,10 +2,8 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 
 from msgspec import Struct, field
-from msgspec.structs import asdict
 
 from oms_es.decimals import ZERO, minus, negate, plus
 from oms_es.domain.envelope import Recorded
@@ -26,10 +24,6 @@ class HighWaterMark(Struct):
             self.most, self.limit, self.seq = value, limit, seq
         elif not self.seq:
             self.limit = limit
-
-    def row(self) -> dict[str, Any]:
-        """Return the mark as in JSON."""
-        return asdict(self)
 
 
 class HighWaterMarks(Struct):

@@ -44,13 +44,6 @@ class Flip(Struct, frozen=True, kw_only=True):
     now: tuple[str, ...]  # violations under the other limits
 
 
-class Lost(Struct, frozen=True):
-    """A fill that could not have happened under the other limits."""
-
-    seq: int
-    fill: FillAdded
-
-
 class WhatIf(Struct, kw_only=True):
     """The outcome under the other limits, beside the recorded one."""
 
@@ -59,7 +52,7 @@ class WhatIf(Struct, kw_only=True):
     not_judged: int = 0  # imported ones
     flips: list[Flip] = field(default_factory=list)
     lost_commands: int = 0  # later commands of orders that are refused there
-    lost_fills: list[Lost] = field(default_factory=list)
+    lost_fills: list[dict[str, Any]] = field(default_factory=list)
     impossible: int = 0  # commands that are invalid in the other state
     days: list[dict[str, Any]] = field(default_factory=list)  # both P&L, by day, account and symbol
     exposure: list[dict[str, Any]] = field(default_factory=list)  # both high-water marks, by day, account and symbol
@@ -67,32 +60,10 @@ class WhatIf(Struct, kw_only=True):
 
     def rows(self) -> dict[str, Any]:
         """Return the outcome as in JSON."""
-        return {
-            "note": NOTE,
-            "commands": self.commands,
-            "judged": self.judged,
-            "not_judged": self.not_judged,
-            "flips": [{**asdict(flip), "was": list(flip.was), "now": list(flip.now)} for flip in self.flips],
-            "lost_commands": self.lost_commands,
-            "lost_fills": len(self.lost_fills),
-            "fills": [
-                {
-                    "seq": each.seq,
-                    "account": each.fill.account,
-                    "order_id": each.fill.order_id,
-                    "trade_id": each.fill.trade_id,
-                    "symbol": each.fill.symbol,
-                    "side": each.fill.side.value,
-                    "quantity": each.fill.fill_quantity,
-                    "price": each.fill.fill_price,
-                }
-                for each in self.lost_fills
-            ],
-            "impossible": self.impossible,
-            "days": self.days,
-            "exposure": self.exposure,
-            "daily_loss": self.daily_loss,
-        }
+        row: dict[str, Any] = {"note": NOTE}
+        for name, value in asdict(self).items():
+            row |= {"lost_fills": len(value), "fills": value} if name == "lost_fills" else {name: value}
+        return {**row, "flips": [asdict(flip) for flip in self.flips]}
 
 
 def what_if(
@@ -211,7 +182,20 @@ class _Experiment:
         """Count the recorded fills that are not booked there; one in quarantine there is never resolved."""
         if any(isinstance(draft.event, FillAdded) for draft in drafts):
             return
-        self._result.lost_fills += [Lost(each.seq, each.event) for each in group if isinstance(each.event, FillAdded)]
+        self._result.lost_fills += [
+            {
+                "seq": each.seq,
+                "account": each.event.account,
+                "order_id": each.event.order_id,
+                "trade_id": each.event.trade_id,
+                "symbol": each.event.symbol,
+                "side": each.event.side.value,
+                "quantity": each.event.fill_quantity,
+                "price": each.event.fill_price,
+            }
+            for each in group
+            if isinstance(each.event, FillAdded)
+        ]
 
     def _compare(self, group: list[Recorded], command: SubmitOrder | AmendOrder, drafts: list[Draft]) -> None:
         was = recorded_violations(each.event for each in group)

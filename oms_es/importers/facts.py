@@ -152,11 +152,14 @@ def _optional(body: dict[str, Any], name: str) -> str | None:
     return None if body.get(name) is None else _text(body, name)
 
 
+def _order(body: dict[str, Any]) -> dict[str, Any]:
+    return {"account": body["account"], "order_id": identifier(body["order_id"], "order_id")}
+
+
 def _submit(body: dict[str, Any]) -> Command:
     kind = choice(OrderType, body.get("order_type", "limit"), "order_type")
     return SubmitOrder(
-        account=body["account"],
-        order_id=identifier(body["order_id"], "order_id"),
+        **_order(body),
         symbol=identifier(_text(body, "symbol"), "symbol"),
         side=choice(OrderSide, _text(body, "side"), "side"),
         order_type=kind,
@@ -168,8 +171,7 @@ def _submit(body: dict[str, Any]) -> Command:
 def _fill(body: dict[str, Any]) -> Command:
     symbol, side, trade_id, fee = (_optional(body, name) for name in ("symbol", "side", "trade_id", "fee"))
     return AddFill(
-        account=body["account"],
-        order_id=identifier(body["order_id"], "order_id"),
+        **_order(body),
         fill_quantity=positive(_text(body, "qty"), "qty"),
         fill_price=decimal(_text(body, "price"), "price"),
         trade_id=None if trade_id is None else identifier(trade_id, "trade_id"),
@@ -180,11 +182,7 @@ def _fill(body: dict[str, Any]) -> Command:
 
 
 def _reduce(body: dict[str, Any]) -> Command:
-    return ReduceOrder(
-        account=body["account"],
-        order_id=identifier(body["order_id"], "order_id"),
-        quantity=positive(_text(body, "qty"), "qty"),
-    )
+    return ReduceOrder(**_order(body), quantity=positive(_text(body, "qty"), "qty"))
 
 
 def _replace(body: dict[str, Any]) -> Command:
@@ -192,15 +190,14 @@ def _replace(body: dict[str, Any]) -> Command:
     if quantity is None and price is None:
         raise InvalidInput("qty: a replace needs a new total qty, a new price, or both")
     return AmendOrder(
-        account=body["account"],
-        order_id=identifier(body["order_id"], "order_id"),
+        **_order(body),
         quantity=None if quantity is None else not_negative(quantity, "qty"),
         price=None if price is None else decimal(price, "price"),
     )
 
 
 def _cancel(body: dict[str, Any]) -> Command:
-    return CancelOrder(account=body["account"], order_id=identifier(body["order_id"], "order_id"), reason="")
+    return CancelOrder(**_order(body), reason="")
 
 
 def _mark(body: dict[str, Any]) -> Command:

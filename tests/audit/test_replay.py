@@ -179,7 +179,7 @@ async def test_a_fill_that_would_have_to_wait_could_not_have_happened_as_it_did(
     seen = what_if(log.read(), {"risk.max_position_size": "100"})
 
     assert [(flip.order_id, flip.asked) for flip in seen.flips] == [("o-1", "amend")]
-    assert [(lost.fill.trade_id, str(lost.fill.fill_quantity)) for lost in seen.lost_fills] == [("t-1", "200")]
+    assert [(lost["trade_id"], str(lost["quantity"])) for lost in seen.lost_fills] == [("t-1", "200")]
     assert [str(each["most_what_if"]) for each in seen.exposure] == ["200"]  # what waits there counts
 
 
