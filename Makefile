@@ -6,7 +6,7 @@ WORKERS ?= auto
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/pytest -q
-PARALLEL := -n $(WORKERS) --dist loadfile
+PARALLEL := -n $(WORKERS) --dist loadgroup
 
 # The newest Python that is new enough and can make a venv.
 PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \

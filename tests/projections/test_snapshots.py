@@ -39,7 +39,7 @@ class RandomDesk(TradingDesk):
     """A desk whose fills come late, are busted and corrected, by a seeded dice."""
 
     def __init__(self, path: Path, seed: int, pace: int = SECOND) -> None:
-        super().__init__(path, START, FREE)
+        super().__init__(path, START, FREE, "normal")
         self.dice = random.Random(seed)
         self.pace = pace
         self.fills: list[tuple[str, str]] = []

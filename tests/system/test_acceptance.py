@@ -41,7 +41,11 @@ from tests.desk import Clock, desk, take_in
 pytestmark = pytest.mark.xdist_group("acceptance")  # one worker imports the one day
 
 DAYS = ("p20", "full")
+DAYS_IN_BRIEF = ("p20", pytest.param("full", marks=pytest.mark.torture))
 INSTANTS = range(5)
+MOMENTS = [("p20", number) for number in INSTANTS] + [
+    pytest.param("full", number, marks=() if number == 2 else pytest.mark.torture) for number in INSTANTS
+]
 METHODS = ("fifo", "lifo", "average")
 CLOSE = Decimal("1e-9")
 
@@ -196,8 +200,7 @@ def test_the_live_position_is_the_one_of_the_default_method(days: Days, name: st
     assert_position(position, "fifo", day.expected["end"])
 
 
-@pytest.mark.parametrize("number", INSTANTS)
-@pytest.mark.parametrize("name", DAYS)
+@pytest.mark.parametrize(("name", "number"), MOMENTS)
 def test_the_orders_as_of_an_instant_are_as_they_have_to_be(days: Days, name: str, number: int) -> None:
     day = days.day(name)
     expected = day.expected["as_of"][number]
@@ -229,8 +232,7 @@ def test_a_moment_after_the_end_is_the_end(days: Days, name: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("number", INSTANTS)
-@pytest.mark.parametrize("name", DAYS)
+@pytest.mark.parametrize(("name", "number"), MOMENTS)
 def test_the_command_line_answers_the_same(days: Days, name: str, number: int, method: str) -> None:
     day = days.day(name)
     expected = day.expected["as_of"][number]
@@ -247,7 +249,7 @@ def test_the_command_line_answers_the_same(days: Days, name: str, number: int, m
     assert row["mark_price"] == figures["mark"]
 
 
-@pytest.mark.parametrize("name", DAYS)
+@pytest.mark.parametrize("name", DAYS_IN_BRIEF)
 def test_the_tables_hold_the_same(days: Days, name: str, tmp_path: Path) -> None:
     day = days.day(name)
     (figures,) = day.expected["end"]["symbols"].values()
@@ -263,7 +265,7 @@ def test_the_tables_hold_the_same(days: Days, name: str, tmp_path: Path) -> None
     assert states == day.expected["end"]["states"]
 
 
-@pytest.mark.parametrize("name", ["p20", pytest.param("full", marks=pytest.mark.torture)])
+@pytest.mark.parametrize("name", DAYS_IN_BRIEF)
 def test_the_day_replayed_checked_closed_packed_and_replayed_from_its_box_has_one_digest(
     name: str, days: Days, tmp_path: Path
 ) -> None:
