@@ -82,8 +82,11 @@ def one_sided(lots: Lots) -> bool:
 
 # --- orders ---
 
+FEWER = settings(max_examples=settings().max_examples // 2)
+
 
 @given(days)
+@FEWER
 def test_what_was_decided_can_always_be_carried_out_and_read_again(steps: list[Step]) -> None:
     desk = played(steps)  # a damaged log would raise
 
@@ -94,6 +97,7 @@ def test_what_was_decided_can_always_be_carried_out_and_read_again(steps: list[S
 
 
 @given(days)
+@FEWER
 def test_filled_and_open_quantities_are_those_of_the_fills_that_stand(steps: list[Step]) -> None:
     desk, book = Desk(), Book()
     for step in steps:
@@ -127,6 +131,7 @@ def rounded(exact: Fraction) -> Decimal:
 
 
 @given(days)
+@FEWER
 def test_an_order_moves_by_the_spec_and_the_few_ways_added_on_purpose(steps: list[Step]) -> None:
     log = played(steps).log
     states: dict[Key, OrderState] = defaultdict(lambda: S.IDLE)
@@ -141,6 +146,7 @@ def test_an_order_moves_by_the_spec_and_the_few_ways_added_on_purpose(steps: lis
 
 
 @given(days)
+@FEWER
 def test_no_fill_is_lost_or_counted_twice(steps: list[Step]) -> None:
     log = played(steps).log
     contents: dict[tuple[str, str, str], set[tuple[Decimal, Decimal, Decimal]]] = defaultdict(set)
@@ -164,6 +170,7 @@ def test_no_fill_is_lost_or_counted_twice(steps: list[Step]) -> None:
 
 
 @given(days)
+@FEWER
 def test_the_sums_of_what_is_open_and_of_what_waits_are_those_of_the_orders(steps: list[Step]) -> None:
     desk = played(steps)
     orders = desk.state.orders
@@ -211,6 +218,7 @@ def test_at_every_event_gross_less_cost_basis_is_the_cash_that_came_in_for_every
 
 
 @given(days, methods)
+@FEWER
 def test_the_days_add_up_to_the_whole(steps: list[Step], method: CostMethod) -> None:
     positions = Positions(method).replay(played(steps).log)
 
@@ -221,6 +229,7 @@ def test_the_days_add_up_to_the_whole(steps: list[Step], method: CostMethod) -> 
 
 
 @given(days, methods)
+@FEWER
 def test_unrealized_pnl_is_what_closing_at_the_last_mark_would_realize(steps: list[Step], method: CostMethod) -> None:
     positions = Positions(method).replay(played(steps).log)
 
@@ -234,6 +243,7 @@ def test_unrealized_pnl_is_what_closing_at_the_last_mark_would_realize(steps: li
 
 
 @given(days, methods)
+@FEWER
 def test_as_of_the_end_the_same_is_held_and_the_same_cash_has_come_in(steps: list[Step], method: CostMethod) -> None:
     desk = played(steps, method)
 
@@ -251,6 +261,7 @@ def test_as_of_the_end_the_same_is_held_and_the_same_cash_has_come_in(steps: lis
 
 
 @given(days, methods)
+@FEWER
 def test_both_views_agree_where_nothing_came_late_and_nothing_was_taken_back(
     steps: list[Step], method: CostMethod
 ) -> None:
@@ -267,6 +278,7 @@ def test_both_views_agree_where_nothing_came_late_and_nothing_was_taken_back(
 
 
 @given(days, st.integers(0, 60), methods)
+@FEWER
 def test_a_log_read_in_two_parts_is_the_log_read_in_one(steps: list[Step], place: int, method: CostMethod) -> None:
     log = played(steps).log
 
@@ -277,6 +289,7 @@ def test_a_log_read_in_two_parts_is_the_log_read_in_one(steps: list[Step], place
 
 
 @given(days, st.integers(0, 60), methods)
+@FEWER
 def test_what_was_staged_and_discarded_has_never_been(steps: list[Step], place: int, method: CostMethod) -> None:
     log = played(steps).log
     state = State(method).replay(log[:place])
@@ -291,6 +304,7 @@ def test_what_was_staged_and_discarded_has_never_been(steps: list[Step], place: 
 
 
 @given(days, st.integers(0, 60), methods)
+@FEWER
 def test_what_was_staged_is_seen_by_the_next_decision_and_by_nobody_else(
     steps: list[Step], place: int, method: CostMethod
 ) -> None:
@@ -313,6 +327,7 @@ def test_what_was_staged_is_seen_by_the_next_decision_and_by_nobody_else(
 
 
 @given(days)
+@FEWER
 def test_a_log_gives_back_what_was_put_into_it(steps: list[Step]) -> None:
     desk, log = Desk(), MemoryLog()
     for step in steps:
@@ -351,6 +366,7 @@ def test_a_verdict_depends_on_nothing_but_the_log_up_to_it_and_the_command(steps
 
 
 @given(days)
+@FEWER
 def test_a_refused_command_leaves_no_trace(steps: list[Step]) -> None:
     desk = Desk()
     for step in steps:
@@ -369,6 +385,7 @@ def test_a_refused_command_leaves_no_trace(steps: list[Step]) -> None:
 
 
 @given(days)
+@FEWER
 def test_the_limits_of_life_put_nobody_in_another_place(steps: list[Step]) -> None:
     desk = played(steps)
 

@@ -68,7 +68,7 @@ class Step(NamedTuple):
     late: int  # seconds between the venue's moment and now
 
 
-FEWER = settings(max_examples=settings().max_examples // 2)
+FEWER = settings(max_examples=settings().max_examples // 3)
 KINDS = "wait trade trade trade trade trade trade part part part more more mark mark again conflict overfill stranger "
 KINDS += "unnamed bust bust correct correct accept accept refuse amend acknowledge cancel redefine redefine"
 STEPS = st.lists(

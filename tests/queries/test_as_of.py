@@ -39,6 +39,7 @@ D = Decimal
 
 @pytest.mark.parametrize("checkpoints", [False, True], ids=["from zero", "from checkpoints"])
 @given(steps=STEPS, picks=PICKS, every=st.integers(1, 7), stops=st.sets(st.integers(0, 35), max_size=3))
+@FEWER
 def test_positions_at_any_moment_equal_brute_force(
     checkpoints: bool, steps: list[Step], picks: list[tuple[str, int, int]], every: int, stops: set[int]
 ) -> None:

@@ -68,7 +68,7 @@ def test_realized_and_unrealized_is_cash_and_worth_to_the_last_digit_after_every
 
 @pytest.mark.parametrize("calendar", CALENDARS, ids=lambda calendar: " ".join(calendar[:3]))
 @given(steps=STEPS, picks=PICKS, every=st.integers(1, 2), stops=st.sets(st.integers(0, 35), max_size=3))
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=settings().max_examples // 6)
 def test_pnl_per_trading_day_equals_brute_force(
     calendar: Calendar, steps: list[Step], picks: list[tuple[str, int, int]], every: int, stops: set[int]
 ) -> None:
