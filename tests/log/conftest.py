@@ -10,5 +10,6 @@ import pytest
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """Return a folder on the disk."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+    disk = "/var/tmp" if Path("/var/tmp").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=disk, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
