@@ -30,6 +30,10 @@ def test_the_map_names_every_package() -> None:
     ("oms_es/domain/order.py", "def evolve("),
     ("oms_es/domain/events.py", "EVENTS"),
     ("oms_es/domain/risk_checks.py", "CHECKS"),
+    ("oms_es/domain/policy.py", "KEYS: dict"),
+    ("oms_es/domain/policy.py", "class Policy("),
+    ("oms_es/domain/policy.py", "DECISION_RULES_VERSION ="),
+    ("projections/projection.py", "version: ClassVar"),
     ("oms_es/domain/commands.py", "class AddFill("),
     ("oms_es/api/fills.py", "def add_fill("),
 ])  # fmt: skip
