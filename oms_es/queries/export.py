@@ -67,7 +67,7 @@ class ParquetMissing(OmsError, ImportError):
 
 
 class ExportFilter(Struct, frozen=True, kw_only=True):
-    """What an export is narrowed to; None takes all."""
+    """The filter of an export; None accepts all."""
 
     day: str | None = None  # trading day
     symbol: str | None = None
@@ -75,14 +75,14 @@ class ExportFilter(Struct, frozen=True, kw_only=True):
     order_id: str | None = None
 
     def takes(self, row: dict[str, Any]) -> bool:
-        """Return whether a row belongs to the export; what a row does not say does not keep it out."""
+        """Return whether a row belongs to the export; a column that the row does not have is not compared."""
         wanted = (
             ("trading_day", self.day), ("symbol", self.symbol), ("account", self.account), ("order_id", self.order_id)
         )  # fmt: skip
         return all(value is None or name not in row or row[name] == value for name, value in wanted)
 
     def needs_rows(self, what: str) -> bool:
-        """Return whether the log's own rows have to tell what belongs to the export."""
+        """Return whether stored rows of the log are needed to apply the filter."""
         by_order = self.order_id is not None and what in ("positions", "pnl")
         return by_order or (self.day is not None and what in ("orders", "positions"))
 
@@ -95,18 +95,18 @@ def export_rows(
 
     Args:
         what: one of `WHAT`.
-        questions: who is asked.
-        basis: the moment.
-        stored: gives the stored rows of the log, for raw events and for the days of fills.
-        narrowed: which rows.
+        queries: the log to read.
+        basis: the time, and the cost method.
+        stored: returns the stored rows of the log, for raw events and for the days of fills.
+        narrowed: the filter.
     """
     found = list(stored()) if what in ("orders", "fills", "positions", "pnl") and narrowed.needs_rows(what) else []
-    if what == "positions" and narrowed.day is not None:  # as it was held at the day's end
+    if what == "positions" and narrowed.day is not None:  # the positions at the end of the day
         end = max((row.seq for row in found if row.trading_day == narrowed.day), default=0)
         basis = replace(basis, seq=min(basis.seq, end))
     rows = (row for row in _rows(what, queries, basis, stored) if narrowed.takes(row))
-    keep = _keeper(what, found, narrowed)
-    return (_plain(row) for row in rows if keep(row))
+    accepts = _row_filter(what, found, narrowed)
+    return (_plain(row) for row in rows if accepts(row))
 
 
 def _rows(
@@ -121,24 +121,26 @@ def _rows(
         return (_timed(row) for row in queries.positions(basis).rows())
     if what == "pnl":
         return queries.days(basis)
-    moment = basis.as_of
-    return _events(row for row in stored() if row.seq <= basis.seq and (moment is None or row.effective_at <= moment))
+    as_of = basis.as_of
+    return _events(row for row in stored() if row.seq <= basis.seq and (as_of is None or row.effective_at <= as_of))
 
 
-def _keeper(what: str, found: list[StoredRow], narrowed: ExportFilter) -> Callable[[dict[str, Any]], bool]:
-    """Return what else is asked of a row that does not say its day, or its order."""
-    if what == "orders" and narrowed.day is not None:  # orders that something was booked of on the day
+def _row_filter(what: str, found: list[StoredRow], narrowed: ExportFilter) -> Callable[[dict[str, Any]], bool]:
+    """Return a filter for rows without a column for the trading day, or for the order."""
+    if what == "orders" and narrowed.day is not None:  # orders with an event on that day
         streams = {row.originator_id for row in found if row.trading_day == narrowed.day}
         return lambda row: f"order/{row['account']}/{row['order_id']}" in streams
-    if what in ("positions", "pnl") and narrowed.order_id is not None:  # what the order's fills went into
-        moved = set[tuple[str, ...]]()
+    if (
+        what in ("positions", "pnl") and narrowed.order_id is not None
+    ):  # the positions that the fills of the order changed
+        changed = set[tuple[str, ...]]()
         for row in found:
             kind, _, name = row.originator_id.partition("/")
             if kind == "order" and name.partition("/")[2] == narrowed.order_id and row.topic in _FILL_TOPICS:
                 symbol = str(json.loads(row.state)["symbol"])
-                moved.add((row.account, symbol) if what == "positions" else (row.account, symbol, row.trading_day))
+                changed.add((row.account, symbol) if what == "positions" else (row.account, symbol, row.trading_day))
         names = ("account", "symbol") if what == "positions" else ("account", "symbol", "trading_day")
-        return lambda row: tuple(row[name] for name in names) in moved
+        return lambda row: tuple(row[name] for name in names) in changed
     return lambda _: True
 
 
@@ -148,7 +150,7 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _events(stored: Iterable[StoredRow]) -> Iterator[dict[str, Any]]:
-    symbols: dict[str, str] = {}  # of orders: their submission says it, the events after it need not
+    symbols: dict[str, str] = {}  # of orders: only their submission must have it
     for row in stored:
         body: dict[str, Any] = {}
         with suppress(ValueError):
@@ -190,7 +192,7 @@ def _value(value: Any) -> Any:
 
 def write(rows: Iterable[dict[str, Any]], what: str, form: str, target: Path | IO[str]) -> int:
     """
-    Write rows in a form; return how many.
+    Write rows in a form; return their number.
 
     Raises:
         ParquetMissing: the extra is not installed.
@@ -222,7 +224,7 @@ def _write_text(rows: Iterable[dict[str, Any]], what: str, form: str, file: IO[s
 
 
 def _safe(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula; numbers, negative ones too, stay as they are."""
+    """Return a cell that no spreadsheet reads as a formula; numbers, negative ones too, are not changed."""
     if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
         return value
     try:

@@ -91,7 +91,7 @@ class Queries:
         Return the basis of an answer for this time.
 
         Raises:
-            InvalidInput: `at_seq` and `known_at` at once, or a negative seq.
+            InvalidInput: both `at_seq` and `known_at`, or a negative seq.
         """
         head = self._log.head()
         seq = self._last_known(when, head.seq)

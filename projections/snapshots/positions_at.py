@@ -96,15 +96,15 @@ class Checkpoints:
             lambda: Positions(method).replay(self._log.read(until=until, topics=Positions.topics())),
         )
 
-    def as_of(self, moment: int, until: int, method: CostMethod, *, days: bool = False) -> Positions:
+    def as_of(self, at: int, until: int, method: CostMethod, *, days: bool = False) -> Positions:
         """
-        Return the positions at the effective time `moment` (ns UTC), as known after the event `until`.
+        Return the positions at the effective time `at` (ns UTC), as known after the event `until`.
 
         With `days` also the P&L of each trading day.
         """
         return self._answer(
-            lambda cache: cache.as_of(moment, until, method, days=days),
-            lambda: positions_as_of(self._log.read(until=until, topics=Positions.topics()), moment, method),
+            lambda cache: cache.as_of(at, until, method, days=days),
+            lambda: positions_as_of(self._log.read(until=until, topics=Positions.topics()), at, method),
         )
 
     def fill_events(self, symbol: str, until: int) -> list[Recorded]:
@@ -163,14 +163,14 @@ class _Cache:
             begin_with(positions, DayRows(self._cache, clock, method, sums).up_to(place))
         return positions
 
-    def as_of(self, moment: int, until: int, method: CostMethod, *, days: bool) -> Positions:
+    def as_of(self, at: int, until: int, method: CostMethod, *, days: bool) -> Positions:
         recent = list(self._log.read(self._ingested, until, Positions.topics())) if until > self._ingested else []
         late = min((self._place_of_fact(each)[0] for each in recent), default=2**63 - 1)
-        start = self._nearest_as_of(min(moment, late - 1), until, method, days=days)
-        known = self._places(start.place, moment, min(until, self._ingested))
+        start = self._nearest_as_of(min(at, late - 1), until, method, days=days)
+        known = self._places(start.place, at, min(until, self._ingested))
         facts = self._log.pick(list(known))
         check(len(facts) == len(known))
-        facts += [each for each in recent if start.place < place_of(each) and each.effective_at <= moment]
+        facts += [each for each in recent if start.place < place_of(each) and each.effective_at <= at]
         return start.positions.replay(sorted(self._corrected(facts, known, recent, until), key=place_of))
 
     def fill_events(self, symbol: str, until: int) -> list[Recorded]:
@@ -194,7 +194,7 @@ class _Cache:
         restates = isinstance(recorded.event, FillBusted | FillCorrected)
         return place_of(restated_fill(self._log, recorded) if restates else recorded)
 
-    def _nearest_as_of(self, moment: int, until: int, method: CostMethod, *, days: bool) -> Found:
+    def _nearest_as_of(self, at: int, until: int, method: CostMethod, *, days: bool) -> Found:
         # A state that a late event made invalid serves only a reader who does not know that event: not at the end of
         # the log. The rows of its days are deleted.
         every = days or until >= self._ingested
@@ -204,16 +204,16 @@ class _Cache:
             f"WHERE method = ?1 AND effective_at <= ?2 AND needs_seq <= ?3 AND {window} "
             "ORDER BY effective_at DESC, seq DESC LIMIT 4"
         )
-        values = (method.value, moment, until) if every else (method.value, moment, until, until)
+        values = (method.value, at, until) if every else (method.value, at, until, until)
         for effective_at, seq, state, state_digest, needs, valid, stored in self._cache.execute(query, values):
             check(stored == checksum(method.value, effective_at, seq, needs, valid))
-            check(effective_at <= moment and needs <= until and (valid is None or valid > until))
+            check(effective_at <= at and needs <= until and (valid is None or valid > until))
             place = (effective_at, seq)
             if state_digest == digest(method, place, state):
                 return Found(place, self._continued(AS_OF, place, state, method, None, days=days))
         return Found(BEGINNING, Positions(method))
 
-    def _places(self, after: Place, moment: int, until: int) -> dict[int, int]:
+    def _places(self, after: Place, at: int, until: int) -> dict[int, int]:
         """Return the seqs of the facts after a place up to a time, each with its number of busts and corrections."""
         query = (
             "SELECT effective_at, seq, before_at, before_seq, restated, checksum FROM facts "
@@ -221,12 +221,12 @@ class _Cache:
             "(SELECT * FROM facts WHERE effective_at > ? ORDER BY effective_at, seq LIMIT 1) ORDER BY effective_at, seq"
         )
         found, last, beyond = dict[int, int](), after, False
-        for *values, stored in self._cache.execute(query, (*after, moment, moment)).fetchall():
+        for *values, stored in self._cache.execute(query, (*after, at, at)).fetchall():
             check(stored == checksum(*values))
             effective_at, seq, before_at, before_seq, restated = values
             before = (before_at, before_seq)
             check(before == last or (last == after and before < after))
-            last, beyond = (effective_at, seq), effective_at > moment
+            last, beyond = (effective_at, seq), effective_at > at
             if seq <= until and not beyond:
                 found[seq] = restated
         if not beyond:
