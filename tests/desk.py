@@ -1,5 +1,6 @@
 """What several tests of the log, the API and the importers share: a clock, short words, a log that can be held up."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -61,9 +62,20 @@ def desk(
     return OrderManagementSystem(settings or Settings.default(), log=log, clock=clock or Clock())
 
 
+def digest(oms: OrderManagementSystem) -> str:
+    return oms.sequencer.state.digest()
+
+
 def ruled(**sections: dict[str, Any]) -> Settings:
     """Return settings such as `ruled(risk={"max_position_size": 500})`."""
     return Settings.from_mapping(sections)
+
+
+FREE = ruled(
+    risk={"max_position_size": None, "max_daily_loss": None, "max_open_orders": None},
+    trading={"min_quote_size": None, "max_skew": None},
+    system={"order_history_retention": 0},
+)
 
 
 async def submit(oms: OrderManagementSystem, order_id: str | None = "o-1", **changes: Any) -> OMSOrder:
@@ -206,6 +218,19 @@ class Gate:
     def __call__(self, *_: object) -> None:
         self.reached.set()
         assert self.opened.wait(20), "nobody opened the gate"
+
+
+async def reached(gate: Gate) -> None:
+    """Wait until an append has come to the gate; the loop runs meanwhile."""
+    assert await asyncio.to_thread(gate.reached.wait, 20), "no append came"
+
+
+async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """Return once something holds; a test that waits in vain fails where it looks next."""
+    for _ in range(int(seconds / 0.01)):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
 
 
 def fact(seq: int, kind: str, ts: str = "2012-06-21T13:30:00Z", **fields: Any) -> str:

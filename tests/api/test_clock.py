@@ -1,7 +1,9 @@
 """The times of an event, and the unit in which they are passed."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +54,13 @@ async def test_an_occurred_at_that_is_not_in_nanoseconds_is_refused_with_a_hint(
     async with desk(path, lambda: START // factor) as oms:
         with pytest.raises(InvalidInput, match=f"clock.*as {unit} it is"):
             await oms.add_fill("o-1", 1, 10)
+
+
+@pytest.mark.parametrize("reading", [1.5, None, -1, 2**63, True, "now"])
+def test_a_clock_that_returns_no_nanoseconds_is_refused_and_nothing_is_written(reading: Any, tmp_path: Path) -> None:
+    oms = desk(tmp_path / "day.db", lambda: reading)
+
+    with pytest.raises(InvalidInput, match="clock"):
+        asyncio.run(submit(oms))
+
+    assert not (tmp_path / "day.db").exists()

@@ -1,5 +1,6 @@
 """Risk checks through the API: halt, rejection, check_risk, timeout, limits, daily loss."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,22 @@ from oms_es import (
     OrderRejected,
     OrderState,
     Position,
+    Settings,
     TradingLevel,
 )
 from oms_es.domain.events import OrderSubmitted, StateChanged
+from oms_es.log.sqlite import SqliteLog
+from oms_es.vocabulary import OrderSide, OrderType
 from tests.desk import (
     ADA,
     BUY,
     LIMIT,
     SELL,
+    START,
     Clock,
     D,
+    Gate,
+    Watched,
     codes,
     desk,
     refusal,
@@ -32,8 +39,6 @@ from tests.desk import (
 )
 
 Oms = OrderManagementSystem
-
-# --- the spec's six checks ---
 
 
 async def test_halt_refuses_new_orders_but_no_cancels_and_fills_until_resume(oms: Oms) -> None:
@@ -109,9 +114,6 @@ async def test_a_risk_check_beyond_risk_check_timeout_is_refused_and_recorded(pa
         assert await refusal(submit(oms, "o-2")) == ["RISK_TIMEOUT"], "the first outcome, and no other"
 
 
-# --- limits of accounts, loss of days, fills that wait ---
-
-
 async def test_set_limits_for_one_account_leaves_the_others_alone(path: Path) -> None:
     async with desk(path) as oms:
         await oms.set_limits(account="a", max_position_size=50, max_open_orders=1, actor="risk", reason="new")
@@ -165,3 +167,45 @@ async def test_daily_loss_with_basis_total_counts_unrealized_pnl(path: Path) -> 
         await oms.record_mark(ADA, 8)
         assert oms.risk_manager.daily_pnl == -1000
         assert await refusal(submit(oms, "o-3")) == ["DAILY_LOSS"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "code"),
+    [({"emergency_stop": True}, "EMERGENCY_STOP"), ({"max_position_size": 50}, "POSITION_SIZE")],
+)
+@pytest.mark.parametrize("fresh", [True, False], ids=["on a fresh log", "on a log with rules"])
+def test_check_risk_applies_the_settings_that_the_first_command_would_record(
+    fresh: bool, rules: dict[str, object], code: str, tmp_path: Path
+) -> None:
+    if not fresh:
+        asyncio.run(desk(tmp_path / "day.db").record_mark(ADA, 10))
+    (tmp_path / "oms.yaml").write_text(f"risk: {rules}".replace("'", "").replace("True", "true"), encoding="utf-8")
+    oms = desk(tmp_path / "day.db", Clock(START + 10**9), Settings.from_file(tmp_path / "oms.yaml"))
+    order = OMSOrder(
+        order_id="x", symbol=ADA, side=OrderSide.BUY, order_type=OrderType.LIMIT, quantity=D(100), price=D(1)
+    )
+
+    may, why = oms.risk_manager.check_risk(order, None)
+    with pytest.raises(OrderRejected) as refusal:
+        asyncio.run(submit(oms))
+
+    assert (may, codes(why)) == (False, [code]) == (False, codes(refusal.value.violations))
+
+
+async def test_daily_pnl_queried_during_an_append_is_not_cached_without_its_events(tmp_path: Path) -> None:
+    log = Watched(SqliteLog(tmp_path / "day.db"))
+    oms = desk(log, Clock())
+
+    await oms.define_instrument("EUX", multiplier=D(1), currency="EUR")
+    await work(oms)
+    await oms.add_fill("o-1", 10, 10, "t-1", 1)
+    await work(oms, "o-2", symbol="EUX")
+    gate = Gate()
+    log.before = gate
+    coming = asyncio.create_task(oms.add_fill("o-2", 10, 10, "t-2", 5))
+    await asyncio.to_thread(gate.reached.wait)
+    assert oms.risk_manager.daily_pnl == D(-1)
+    gate.opened.set()
+    await coming
+
+    assert oms.risk_manager.daily_pnl is None

@@ -12,6 +12,7 @@ from oms_es import (
     TimeInForce,
 )
 from oms_es.timestamps import SECOND
+from oms_es.vocabulary import OrderSide
 from tests.desk import (
     ADA,
     BUY,
@@ -177,3 +178,19 @@ async def test_get_order_finds_an_order_that_left_memory_after_its_retention(pat
         with pytest.raises(CommandConflict):
             await submit(oms, "o-1", quantity=55)
         assert (await oms.add_fill("o-1", 100, 10, "t-o-1")).filled_quantity == 100
+
+
+async def test_sums_over_several_currencies_are_none(tmp_path: Path) -> None:
+    oms = desk(tmp_path / "day.db")
+
+    await oms.define_instrument("FUT", currency="EUR")
+    await trade(oms, "o-1", OrderSide.BUY, 10, 5)
+    assert [oms.risk_manager.daily_pnl] == [0]
+    await trade(oms, "o-2", OrderSide.BUY, 10, 5, symbol="FUT")
+
+    summary = oms.get_portfolio_summary()
+    assert (oms.risk_manager.daily_pnl, summary["daily_pnl"], summary["total_notional"]) == (None, None, None)
+    assert {name: sums["total_notional"] for name, sums in summary["currencies"].items()} == {
+        "USD": D(50),
+        "EUR": D(50),
+    }

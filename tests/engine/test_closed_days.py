@@ -12,8 +12,11 @@ from oms_es.domain.events import DayClosed
 from oms_es.errors import DayNotClosable, FillQuarantinedError
 from oms_es.importers.facts import Defaults, to_fact
 from oms_es.importers.importer import import_facts
+from oms_es.log.memory import MemoryLog
 from oms_es.projections.state import State
 from oms_es.timestamps import instant
+from tests.desk import Clock, work
+from tests.desk import desk as oms_over
 from tests.trading_desk import TradingDesk
 
 MONDAY = "2024-03-04"
@@ -204,3 +207,15 @@ async def test_an_imported_day_is_closed_by_the_first_command_of_a_log_and_comes
 
     (day, *_) = replay(desk.log.read()).days
     assert (day.trading_day, day.closed, day.differing) == (past, True, [])
+
+
+def test_close_day_is_refused_when_a_fill_is_quarantined_in_the_same_transaction() -> None:
+    oms = oms_over(MemoryLog(), Clock())
+
+    async def run() -> list[object]:
+        await work(oms)
+        day = str(oms.sequencer.state.days.rows()[-1]["trading_day"])
+        over = oms.add_fill("o-1", 500, 10, "over")
+        return list(await asyncio.gather(over, oms.close_day(day), return_exceptions=True))
+
+    assert [type(each) for each in asyncio.run(run())] == [FillQuarantinedError, DayNotClosable]

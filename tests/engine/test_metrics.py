@@ -1,0 +1,41 @@
+"""The gauges and latencies of `oms.metrics`."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from oms_es import FillQuarantinedError, OrderManagementSystem, OrderSide
+from tests.desk import START, Clock, desk, submit, trade, work
+
+
+def gauge(oms: OrderManagementSystem, name: str) -> float:
+    line = next(line for line in oms.metrics.text().splitlines() if line.startswith(f"{name} "))
+    return float(line.split()[1])
+
+
+def test_gauges_are_right_after_a_restart_and_in_another_process(tmp_path: Path) -> None:
+    first = desk(tmp_path / "day.db")
+    asyncio.run(work(first))
+    asyncio.run(trade(first, "o-2", OrderSide.BUY, 10, 5))
+    with pytest.raises(FillQuarantinedError) as waits:
+        asyncio.run(first.add_fill("nobody", 1, 1, "t"))
+
+    again = desk(tmp_path / "day.db")
+
+    names = ("oms_open_orders", "oms_positions", "oms_quarantined_fills", "oms_orders_in_memory")
+    assert [gauge(again, name) for name in names] == [1, 1, 1, 2]
+    asyncio.run(first.resolve_quarantined(waits.value.quarantine_id, False))
+    assert gauge(again, "oms_quarantined_fills") == 0
+
+
+async def test_order_latency_is_measured_by_our_clock(tmp_path: Path) -> None:
+    clock = Clock()
+    oms = desk(tmp_path / "day.db", clock)
+    assert oms.metrics.text()
+
+    await submit(oms, occurred_at=START - 3600 * 10**9)
+    clock.move(2)
+    await oms.update_order_state("o-1", "working")
+
+    assert 2 <= gauge(oms, "oms_order_latency_seconds_sum") < 2.1
