@@ -36,6 +36,12 @@ def test_the_map_names_every_package() -> None:
     ("projections/projection.py", "version: ClassVar"),
     ("oms_es/domain/commands.py", "class AddFill("),
     ("oms_es/api/fills.py", "def add_fill("),
+    ("oms_es/engine/sequencer.py", "def perform("),
+    ("oms_es/engine/sequencer.py", "def _batch("),
+    ("oms_es/log/sqlite.py", "def append("),
+    ("oms_es/queries/queries.py", "class Queries"),
+    ("oms_es/queries/queries.py", "def basis("),
+    ("cli/commands/queries.py", "def orders("),
 ])  # fmt: skip
 def test_a_name_is_where_the_page_says(file: str, name: str) -> None:
     assert name in (ROOT / file).read_text(encoding="utf-8")
