@@ -1,5 +1,5 @@
 """
-An order management system for trading whose memory is an append-only event log.
+An order management system for trading on top of an append-only event log.
 
     oms = OrderManagementSystem()
     order = await oms.submit_order("ADAUSDM", OrderSide.BUY, OrderType.LIMIT, Decimal("100"), Decimal("0.45"))

@@ -1,7 +1,7 @@
 """
-Exact decimals: read, add, multiply, write; nothing is rounded but in `divide`.
+Exact decimals: read, add, multiply, write. Only `divide` rounds.
 
-The ambient decimal context is never used: a bot that embeds us may have set its own.
+The thread's decimal context is never used, because a bot that embeds this package may have changed it.
 """
 
 import re
@@ -25,12 +25,12 @@ plus = _EXACT.add
 minus = _EXACT.subtract
 times = _EXACT.multiply
 negate = _EXACT.minus
-quotient = _EXACT.divide  # only where it is known to come out even; anything else is trapped
+quotient = _EXACT.divide  # only where the result is known to be exact; an inexact one raises
 absolute = _EXACT.abs
 
 
 def divide(numerator: Decimal, denominator: Decimal) -> Decimal:
-    """Return the quotient, rounded half-even at 18 places: the one place where a figure is rounded."""
+    """Return the quotient, rounded half-even at 18 places; nothing else in the product rounds."""
     return canonical(_DIVIDE.divide(numerator, denominator).quantize(_PLACES, context=_DIVIDE))
 
 
@@ -39,7 +39,7 @@ def canonical(value: Decimal) -> Decimal:
     if not value:
         return ZERO
     _, digits, exponent = value.as_tuple()
-    assert isinstance(exponent, int), "only finite numbers come here"
+    assert isinstance(exponent, int), "the value is finite"
     if exponent < 0 and digits[-1] == 0:
         value = value.normalize(_EXACT)
         exponent = int(value.as_tuple().exponent)
@@ -53,11 +53,11 @@ def text(value: Decimal) -> str:
 
 def decimal(value: object, name: str = "value") -> Decimal:
     """
-    Read a number from outside: a Decimal, an int, or plain ASCII decimal text.
+    Return an input as an exact Decimal: a Decimal, an int, or plain ASCII decimal text.
 
     Args:
         value: |value| < 10**18 with at most 18 decimals; `-0` is 0.
-        name: what the message calls it.
+        name: the name of the value in an error message.
 
     Raises:
         InvalidInput: a float, a bool, NaN, an exponent, other digits, or out of range; never rounded.
@@ -71,7 +71,7 @@ def decimal(value: object, name: str = "value") -> Decimal:
     if not isinstance(value, str):
         kind = type(value).__name__
         raise InvalidInput(
-            f"{name}: {_shown(value)} ({kind}) is not exact; give a Decimal, an int or text like '100.25'"
+            f"{name}: {_shown(value)} ({kind}) is not exact; use a Decimal, an int or text like '100.25'"
         )
     if len(value) > _MAX_TEXT or _TEXT.fullmatch(value) is None:
         raise InvalidInput(f"{name}: {_shown(value)} is not plain decimal text like '100.25' or '-3'")

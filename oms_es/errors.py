@@ -1,48 +1,48 @@
 """
-What can go wrong, one class per mistake that a caller can act on.
+The errors of the product, one class per mistake that a caller can act on.
 
     OmsError
-    ├── InvalidInput (ValueError)              a value that cannot be: text says what was given and what would do
-    ├── InvalidTransition (ValueError)         the order's state does not allow it
-    ├── OrderRejected (ValueError)             recorded, and refused by a limit; carries order and violations
-    ├── FillQuarantinedError (ValueError)      recorded, and waiting for a decision; carries the quarantine id
-    ├── DayNotClosable (ValueError)            a day that waits, has not come, or was closed before
-    ├── DayIsClosed (ValueError)               history for a day that is closed
-    ├── InstrumentInUse (ValueError)           an instrument may not change under an open position
-    ├── CommandConflict (ValueError)           the same command id (or order id) with other content
+    ├── InvalidInput (ValueError)              invalid argument; names it, the value and the accepted values
+    ├── InvalidTransition (ValueError)         the order's state does not allow the change
+    ├── OrderRejected (ValueError)             a limit refused the order; carries order and violations
+    ├── FillQuarantinedError (ValueError)      the fill is in quarantine; carries the quarantine id
+    ├── DayNotClosable (ValueError)            the day has open quarantine, is in the future, or is closed
+    ├── DayIsClosed (ValueError)               history for a closed day
+    ├── InstrumentInUse (ValueError)           an instrument cannot change under an open position
+    ├── CommandConflict (ValueError)           the command id (or order id) was used with other content
     ├── UnknownOrder, UnknownFill, UnknownQuarantine (LookupError)
-    ├── AmbiguousOrder (LookupError)           the id names several orders
+    ├── AmbiguousOrder (LookupError)           several orders have this id
     ├── SettingsError (ValueError)             names the path of the key
     ├── ImportFailed (ValueError)              names file, line and reason; nothing was written
     └── LogError
         ├── NotALog, NewerLog, LogMissing, LogReadOnly
         ├── DamagedLog                         names the seq
-        ├── ForeignSchema                      a table, index, trigger or view of the file is not ours
-        ├── HeadMoved                          somebody else appended since the decision
-        ├── LogBusy                            the write lock could not be had in time
-        ├── LogWriteFailed                     nothing was written; the same process may try again
+        ├── ForeignSchema                      a table, index, trigger or view is not part of the log format
+        ├── HeadMoved                          another writer appended since the decision
+        ├── LogBusy                            timeout while waiting for the write lock
+        ├── LogWriteFailed                     nothing was written; the same process may retry
         ├── LogWriteUncertain                  the outcome is unknown; open the log again, then repeat the command
         ├── LogFileChanged                     the file at the path is not the one that was opened
-        └── OpenedInOtherProcess               a forked child uses what its parent opened
+        └── OpenedInOtherProcess               a forked child uses a log that its parent opened
 """
 
 from typing import Any
 
 
 class OmsError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The base class of all errors of this package."""
 
 
 class InvalidInput(OmsError, ValueError):
-    """A value that cannot be."""
+    """Invalid argument; the message names it, the value and the accepted values."""
 
 
 class InvalidTransition(OmsError, ValueError):
-    """The state of the order does not allow what was asked."""
+    """The state of the order does not allow the change."""
 
 
 class OrderRejected(OmsError, ValueError):
-    """A limit refused the order (or its amendment); the refusal is in the log."""
+    """A limit refused the order or its amendment; the log contains the refusal."""
 
     def __init__(self, violations: tuple[str, ...], order: Any = None) -> None:
         super().__init__(f"Order rejected: {'; '.join(violations)}")
@@ -51,7 +51,7 @@ class OrderRejected(OmsError, ValueError):
 
 
 class FillQuarantinedError(OmsError, ValueError):
-    """The fill is recorded and waits in quarantine; order and position are as before."""
+    """The fill is in quarantine; order and position are unchanged."""
 
     def __init__(self, message: str, quarantine_id: str, reason: str) -> None:
         super().__init__(message)
@@ -60,19 +60,19 @@ class FillQuarantinedError(OmsError, ValueError):
 
 
 class DayNotClosable(OmsError, ValueError):
-    """The trading day cannot be closed; the message says why."""
+    """The trading day cannot be closed; the message names the reason."""
 
 
 class DayIsClosed(OmsError, ValueError):
-    """History came for a trading day that is closed; nothing of it was booked."""
+    """History was imported for a closed trading day; nothing was booked."""
 
 
 class InstrumentInUse(OmsError, ValueError):
-    """An instrument may not change under an open position."""
+    """An instrument cannot change under an open position."""
 
 
 class CommandConflict(OmsError, ValueError):
-    """An id that was used before, now with other content."""
+    """A command id or order id was used before with other content."""
 
 
 class UnknownOrder(OmsError, LookupError):
@@ -84,11 +84,11 @@ class UnknownFill(OmsError, LookupError):
 
 
 class UnknownQuarantine(OmsError, LookupError):
-    """Nothing in quarantine has this id, or it is resolved already."""
+    """No fill in quarantine has this id, or it is already resolved."""
 
 
 class AmbiguousOrder(OmsError, LookupError):
-    """The id names several orders; `account=` or the order id would tell them apart."""
+    """Several orders have this id; pass `account=` or our order id."""
 
 
 class SettingsError(OmsError, ValueError):
@@ -96,56 +96,56 @@ class SettingsError(OmsError, ValueError):
 
 
 class ImportFailed(OmsError, ValueError):
-    """A line of an import file cannot be read; nothing was written."""
+    """A line of an import file is invalid; nothing was written."""
 
 
 class LogError(OmsError):
-    """The log cannot be used as asked."""
+    """The log cannot be read or written; the base class of all errors of a log."""
 
 
 class LogMissing(LogError):
-    """There is no file."""
+    """The log file does not exist."""
 
 
 class NotALog(LogError):
-    """The file is something else."""
+    """The file is not an event log."""
 
 
 class NewerLog(LogError):
-    """The log was written by a later version of the format."""
+    """The log has a later format than this version can read."""
 
 
 class LogReadOnly(LogError):
-    """The media or its permissions allow no writing."""
+    """The media or the permissions do not allow writing."""
 
 
 class LogBusy(LogError):
-    """Another process held the write lock for too long."""
+    """Timeout while waiting for the write lock."""
 
 
 class LogWriteFailed(LogError):
-    """The append failed and nothing of it is in the log (a full disk, an I/O error)."""
+    """The append failed and wrote nothing (a full disk, an I/O error)."""
 
 
 class LogWriteUncertain(LogError):
-    """COMMIT or fsync failed: the events are in the log or not, and only opening it again tells."""
+    """COMMIT or fsync failed: open the log again to find out whether it contains the events."""
 
 
 class LogFileChanged(LogError):
-    """The log file was deleted, moved, replaced or hard-linked, or its write-ahead log was removed."""
+    """The log file was deleted, renamed, replaced or hard-linked, or its write-ahead log was removed."""
 
 
 class ForeignSchema(LogError):
-    """A table, index, trigger or view of the file is missing, changed or not ours; the message names it."""
+    """A table, index, trigger or view of the log is missing, changed or foreign; the message names it."""
 
 
 class OpenedInOtherProcess(LogError):
-    """The log was opened in another process (before a fork); open it again in this one."""
+    """The log was opened in another process, before a fork; open it again in this one."""
 
 
 class DamagedLog(LogError):
-    """A row cannot be what we wrote; the message names its seq."""
+    """A row is missing or differs from what was written; the message names its seq."""
 
 
 class HeadMoved(LogError):
-    """The log has grown since the head that the append was decided on."""
+    """Another writer appended after the head that this append was decided on."""

@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all, and never over a log."""
+"""Writing files: replaced atomically, and never over a log."""
 
 import os
 import secrets
@@ -12,13 +12,13 @@ from oms_es.errors import InvalidInput, LogError
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """
-    Give a new file beside `path`, and put it in its place once it is whole.
+    Yield a temporary file beside `path`, then rename it to `path`.
 
     Raises:
-        LogError: it cannot be written; what stood there stays.
+        LogError: the file cannot be written; an existing file is unchanged.
     """
-    path = Path(os.path.realpath(path))  # a link stays one
-    is_pipe = path.exists() and not (path.is_file() or path.is_dir())  # or a device: it is written, not replaced
+    path = Path(os.path.realpath(path))  # a symbolic link is followed, not replaced
+    is_pipe = path.exists() and not (path.is_file() or path.is_dir())  # a pipe or a device is written, not replaced
     fresh = path if is_pipe else path.with_name(f"{path.name}.new-{secrets.token_hex(4)}")
     try:
         yield fresh
@@ -33,11 +33,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def check_apart(path: Path, log: Path) -> None:
     """
-    Refuse to write over a log, or over what stands beside it.
+    Refuse to write over a log or one of its companion files.
 
     Raises:
-        InvalidInput: the file is the log itself, or one of its own.
+        InvalidInput: `path` is the log or one of these files.
     """
     own = [log.with_name(log.name + ending) for ending in ("", "-wal", "-shm", ".checkpoints", ".states")]
     if any(each.exists() and path.exists() and path.samefile(each) for each in own):
-        raise InvalidInput(f"{path} belongs to the log {log} itself; name another file to write to")
+        raise InvalidInput(f"{path} belongs to the log {log}; name another file to write to")

@@ -1,4 +1,4 @@
-"""Names from outside: ids, symbols, accounts, reasons; what they may be, and how they are shown safely."""
+"""Validate ids, symbols, accounts and reasons, and escape them for messages."""
 
 import re
 import unicodedata
@@ -9,19 +9,19 @@ from oms_es.errors import InvalidInput
 MAX_NAME: Final = 128
 MAX_REASON: Final = 1000
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-# Plain ASCII without quotes or backslashes needs no closer look: nearly every id and symbol.
+# Printable ASCII is safe as it is: nearly every id and symbol.
 _PLAIN: Final = re.compile(r"[ -~]*", re.ASCII)
-# Cc control, Cf format (bidirectional marks among them), Cs surrogates, Zl/Zp line separators.
+# Cc control, Cf format (with bidirectional marks), Cs surrogates, Zl/Zp line separators.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def identifier(value: object, name: str) -> str:
-    """Return `value`, an id or a symbol: 1 to 128 characters, no surrogates, no control characters."""
+    """Return a valid id or symbol: 1 to 128 characters, no surrogates, no control characters."""
     return _checked(value, name, 1, MAX_NAME)
 
 
 def is_identifier(value: str) -> bool:
-    """Return whether `value` could be an id or a symbol."""
+    """Return whether `value` is a valid id or symbol."""
     try:
         identifier(value, "")
     except InvalidInput:
@@ -30,7 +30,7 @@ def is_identifier(value: str) -> bool:
 
 
 def reason(value: object, name: str = "reason") -> str:
-    """Return a free text as the log keeps it: control characters escaped, cut to 1,000 characters."""
+    """Return free text for the log: control characters escaped, at most 1,000 characters."""
     if not isinstance(value, str):
         raise InvalidInput(f"{name}: expected text, got {type(value).__name__} {shown(value)}")
     if _PLAIN.fullmatch(value) is None:
@@ -39,12 +39,12 @@ def reason(value: object, name: str = "reason") -> str:
 
 
 def actor(value: object) -> str:
-    """Return the name of who asks: at most 1,000 characters, no surrogates, no control characters."""
+    """Return a valid actor, the name of the sender: at most 1,000 characters, no control characters."""
     return _checked(value, "actor", 0, MAX_REASON)
 
 
 def account(value: object, name: str = "account") -> str:
-    """Return `value`, an account: 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'."""
+    """Return a valid account: 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'."""
     if not isinstance(value, str) or _ACCOUNT.fullmatch(value) is None:
         raise InvalidInput(f"{name}: {shown(value)} is not an account (1 to 64 of A-Z a-z 0-9 . _ -)")
     return value
@@ -60,14 +60,14 @@ def _checked(value: object, name: str, least: int, most: int) -> str:
             if unicodedata.category(character) in ("Cc", "Cs"):
                 code = f"U+{ord(character):04X}"
                 raise InvalidInput(
-                    f"{name}: {shown(value)} holds {code} at position {position}; "
+                    f"{name}: {shown(value)} contains {code} at position {position}; "
                     "control characters and surrogates are not allowed"
                 )
     return value
 
 
 def shown(value: object) -> str:
-    """Return `value` quoted for a message: cut to a sane length, everything that could deceive a terminal escaped."""
+    """Return `value` quoted for a message: at most 128 characters, control characters escaped."""
     if isinstance(value, int) and value.bit_length() > MAX_NAME:
         return f"a number of {value.bit_length()} bits"
     shortened = value if isinstance(value, str) else str(value)
@@ -76,7 +76,7 @@ def shown(value: object) -> str:
 
 
 def escaped(value: str) -> str:
-    """Return `value` with control, format and bidirectional characters escaped (as U+XXXX is in JSON)."""
+    """Return `value` with control and format characters escaped as in JSON."""
     if _PLAIN.fullmatch(value) is not None:
         return value
     return "".join(_escape(c) if unicodedata.category(c) in _UNSAFE else c for c in value)

@@ -1,4 +1,4 @@
-"""The public path of the metrics, which are in `oms_es.engine.metrics`."""
+"""Re-export of the metrics in `oms_es.engine.metrics`."""
 
 from oms_es.engine.metrics import Metrics, MetricsMissing
 

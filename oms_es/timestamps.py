@@ -1,4 +1,4 @@
-"""Moments as integers: nanoseconds since 1970-01-01T00:00:00Z, read from and written as ISO text."""
+"""Timestamps in integer nanoseconds since 1970-01-01T00:00:00Z, ISO text, and trading days."""
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,13 +21,13 @@ _ISO: Final = re.compile(
 
 def instant(value: object, name: str = "instant") -> int:
     """
-    Read a moment: int nanoseconds UTC, an aware datetime, or ISO text with a zone (up to nanoseconds).
+    Return a timestamp in nanoseconds UTC, from an int, an aware datetime, or ISO text with a zone.
 
     Raises:
-        InvalidInput: no zone was given, or the text is no moment.
+        InvalidInput: the zone is missing, or the text is not a timestamp.
     """
     if isinstance(value, bool) or not isinstance(value, int | str | datetime):
-        raise InvalidInput(f"{name}: {shown(value)} is no moment; give ISO text like 2012-06-21T13:45:00Z")
+        raise InvalidInput(f"{name}: {shown(value)} is not a timestamp; use ISO text like 2012-06-21T13:45:00Z")
     if isinstance(value, int):
         return nanoseconds(value, name)
     if isinstance(value, datetime):
@@ -39,22 +39,22 @@ def instant(value: object, name: str = "instant") -> int:
 
 def nanoseconds(value: int, name: str = "instant") -> int:
     """
-    Return `value`, a moment in int nanoseconds UTC.
+    Return a plausible timestamp in nanoseconds UTC.
 
     Raises:
-        InvalidInput: it lies before 1990 or after 2200, as a moment in another unit does; says which unit would do.
+        InvalidInput: it is before 1990 or after 2200, as a count of another unit is; names the unit that fits.
     """
     if _PLAUSIBLE[0] <= value < _PLAUSIBLE[1]:
         return value
-    hint = "give nanoseconds since 1970, UTC"
+    hint = "use nanoseconds since 1970, UTC"
     for unit, factor in _UNITS[:-1]:
         if _PLAUSIBLE[0] <= value * factor < _PLAUSIBLE[1]:
             hint = f"as {unit} it is {iso(value * factor)}: multiply it by {factor}"
-    raise InvalidInput(f"{name}: {shown(value)} is no plausible moment in nanoseconds (1990 to 2200); {hint}")
+    raise InvalidInput(f"{name}: {shown(value)} is not a plausible timestamp in nanoseconds (1990 to 2200); {hint}")
 
 
-def in_other_words(value: int) -> str:
-    """Return the ISO text of a number that counts seconds, milliseconds, … since 1970; "" where none is plausible."""
+def _unit_hint(value: int) -> str:
+    """Return the unit in which a number is a plausible timestamp, and its ISO text; "" for none."""
     for unit, factor in _UNITS:
         if _PLAUSIBLE[0] <= value * factor < _PLAUSIBLE[1]:
             return f"; as {unit} since 1970 it would be {iso(value * factor)}"
@@ -65,8 +65,8 @@ def _from_text(value: str, name: str) -> int:
     found = _ISO.fullmatch(value) if len(value) <= 40 else None
     if found is None:
         number = int(value) if value.isascii() and value.isdigit() and len(value) < 20 else 0
-        hint = in_other_words(number)
-        raise InvalidInput(f"{name}: {shown(value)} is no moment; expected ISO text like 2012-06-21T13:45:00Z{hint}")
+        hint = _unit_hint(number)
+        raise InvalidInput(f"{name}: {shown(value)} is not a timestamp; use ISO text like 2012-06-21T13:45:00Z{hint}")
     year, month, day, hour, minute, second, fraction, zone = found.groups()
     if zone is None:
         raise InvalidInput(f"{name}: {shown(value)} has no zone; add one, as in {value}Z")
@@ -74,7 +74,7 @@ def _from_text(value: str, name: str) -> int:
         moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)
         offset = timedelta(0) if zone in "Zz" else _offset(zone)
     except ValueError as error:
-        raise InvalidInput(f"{name}: {shown(value)} is no moment: {error}") from None
+        raise InvalidInput(f"{name}: {shown(value)} is not a timestamp: {error}") from None
     return _in_range(_nanoseconds(moment) - _span(offset) + int((fraction or "0").ljust(9, "0")), name, value)
 
 
@@ -93,14 +93,14 @@ def _span(span: timedelta) -> int:
     return (span.days * 86400 + span.seconds) * SECOND + span.microseconds * 1000
 
 
-def _in_range(value: int, name: str, given: object) -> int:
+def _in_range(value: int, name: str, source: object) -> int:
     if not 0 <= value <= _MAX:
-        raise InvalidInput(f"{name}: {shown(given)} is out of range (1970 to 2262)")
+        raise InvalidInput(f"{name}: {shown(source)} is out of range (1970 to 2262)")
     return value
 
 
 def iso(moment: int) -> str:
-    """Return the moment as ISO text, UTC, with nanoseconds."""
+    """Return the timestamp as ISO text, UTC, with nanoseconds."""
     seconds, nanoseconds = divmod(moment, SECOND)
     return f"{_second_text(seconds)}.{nanoseconds:09d}Z"
 
@@ -111,10 +111,10 @@ def _second_text(seconds: int) -> str:
 
 
 def clock_time(value: str, name: str = "roll") -> time:
-    """Read a time of day like '00:00' or '17:30'."""
+    """Return a time of day from text like '00:00' or '17:30'."""
     found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", value, re.ASCII)
     if found is None:
-        raise InvalidInput(f"{name}: {shown(value)} is no time of day like '17:00'")
+        raise InvalidInput(f"{name}: {shown(value)} is not a time of day like '17:00'")
     return time(int(found[1]), int(found[2]))
 
 
@@ -122,9 +122,9 @@ def clock_time(value: str, name: str = "roll") -> time:
 def roll_instant(day: date, zone: ZoneInfo, roll: time) -> int:
     """Return when `day` starts: its roll in `zone`; inside a DST gap, the first instant after the gap."""
     local = datetime.combine(day, roll)
-    moment = local.replace(tzinfo=zone)  # fold=0: the earlier of two, where the clock is put back
+    moment = local.replace(tzinfo=zone)  # fold=0: the earlier of two, at the end of DST
     if moment.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
-        # The wall clock skipped this time; fold=0 reads it with the offset before the gap, fold=1 with the one after.
+        # This local time does not exist. fold=0 uses the UTC offset before the gap, fold=1 the one after it.
         before, after = _nanoseconds(moment), _nanoseconds(moment.replace(fold=1))
         return _gap_end(min(before, after), max(before, after), zone)
     return _nanoseconds(moment)
@@ -151,18 +151,18 @@ class Calendar:
     Trading days of one desk.
 
     Args:
-        timezone: the zone the desk's clock is in (IANA name).
-        roll: the wall-clock time at which one day hands over to the next, like "17:00".
-        label: "start" for days that bear the date they start on, "end" for the date they end on.
+        timezone: the IANA name of the desk's time zone.
+        roll: the local time at which the next trading day starts, like "17:00".
+        label: "start" names a trading day after the date it starts on, "end" after the date it ends on.
     """
 
     def __init__(self, timezone: str, roll: str, label: str) -> None:
         self._zone, self._roll, self._ends = ZoneInfo(timezone), clock_time(roll), label == "end"
-        self._last = (0, 0, "")  # begin, end and name of the day asked for last: most questions are about the same one
+        self._last = (0, 0, "")  # a cache: begin, end and name of the last result
 
     def day_of(self, moment: int) -> str:
-        """Return the trading day that a moment (ns UTC) falls in, as ISO date text."""
-        begin, end, name = self._last  # read and replaced as one: several threads may ask
+        """Return the trading day of a timestamp (ns UTC), as ISO date text."""
+        begin, end, name = self._last  # one tuple, so that threads never see half of a change
         if begin <= moment < end:
             return name
         day = (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(self._zone).date()
@@ -176,7 +176,7 @@ class Calendar:
         return name
 
     def span_of(self, trading_day: str) -> tuple[int, int]:
-        """Return when a trading day (ISO date text) begins and when it hands over to the next, ns UTC."""
+        """Return when a trading day (ISO date text) and the day after it start, ns UTC."""
         day = date.fromisoformat(trading_day) - timedelta(days=self._ends)
         return self._between(day, day + timedelta(days=1))
 
@@ -186,10 +186,10 @@ class Calendar:
 
 @lru_cache(maxsize=64)
 def calendar(timezone: str, roll: str, label: str) -> Calendar:
-    """Return the calendar of these settings."""
+    """Return the calendar of these settings, cached."""
     return Calendar(timezone, roll, label)
 
 
 def trading_day(moment: int, timezone: str = "UTC", roll: str = "00:00", label: str = "start") -> str:
-    """Return the trading day that a moment (ns UTC) falls in, as ISO date text; the arguments are `Calendar`'s."""
+    """Return the trading day of a timestamp (ns UTC), as ISO date text; arguments as in `Calendar`."""
     return calendar(timezone, roll, label).day_of(moment)

@@ -1,10 +1,10 @@
-"""The words of the domain, as they stand in the log, in JSON and in the API (FIX tags in comments)."""
+"""The enums of the domain; their values are those of the log, of JSON and of the API (FIX tags in comments)."""
 
 from enum import Enum
 
 
 class OrderSide(str, Enum):
-    """Which way an order or a fill moves the position (FIX Side 54)."""
+    """The side of an order or a fill (FIX Side 54)."""
 
     BUY = "buy"
     SELL = "sell"
@@ -16,14 +16,14 @@ class OrderSide(str, Enum):
 
 
 class OrderType(str, Enum):
-    """How an order is priced (FIX OrdType 40)."""
+    """The type of an order (FIX OrdType 40)."""
 
     LIMIT = "limit"
     MARKET = "market"
 
 
 class OrderState(str, Enum):
-    """Where an order is in its life (FIX OrdStatus 39)."""
+    """The state of an order (FIX OrdStatus 39)."""
 
     IDLE = "idle"
     PENDING = "pending"
@@ -35,12 +35,12 @@ class OrderState(str, Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Return whether the order is done."""
+        """Return whether no other state can follow."""
         return not TRANSITIONS[self]
 
     @property
     def is_open(self) -> bool:
-        """Return whether something may still be executed: PENDING or WORKING."""
+        """Return whether the order can still be filled: PENDING or WORKING."""
         return self in (OrderState.PENDING, OrderState.WORKING)
 
 
@@ -58,7 +58,7 @@ TRANSITIONS: dict[OrderState, tuple[OrderState, ...]] = {
 
 
 class TimeInForce(str, Enum):
-    """How long an order stands (FIX TimeInForce 59); recorded and shown, acted on by the venue."""
+    """How long an order is in force (FIX TimeInForce 59); recorded and shown, applied by the venue."""
 
     GTC = "gtc"
     DAY = "day"
@@ -68,7 +68,7 @@ class TimeInForce(str, Enum):
 
 
 class TradingLevel(str, Enum):
-    """What the emergency stop lets through."""
+    """The level of the emergency stop: which orders are allowed."""
 
     NORMAL = "normal"
     REDUCE_ONLY = "reduce_only"
@@ -76,7 +76,7 @@ class TradingLevel(str, Enum):
 
 
 class CostMethod(str, Enum):
-    """Which open lots a closing fill takes first."""
+    """Which open lots a fill closes first."""
 
     FIFO = "fifo"
     LIFO = "lifo"
@@ -84,22 +84,22 @@ class CostMethod(str, Enum):
 
 
 class Origin(str, Enum):
-    """Who decided an event."""
+    """Where an event comes from."""
 
-    COMMAND = "command"  # we did, under our limits
-    IMPORT = "import"  # history: a fact, not judged
-    EXTERNAL = "external"  # another session's order, met through its fill
+    COMMAND = "command"  # a command, checked against our limits
+    IMPORT = "import"  # imported history: a fact, not checked against the limits
+    EXTERNAL = "external"  # an order of another session, known only from its fills
 
 
 class QuarantineReason(str, Enum):
-    """Why a fill waits for a person instead of moving the position."""
+    """Why a fill is in quarantine and not booked."""
 
-    CONFLICT = "conflict"  # the trade id is known with other content
+    CONFLICT = "conflict"  # the trade id was reported with other content
     OVERFILL = "overfill"  # more than the order's quantity
     ORDER_DONE = "order_done"  # the order is FILLED or REJECTED
     PRICE_BAND = "price_band"  # too far from the limit price or the mark
     UNKNOWN_ORDER = "unknown_order"  # no such order, and no symbol and side to open one
-    AMBIGUOUS_ORDER = "ambiguous_order"  # the venue's id names several orders, and none of them alone fits
+    AMBIGUOUS_ORDER = "ambiguous_order"  # several orders have the venue's id, and not exactly one fits the fill
 
 
 DEFAULT_ACCOUNT = "default"

@@ -588,7 +588,7 @@ def test_settings_that_are_none_are_named_with_their_key(oms: Oms, tmp_path: Pat
         ("limits set emergency_stop=true", 2, "halt and resume"),
         ("positions --method hifo", 2, "method: 'hifo' is not one of fifo, lifo, average"),
         ("positions --as-of 2024-03-15T13:00:00", 2, "--as-of: '2024-03-15T13:00:00' has no zone"),
-        ("positions --known-at yesterday", 2, "--known-at: 'yesterday' is no moment"),
+        ("positions --known-at yesterday", 2, "--known-at: 'yesterday' is not a timestamp"),
         ("positions --at-seq -1", 2, "--at-seq: -1 is negative"),
         ("positions --at-seq x", 2, "--at-seq"),
         ("positions --at-seq 1 --known-at 2024-03-15T13:00:00Z", 2, "name the same thing in two ways"),
