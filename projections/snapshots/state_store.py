@@ -13,12 +13,11 @@ from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
-
 from oms_es.domain.events import DayClosed
 from oms_es.errors import LogError
 from oms_es.log import codec
 from oms_es.log.sqlite import SqliteLog
+from oms_es.projections.snapshots.integrity import UNUSABLE
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
 from oms_es.projections.state import State
 
@@ -29,9 +28,7 @@ CREATE TABLE IF NOT EXISTS states(
   kind TEXT, seq INTEGER, made_by TEXT, chain TEXT, state BLOB, digest BLOB, PRIMARY KEY (kind, seq)
 )
 """
-_UNUSABLE = (
-    sqlite3.Error, zlib.error, msgspec.MsgspecError, ValueError, LookupError, TypeError, AssertionError, OSError
-)  # fmt: skip
+_UNUSABLE = (*UNUSABLE, zlib.error, OSError)
 
 
 def states_path(log: SqliteLog) -> Path:
