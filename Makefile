@@ -1,4 +1,4 @@
-# Everything runs in .venv, which makes itself: all it takes is make and a Python from 3.11 on (or PYTHON=...).
+# Everything runs in .venv, which the first target builds. It needs make and Python 3.11 or later (or PYTHON=...).
 .DEFAULT_GOAL := help
 .PHONY: help demo test golden picture torture bench format clean
 
@@ -12,19 +12,19 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-help: ## show this
+help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
 
 demo: $(READY) ## record a day of trading in a new log, and query it
 	@$(BIN)/oms demo
 
-test: $(READY) ## what has to be green: style, types, tests
+test: $(READY) ## style, types and tests; all have to pass
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(PYTEST) $(PARALLEL)
 
-golden: $(READY) ## rewrite the expected tables; read the diff afterwards
+golden: $(READY) ## write the expected tables again; read the diff afterwards
 	OMS_GOLDEN=1 $(PYTEST) -p no:randomly tests/system/test_golden.py
 
 picture: $(READY) ## draw the README's terminal again
@@ -36,15 +36,15 @@ torture: $(READY) ## the tests that take minutes
 bench: $(READY) ## measure on this machine
 	@$(BIN)/python -m benchmarks
 
-format: $(READY) ## let ruff mend what it can
+format: $(READY) ## let ruff correct what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean: ## remove what make and the tools have made
+clean: ## remove the files that make and the tools wrote
 	rm -rf .venv build dist *.egg-info .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A venv knows where it stands; one that was copied here would run the code over there.
+# A venv contains absolute paths: one that was copied from another folder would run the code of that folder.
 ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif

@@ -20,7 +20,17 @@ def test_the_table_of_limits_is_that_of_the_code() -> None:
 def test_nothing_in_the_repository_names_a_machine_it_was_made_on() -> None:
     texts = {
         path: path.read_text(encoding="utf-8", errors="ignore")
-        for folder in ("oms_es", "projections", "cli", "tests", "docs", "benchmarks", "replay_fixtures")
+        for folder in (
+            "oms_es",
+            "projections",
+            "cli",
+            "tests",
+            "docs",
+            "examples",
+            "install",
+            "benchmarks",
+            "replay_fixtures",
+        )
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and path.suffix in {".py", ".md", ".txt", ".jsonl", ".sql"}
     }
