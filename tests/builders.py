@@ -56,15 +56,7 @@ from oms_es.engine.decision_time import DecisionTime
 from oms_es.engine.order_lookup import resolve_order
 from oms_es.projections.state import State
 from oms_es.timestamps import SECOND, instant
-from oms_es.vocabulary import (
-    EVERY_ACCOUNT,
-    CostMethod,
-    OrderSide,
-    OrderState,
-    OrderType,
-    Origin,
-    TradingLevel,
-)
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, OrderSide, OrderState, OrderType, Origin, TradingLevel
 
 S = OrderState
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

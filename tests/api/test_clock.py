@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 
-from oms_es import (
-    InvalidInput,
-)
+from oms_es import InvalidInput
 from oms_es.domain.events import FillAdded
 from oms_es.timestamps import SECOND
-from tests.desk import (
-    START,
-    Clock,
-    desk,
-    submit,
-    work,
-)
+from tests.desk import START, Clock, desk, submit, work
 
 
 async def test_occurred_at_effective_at_and_recorded_at_of_a_fill(path: Path) -> None:

@@ -4,23 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import (
-    OrderManagementSystem,
-    OrderState,
-    UnknownFill,
-    UnknownQuarantine,
-)
-from tests.desk import (
-    ADA,
-    BUY,
-    SELL,
-    desk,
-    quarantined,
-    ruled,
-    these,
-    trade,
-    work,
-)
+from oms_es import OrderManagementSystem, OrderState, UnknownFill, UnknownQuarantine
+from tests.desk import ADA, BUY, SELL, desk, quarantined, ruled, these, trade, work
 
 Oms = OrderManagementSystem
 

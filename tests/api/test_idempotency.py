@@ -8,31 +8,10 @@ from typing import Any
 
 import pytest
 
-from oms_es import (
-    CommandConflict,
-    FillQuarantinedError,
-    OMSOrder,
-    OrderManagementSystem,
-    OrderRejected,
-    TradingLevel,
-)
+from oms_es import CommandConflict, FillQuarantinedError, OMSOrder, OrderManagementSystem, OrderRejected, TradingLevel
 from oms_es.domain.events import FillQuarantined
 from oms_es.timestamps import SECOND
-from tests.desk import (
-    ADA,
-    BUY,
-    SELL,
-    START,
-    Clock,
-    D,
-    desk,
-    events_of,
-    quarantined,
-    refusal,
-    submit,
-    topics_of,
-    work,
-)
+from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, events_of, quarantined, refusal, submit, topics_of, work
 
 Oms = OrderManagementSystem
 Act = Callable[[Oms], Awaitable[Any]]

@@ -5,20 +5,8 @@ from typing import Any
 
 import pytest
 
-from oms_es import (
-    AmbiguousOrder,
-    OmsError,
-    OrderManagementSystem,
-    OrderState,
-    UnknownOrder,
-)
-from tests.desk import (
-    ADA,
-    BUY,
-    submit,
-    trade,
-    work,
-)
+from oms_es import AmbiguousOrder, OmsError, OrderManagementSystem, OrderState, UnknownOrder
+from tests.desk import ADA, BUY, submit, trade, work
 
 Oms = OrderManagementSystem
 Act = Callable[[Oms], Awaitable[Any]]

@@ -14,15 +14,7 @@ from oms_es import (
     OrderState,
     UnknownOrder,
 )
-from tests.desk import (
-    D,
-    codes,
-    desk,
-    submit,
-    these,
-    topics_of,
-    work,
-)
+from tests.desk import D, codes, desk, submit, these, topics_of, work
 
 Oms = OrderManagementSystem
 

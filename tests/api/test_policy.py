@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-from oms_es import (
-    OrderManagementSystem,
-    Settings,
-)
+from oms_es import OrderManagementSystem, Settings
 from oms_es.domain.events import PolicyChanged
 from tests.desk import (
     ADA,

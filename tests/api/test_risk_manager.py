@@ -6,15 +6,7 @@ from typing import Any
 
 import pytest
 
-from oms_es import (
-    OMSOrder,
-    OrderManagementSystem,
-    OrderRejected,
-    OrderState,
-    Position,
-    Settings,
-    TradingLevel,
-)
+from oms_es import OMSOrder, OrderManagementSystem, OrderRejected, OrderState, Position, Settings, TradingLevel
 from oms_es.domain.events import OrderSubmitted, StateChanged
 from oms_es.log.sqlite import SqliteLog
 from oms_es.vocabulary import OrderSide, OrderType
@@ -170,8 +162,7 @@ async def test_daily_loss_with_basis_total_counts_unrealized_pnl(path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("rules", "code"),
-    [({"emergency_stop": True}, "EMERGENCY_STOP"), ({"max_position_size": 50}, "POSITION_SIZE")],
+    ("rules", "code"), [({"emergency_stop": True}, "EMERGENCY_STOP"), ({"max_position_size": 50}, "POSITION_SIZE")]
 )
 @pytest.mark.parametrize("fresh", [True, False], ids=["on a fresh log", "on a log with rules"])
 def test_check_risk_applies_the_settings_that_the_first_command_would_record(

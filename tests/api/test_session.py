@@ -5,17 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import (
-    OrderManagementSystem,
-    SettingsError,
-)
-from tests.desk import (
-    BUY,
-    LIMIT,
-    Clock,
-    refusal,
-    submit,
-)
+from oms_es import OrderManagementSystem, SettingsError
+from tests.desk import BUY, LIMIT, Clock, refusal, submit
 
 
 def test_an_oms_without_arguments_uses_oms_yaml_and_oms_db_of_its_folder(

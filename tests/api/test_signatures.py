@@ -6,15 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from oms_es import (
-    OMSOrder,
-    OrderManagementSystem,
-    OrderSide,
-    OrderState,
-    OrderType,
-    Position,
-    RiskManager,
-)
+from oms_es import OMSOrder, OrderManagementSystem, OrderSide, OrderState, OrderType, Position, RiskManager
 
 Oms = OrderManagementSystem
 

@@ -9,17 +9,8 @@ from typing import Any
 
 import pytest
 
-from oms_es import (
-    OrderManagementSystem,
-    OrderState,
-)
-from tests.desk import (
-    ADA,
-    BUY,
-    LIMIT,
-    D,
-    desk,
-)
+from oms_es import OrderManagementSystem, OrderState
+from tests.desk import ADA, BUY, LIMIT, D, desk
 
 Oms = OrderManagementSystem
 

@@ -7,21 +7,8 @@ from typing import Any
 
 import pytest
 
-from oms_es import (
-    InvalidInput,
-    OrderManagementSystem,
-    TimeInForce,
-)
-from tests.desk import (
-    BUY,
-    LIMIT,
-    MARKET,
-    SELL,
-    D,
-    desk,
-    ruled,
-    submit,
-)
+from oms_es import InvalidInput, OrderManagementSystem, TimeInForce
+from tests.desk import BUY, LIMIT, MARKET, SELL, D, desk, ruled, submit
 
 Oms = OrderManagementSystem
 

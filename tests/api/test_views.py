@@ -4,29 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import (
-    CommandConflict,
-    OMSOrder,
-    OrderManagementSystem,
-    OrderState,
-    TimeInForce,
-)
+from oms_es import CommandConflict, OMSOrder, OrderManagementSystem, OrderState, TimeInForce
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import OrderSide
-from tests.desk import (
-    ADA,
-    BUY,
-    SELL,
-    START,
-    Clock,
-    D,
-    desk,
-    ruled,
-    submit,
-    these,
-    trade,
-    work,
-)
+from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, ruled, submit, these, trade, work
 
 Oms = OrderManagementSystem
 

@@ -8,26 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import (
-    OMSOrder,
-    OrderManagementSystem,
-    OrderRejected,
-    OrderState,
-    Position,
-)
-from tests.desk import (
-    ADA,
-    BUY,
-    SELL,
-    Clock,
-    D,
-    desk,
-    submit,
-    these,
-    trade,
-    until,
-    work,
-)
+from oms_es import OMSOrder, OrderManagementSystem, OrderRejected, OrderState, Position
+from tests.desk import ADA, BUY, SELL, Clock, D, desk, submit, these, trade, until, work
 
 
 async def test_order_callbacks_get_every_event_in_log_order_with_the_order_after_it(path: Path) -> None:

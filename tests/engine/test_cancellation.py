@@ -8,26 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import (
-    OrderState,
-)
+from oms_es import OrderState
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import State
-from tests.desk import (
-    ADA,
-    FREE,
-    Clock,
-    Gate,
-    Watched,
-    desk,
-    digest,
-    digest_of,
-    mark,
-    reached,
-    submit,
-    topics_of,
-    work,
-)
+from tests.desk import ADA, FREE, Clock, Gate, Watched, desk, digest, digest_of, mark, reached, submit, topics_of, work
 
 
 async def test_a_cancelled_caller_does_not_cancel_the_other_commands(path: Path) -> None:

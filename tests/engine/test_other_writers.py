@@ -10,12 +10,7 @@ from typing import Any
 
 import pytest
 
-from oms_es import (
-    OMSOrder,
-    OrderManagementSystem,
-    OrderRejected,
-    OrderState,
-)
+from oms_es import OMSOrder, OrderManagementSystem, OrderRejected, OrderState
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import LogBusy, LogError
 from oms_es.log import open_connections
@@ -203,9 +198,7 @@ def test_a_query_after_an_interrupted_read_of_new_events_reads_them_again(tmp_pa
     assert (position.quantity, order.filled_quantity) == (D(35), D(35))
 
 
-async def test_an_order_loaded_back_into_memory_counts_a_fill_of_another_process_once(
-    tmp_path: Path,
-) -> None:
+async def test_an_order_loaded_back_into_memory_counts_a_fill_of_another_process_once(tmp_path: Path) -> None:
     one, log, other = both(tmp_path / "day.db")
 
     await work(one)

@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from oms_es import (
-    InvalidInput,
-    OMSOrder,
-    OrderManagementSystem,
-    OrderRejected,
-    OrderState,
-)
+from oms_es import InvalidInput, OMSOrder, OrderManagementSystem, OrderRejected, OrderState
 from oms_es.errors import HeadMoved, LogBusy, LogWriteFailed
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
@@ -84,9 +78,7 @@ async def test_commands_are_decided_in_the_order_of_submission(path: Path) -> No
         assert [order.state.value for order in oms.get_all_orders()] == ["pending"] * 3 + ["rejected"] * 2
 
 
-async def test_an_invalid_command_does_not_fail_the_others_of_its_transaction(
-    oms: OrderManagementSystem,
-) -> None:
+async def test_an_invalid_command_does_not_fail_the_others_of_its_transaction(oms: OrderManagementSystem) -> None:
     good, bad, better = await asyncio.gather(
         submit(oms, "o-1"), oms.cancel_order("nobody"), submit(oms, "o-2"), return_exceptions=True
     )

@@ -38,15 +38,7 @@ from oms_es.log.contract import Log
 from oms_es.log.hash_chain import StoredRow
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
-from oms_es.vocabulary import (
-    OrderSide,
-    OrderState,
-    OrderType,
-    Origin,
-    QuarantineReason,
-    TimeInForce,
-    TradingLevel,
-)
+from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason, TimeInForce, TradingLevel
 from tests.desk import ADA, START, D, draft, mark
 
 

@@ -13,16 +13,7 @@ from typing import Any
 
 import pytest
 
-from oms_es.errors import (
-    DamagedLog,
-    HeadMoved,
-    LogBusy,
-    LogError,
-    LogMissing,
-    LogWriteFailed,
-    NewerLog,
-    NotALog,
-)
+from oms_es.errors import DamagedLog, HeadMoved, LogBusy, LogError, LogMissing, LogWriteFailed, NewerLog, NotALog
 from oms_es.log import open_connections
 from oms_es.log.codec import CODEC
 from oms_es.log.hash_chain import StoredRow, genesis, sealed

@@ -12,12 +12,7 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem
-from oms_es.errors import (
-    LogFileChanged,
-    LogMissing,
-    LogWriteUncertain,
-    OpenedInOtherProcess,
-)
+from oms_es.errors import LogFileChanged, LogMissing, LogWriteUncertain, OpenedInOtherProcess
 from oms_es.log import LogFactory
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import ROOT, Gate, Watched, child, desk, mark, submit

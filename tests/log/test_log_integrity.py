@@ -11,12 +11,7 @@ import pytest
 from eventsourcing.persistence import InterfaceError, StoredEvent
 
 from oms_es.cli import main
-from oms_es.errors import (
-    DamagedLog,
-    ForeignSchema,
-    LogFileChanged,
-    LogWriteFailed,
-)
+from oms_es.errors import DamagedLog, ForeignSchema, LogFileChanged, LogWriteFailed
 from oms_es.log import LogFactory, reader
 from oms_es.log.insert import Keys, write
 from oms_es.log.open_connections import open_reader, open_writer

@@ -10,16 +10,7 @@ import pytest
 from oms_es import errors
 from oms_es.projections.snapshots.builder import advance
 from oms_es.timestamps import SECOND, instant
-from tests.queries.played_desk import (
-    ALFA,
-    BETA,
-    Calendar,
-    PlayedDesk,
-    at,
-    desk,
-    mark_ahead,
-    trade,
-)
+from tests.queries.played_desk import ALFA, BETA, Calendar, PlayedDesk, at, desk, mark_ahead, trade
 
 D = Decimal
 

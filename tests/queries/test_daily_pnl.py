@@ -160,16 +160,8 @@ async def test_unrealized_pnl_of_the_last_day_is_that_of_the_position() -> None:
 @pytest.mark.parametrize(
     ("restate", "known", "true"),
     [  # trading day, gross, fees, fills
-        (
-            "bust",
-            [("2024-03-04", 100, 2, 2), ("2024-03-05", -100, -1, -1)],
-            [("2024-03-04", 0, 1, 1)],
-        ),
-        (
-            "correct",
-            [("2024-03-04", 100, 2, 2), ("2024-03-05", -50, 1, 0)],
-            [("2024-03-04", 50, 3, 2)],
-        ),
+        ("bust", [("2024-03-04", 100, 2, 2), ("2024-03-05", -100, -1, -1)], [("2024-03-04", 0, 1, 1)]),
+        ("correct", [("2024-03-04", 100, 2, 2), ("2024-03-05", -50, 1, 0)], [("2024-03-04", 50, 3, 2)]),
     ],
 )
 async def test_a_bust_or_correction_counts_on_its_own_day_as_known_and_on_the_fills_day_as_of(
