@@ -168,12 +168,17 @@ class Watched:
     def head(self) -> Head:
         return self.inner.head()
 
-    def append(self, drafts: Sequence[Draft], decided_on: int) -> list[Recorded]:
+    is_quick = False  # so that an append may block in `before` and `after`
+
+    def peek(self) -> Head:
+        return self.head()
+
+    def append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:
         self.before(drafts, decided_on)
-        written = self.inner.append(drafts, decided_on)
-        self.sizes.append(len(written))
+        last = self.inner.append(drafts, decided_on, wait=wait)
+        self.sizes.append(len(drafts))
         self.after()
-        return written
+        return last
 
     def read(
         self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None

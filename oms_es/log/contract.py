@@ -8,6 +8,7 @@ from oms_es.errors import DamagedLog
 from oms_es.identifiers import escaped
 from oms_es.log.codec import CODEC, CodecError
 from oms_es.log.hash_chain import Head, StoredRow
+from oms_es.log.insert import NewRow
 from oms_es.vocabulary import Origin
 
 
@@ -17,13 +18,21 @@ class Log(Protocol):
     def head(self) -> Head:
         """Return the end of the log; seq 0 when it is empty."""
 
-    def append(self, drafts: Sequence[Draft], decided_on: int) -> list[Recorded]:
+    @property
+    def is_quick(self) -> bool:
+        """Return whether an append takes so little time that an event loop may wait for it."""
+
+    def peek(self) -> Head:
+        """Return the end of the log as `head` does, without checking that its path still names the same file."""
+
+    def append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:
         """
-        Write all drafts, or none; they are durable when this returns.
+        Write all drafts, or none, durably; return the seq of the last event in the log.
 
         Args:
             drafts: in order.
             decided_on: the seq of the head they were decided on.
+            wait: whether to wait for another writer; without it, `LogBusy` at once.
 
         Raises:
             HeadMoved: somebody has appended since.
@@ -63,13 +72,12 @@ class Log(Protocol):
         """Let go of the file."""
 
 
-def to_row(draft: Draft, seq: int, version: int) -> StoredRow:
-    """Return the draft as a row, its chain still to come."""
+def new_row(draft: Draft) -> NewRow:
+    """Return the draft as a row whose seq, version and chain are still to come."""
     event = draft.event
-    return StoredRow(
-        seq,
+    return (
         event.originator_id,
-        version,
+        0,
         type(event).__name__,
         CODEC.encode(event),
         getattr(event, "account", ""),
@@ -79,7 +87,6 @@ def to_row(draft: Draft, seq: int, version: int) -> StoredRow:
         draft.recorded_at,
         draft.trading_day,
         draft.command_id,
-        b"",
     )
 
 

@@ -44,7 +44,7 @@ class Head(NamedTuple):
 
 def genesis(log_id: str) -> bytes:
     """Return what stands for the chain before the first row."""
-    return sha256(_prefixed(str(FORMAT)) + _prefixed(log_id)).digest()
+    return sha256(prefixed(str(FORMAT)) + prefixed(log_id)).digest()
 
 
 def leaf(row: StoredRow, secret: bytes) -> bytes:
@@ -61,7 +61,7 @@ def salted_leaf(row: StoredRow, salt: bytes) -> bytes:
     """Return the leaf of a row whose salt is known."""
     body = sha256(salt + row.state).digest()
     columns = (*row[:4], *row[5:12])
-    return sha256(b"\x00" + b"".join(map(_prefixed, columns)) + body).digest()
+    return sha256(b"\x00" + b"".join(map(prefixed, columns)) + body).digest()
 
 
 def link(previous: bytes, leaf_hash: bytes) -> bytes:
@@ -74,7 +74,8 @@ def sealed(row: StoredRow, previous: bytes, secret: bytes) -> StoredRow:
     return row._replace(chain=link(previous, leaf(row, secret)))
 
 
-def _prefixed(value: str | int | None) -> bytes:
+def prefixed(value: str | int | None) -> bytes:
+    """Return a column as it is hashed: four bytes of length, then the text; NULL is ff ff ff ff."""
     if value is None:
         return _NULL
     raw = str(value).encode("utf-8", "surrogatepass")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.errors import HeadMoved, LogWriteFailed
-from oms_es.log.contract import to_recorded, to_row
+from oms_es.log.contract import new_row, to_recorded
 from oms_es.log.hash_chain import Head, StoredRow, genesis, sealed
 
 
@@ -26,8 +26,14 @@ class MemoryLog:
         last = self._rows[-1]
         return Head(last.seq, last.chain, last.recorded_at)
 
-    def append(self, drafts: Sequence[Draft], decided_on: int) -> list[Recorded]:
-        """Write all drafts, or none."""
+    is_quick = True
+
+    def peek(self) -> Head:
+        """Return the end of the log."""
+        return self.head()
+
+    def append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:  # noqa: ARG002
+        """Write all drafts, or none; return the seq of the last event."""
         head = self.head()
         if head.seq != decided_on:
             raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
@@ -39,7 +45,8 @@ class MemoryLog:
             name = draft.event.originator_id
             added[name] = added.get(name, 0) + 1
             version = len(self._streams.get(name, ())) + added[name]
-            row = sealed(to_row(draft, head.seq + len(rows) + 1, version), chain, self._secret)
+            columns = new_row(draft)[2:]
+            row = sealed(StoredRow(head.seq + len(rows) + 1, name, version, *columns, b""), chain, self._secret)
             chain = row.chain
             rows.append(row)
         for row in rows:
@@ -47,7 +54,7 @@ class MemoryLog:
             self._streams.setdefault(row.originator_id, []).append(row.seq)
             if row.command_id:
                 self._commands[row.command_id] = row.seq
-        return [to_recorded(row) for row in rows]
+        return len(self._rows)
 
     def read(
         self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None

@@ -93,6 +93,18 @@ def open_writer(path: Path, durability: str = "full", *, make: bool = True) -> C
     return connection
 
 
+def begin(connection: sqlite3.Connection, *, wait: bool) -> None:
+    """Begin to write; without `wait` fail at once when another process is writing."""
+    if wait:
+        connection.execute("BEGIN IMMEDIATE")
+        return
+    connection.execute("PRAGMA busy_timeout=0")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={int(LOCK_TIMEOUT * 1000)}")
+
+
 def refuse_orphan(path: Path) -> None:
     """
     Refuse to begin a log beside the write-ahead log of another: SQLite would delete it, and events stand in it.

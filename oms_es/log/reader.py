@@ -57,8 +57,14 @@ class LogReader:
     def head(self) -> Head:
         """Return the end of the log; seq 0 when it is empty or not there yet."""
         reader = self._checked()
-        if reader is None:
-            return EMPTY
+        return EMPTY if reader is None else self._head(reader)
+
+    def peek(self) -> Head:
+        """Return the end of the log as `head` does, without checking that its path still names the same file."""
+        reading = self._reading
+        return self.head() if reading is None or reading.stamp is not None else self._head(reading)
+
+    def _head(self, reader: sqlite3.Connection) -> Head:
         with translated_errors(self.path, reading=True):
             found = read_head(reader) or EMPTY  # a damaged end is a DamagedLog
             self._see(found, reader)

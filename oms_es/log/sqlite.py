@@ -1,22 +1,25 @@
 """The log in an SQLite file: one table, one writer at a time, durable before the answer."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from oms_es.domain.envelope import Draft, Recorded
+from oms_es.domain.envelope import Draft
 from oms_es.errors import HeadMoved, LogFileChanged, LogMissing
 from oms_es.log import schema
 from oms_es.log.connections import Connection
-from oms_es.log.contract import to_row
+from oms_es.log.contract import new_row
 from oms_es.log.decoding import read_head
-from oms_es.log.hash_chain import Head, StoredRow, genesis
+from oms_es.log.hash_chain import Head, genesis
 from oms_es.log.insert import Keys, write
-from oms_es.log.open_connections import open_writer, refuse_orphan, translated_errors
+from oms_es.log.open_connections import begin, open_writer, refuse_orphan, translated_errors
 from oms_es.log.outcome import failed_commit, is_failed_sync, uncertain
 from oms_es.log.reader import EMPTY, LogReader
 from oms_es.log.schema_check import SchemaCheck
+
+QUICK = 0.004  # seconds of a COMMIT for which an event loop may wait
 
 
 class SqliteLog(LogReader):
@@ -38,6 +41,7 @@ class SqliteLog(LogReader):
         self._meta: schema.Meta | None = None
         self._schema = SchemaCheck(str(self.path))
         self._last: object = None
+        self._commit_seconds = 0.0  # how long COMMIT takes, averaged over the last few
 
     @classmethod
     def existing(cls, path: str | Path, **options: str) -> "SqliteLog":
@@ -56,9 +60,14 @@ class SqliteLog(LogReader):
             raise LogMissing(f"there is no log at {path}{empty}")
         return log
 
-    def append(self, drafts: Sequence[Draft], decided_on: int) -> list[Recorded]:
+    @property
+    def is_quick(self) -> bool:
+        """Return whether COMMIT has been so quick of late that an event loop may wait for it."""
+        return self._commit_seconds < QUICK
+
+    def append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:
         """
-        Write all drafts, or none; they are durable when this returns.
+        Write all drafts, or none, durably; return the seq of the last event in the log.
 
         Raises:
             HeadMoved: somebody has appended since.
@@ -70,9 +79,9 @@ class SqliteLog(LogReader):
         with translated_errors(self.path):
             writer = self._writer()
             if not writer.in_transaction:
-                writer.execute("BEGIN IMMEDIATE")
+                begin(writer, wait=wait)
             try:
-                sealed = self._insert(writer, drafts, decided_on)
+                head = self._insert(writer, drafts, decided_on)
             except BaseException as error:
                 self._known = None
                 self._roll_back(writer)
@@ -80,12 +89,9 @@ class SqliteLog(LogReader):
                     raise uncertain(self._file, error) from error
                 raise
             self._commit(writer)
-        if sealed:
-            self._known = self._seen = Head(sealed[-1].seq, sealed[-1].chain, sealed[-1].recorded_at)
-        return [
-            Recorded(r.seq, r.originator_id, r.originator_version, d.event, r.account, d.origin, *r[7:12])
-            for r, d in zip(sealed, drafts, strict=True)
-        ]
+        if drafts:
+            self._known = self._seen = head
+        return head.seq
 
     def lock(self) -> None:
         """Keep everybody else from appending until the next `append` of this object, or `unlock`."""
@@ -104,11 +110,11 @@ class SqliteLog(LogReader):
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
 
-    def _insert(self, writer: sqlite3.Connection, drafts: Sequence[Draft], decided_on: int) -> list[StoredRow]:
+    def _insert(self, writer: sqlite3.Connection, drafts: Sequence[Draft], decided_on: int) -> Head:
         meta, head = self._prepare(writer)
         if head.seq != decided_on:
             raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
-        return write(writer, self._keys, self._numbered(writer, drafts, head.seq), head, meta.secret)
+        return write(writer, self._keys, [new_row(draft) for draft in drafts], head, meta.secret)
 
     def _prepare(self, writer: sqlite3.Connection) -> tuple[schema.Meta, Head]:
         if not self._schema.is_current(writer):
@@ -125,16 +131,10 @@ class SqliteLog(LogReader):
             self._keys = Keys()
         return self._meta, head
 
-    def _numbered(self, writer: sqlite3.Connection, drafts: Sequence[Draft], seq: int) -> list[StoredRow]:
-        rows = []
-        for number, draft in enumerate(drafts, seq + 1):
-            version = self._keys.next_version(writer, draft.event.originator_id)
-            rows.append(to_row(draft, number, version))
-        return rows
-
     # --- the end of a transaction ---
 
     def _commit(self, writer: sqlite3.Connection) -> None:
+        begun = time.perf_counter()
         try:
             writer.execute("COMMIT")
         except sqlite3.Error as error:
@@ -143,6 +143,7 @@ class SqliteLog(LogReader):
         except BaseException:
             self._known = None
             raise
+        self._commit_seconds += (time.perf_counter() - begun - self._commit_seconds) / 4
         with self._rescuing():
             self._file.committed()
 

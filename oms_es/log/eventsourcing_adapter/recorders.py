@@ -35,7 +35,7 @@ from oms_es.log.eventsourcing_adapter.datastore import LogDatastore
 from oms_es.log.eventsourcing_adapter.mapper import LogMapper, OwnStoredEvent, RowNotification
 from oms_es.log.eventsourcing_adapter.subscription import Bell, LogSubscription
 from oms_es.log.hash_chain import Head, StoredRow, genesis
-from oms_es.log.insert import Keys, write
+from oms_es.log.insert import Keys, NewRow, write
 from oms_es.timestamps import trading_day
 from oms_es.vocabulary import Origin
 
@@ -110,27 +110,26 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
         last = connection.execute(_LAST).fetchone()
         head = Head(*last) if last else Head(0, genesis(meta.log_id), 0)
         rows = self._rows(stored_events, head)
-        return [row.seq for row in write(connection, Keys(), rows, head, meta.secret)]
+        write(connection, Keys(), rows, head, meta.secret)
+        return list(range(head.seq + 1, head.seq + 1 + len(rows)))
 
-    def _rows(self, stored_events: Sequence[StoredEvent], head: Head) -> list[StoredRow]:
+    def _rows(self, stored_events: Sequence[StoredEvent], head: Head) -> list[NewRow]:
         now = max(self.clock(), head.recorded_at)
         return [
-            StoredRow(
-                seq=seq,
-                originator_id=_text(stored.originator_id),
-                originator_version=stored.originator_version,
-                topic=stored.topic,
-                state=stored.state,
-                account=stored.account if isinstance(stored, OwnStoredEvent) else "",
-                origin=Origin.COMMAND.value,
-                occurred_at=now,
-                effective_at=now,
-                recorded_at=now,
-                trading_day=trading_day(now),
-                command_id="" if seq == head.seq + 1 else None,
-                chain=b"",
+            (
+                _text(stored.originator_id),
+                stored.originator_version,
+                stored.topic,
+                stored.state,
+                stored.account if isinstance(stored, OwnStoredEvent) else "",
+                Origin.COMMAND.value,
+                now,
+                now,
+                now,
+                trading_day(now),
+                None if number else "",
             )
-            for seq, stored in enumerate(stored_events, head.seq + 1)
+            for number, stored in enumerate(stored_events)
         ]
 
     def select_events(
