@@ -5,7 +5,8 @@ The thread's decimal context is never used, because a bot that embeds this packa
 """
 
 import re
-from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import ROUND_05UP, ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from functools import lru_cache
 from typing import Final
 
 from oms_es.errors import InvalidInput
@@ -16,7 +17,9 @@ MAX_DECIMALS: Final = 18
 
 # Products of two inputs have at most 72 digits; the rest is room for sums.
 _EXACT: Final = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
-_DIVIDE: Final = Context(prec=800, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow, DivisionByZero])
+_DIVIDE: Final = Context(prec=100, rounding=ROUND_05UP, traps=[InvalidOperation, Overflow, DivisionByZero])
+_ROUND: Final = Context(prec=800, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow, DivisionByZero])
+_MOST_DIVIDE: Final = 100 - MAX_DECIMALS - 4  # a quotient below 10 to this has digits to spare beyond the 18 places
 _PLACES: Final = Decimal(1).scaleb(-MAX_DECIMALS)
 _TEXT: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 _MAX_TEXT: Final = 64
@@ -30,14 +33,31 @@ absolute = _EXACT.abs
 
 
 def divide(numerator: Decimal, denominator: Decimal) -> Decimal:
-    """Return the quotient, rounded half-even at 18 places; nothing else in the product rounds."""
-    return canonical(_DIVIDE.divide(numerator, denominator).quantize(_PLACES, context=_DIVIDE))
+    """
+    Return the quotient, rounded half-even at 18 places; nothing else in the product rounds.
+
+    The first division keeps 100 digits and never ends in 0 or 5 unless it is exact there (ROUND_05UP), so rounding its
+    result gives the same digits as rounding the exact quotient.
+    """
+    found = _DIVIDE.divide(numerator, denominator)
+    if found.adjusted() >= _MOST_DIVIDE:
+        found = _ROUND.divide(numerator, denominator)
+    return canonical(found.quantize(_PLACES, context=_ROUND))
 
 
 def canonical(value: Decimal) -> Decimal:
     """Return the same number without trailing zeros, negative zero or a positive exponent."""
     if not value:
         return ZERO
+    written = str(value)  # much cheaper than the digits as a tuple
+    if "E" in written:
+        return _plain(value)
+    if written[-1] != "0" or "." not in written:
+        return value
+    return Decimal(written.rstrip("0").rstrip("."))
+
+
+def _plain(value: Decimal) -> Decimal:
     _, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int), "the value is finite"
     if exponent < 0 and digits[-1] == 0:
@@ -46,9 +66,19 @@ def canonical(value: Decimal) -> Decimal:
     return value.quantize(ONE, context=_EXACT) if exponent > 0 else value
 
 
+def added(value: Decimal, by: Decimal) -> Decimal:
+    """Return the exact sum of a canonical value and a change, canonical; most changes are 0."""
+    return canonical(plus(value, by)) if by else value
+
+
 def text(value: Decimal) -> str:
     """Return the canonical text: plain, no exponent, no trailing zeros, no `-0`."""
-    return format(canonical(value), "f")
+    if not value:
+        return "0"
+    written = str(value)
+    if "E" in written:
+        return format(_plain(value), "f")
+    return written if written[-1] != "0" or "." not in written else written.rstrip("0").rstrip(".")
 
 
 def decimal(value: object, name: str = "value") -> Decimal:
@@ -73,9 +103,21 @@ def decimal(value: object, name: str = "value") -> Decimal:
         raise InvalidInput(
             f"{name}: {_shown(value)} ({kind}) is not exact; use a Decimal, an int or text like '100.25'"
         )
-    if len(value) > _MAX_TEXT or _TEXT.fullmatch(value) is None:
+    found = _read(value) if len(value) <= _MAX_TEXT else None
+    if found is None:
         raise InvalidInput(f"{name}: {_shown(value)} is not plain decimal text like '100.25' or '-3'")
-    return _in_range(Decimal(value), name)
+    return found if isinstance(found, Decimal) else _in_range(Decimal(value), name)
+
+
+@lru_cache(maxsize=16_384)
+def _read(written: str) -> Decimal | str | None:
+    """Return the number, the text itself where it is out of range, None where it is no number."""
+    if _TEXT.fullmatch(written) is None:
+        return None
+    try:
+        return _in_range(Decimal(written), "")
+    except InvalidInput:
+        return written
 
 
 def _finite(value: Decimal, name: str) -> Decimal:

@@ -19,10 +19,8 @@ def choice(kind: type[E], value: object, name: str) -> E:
     """Return the member that `value` is, or that has it as its value ("buy", "limit", …)."""
     if isinstance(value, kind):
         return value
-    if isinstance(value, str):
-        for member in kind:
-            if value.lower() == member.value:
-                return member
+    if isinstance(value, str) and (found := kind._value2member_map_.get(value.lower())) is not None:
+        return found  # type: ignore[return-value]
     words = ", ".join(member.value for member in kind)
     raise InvalidInput(f"{name}: {shown(value)} is not one of {words}")
 
