@@ -25,7 +25,7 @@ def latest(opened: OpenLog, basis: Basis, held: Positions) -> int:
     """Return what ages are counted to: the moment asked about, else the latest that the answer knows of (ns UTC)."""
     if basis.as_of is not None or basis.known_at is not None:
         return end_of(opened, basis)
-    return max([end_of(opened, basis), *(mark.at for mark in held.marks.committed.values())])
+    return max([end_of(opened, basis), *(mark.at for mark in held.marks.values())])
 
 
 def end_of(opened: OpenLog, basis: Basis) -> int:

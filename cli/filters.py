@@ -56,7 +56,7 @@ def _is_indexed(opened: OpenLog, name: Name) -> bool:
         found = opened.log.order_streams(name.text)
         return bool(found if name.account is None else f"order/{name.account}/{name.text}" in found)
     positions = opened.queries.positions(opened.queries.basis(AsOf()))
-    return any(name.text in cell.committed for cell in (positions.holders, positions.marks, positions.instruments))
+    return any(name.text in cell for cell in (positions.holders, positions.marks, positions.instruments))
 
 
 def _days(log: SqliteLog, day: str) -> str:

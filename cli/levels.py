@@ -34,7 +34,7 @@ def own_level(policies: Policies, scope: str) -> TradingLevel:
 
 
 def _stricter(policies: Policies, log: Log, seq: int) -> list[Row]:
-    every, accounts = policies.level(EVERY_ACCOUNT), sorted(set(policies.levels.committed) - {EVERY_ACCOUNT})
+    every, accounts = policies.level(EVERY_ACCOUNT), sorted(set(policies.levels) - {EVERY_ACCOUNT})
     stricter = [each for each in accounts if policies.level(each) is not every]
     return [_set_level(log, each, policies.level(each), seq) for each in stricter]
 
@@ -80,7 +80,7 @@ def say_if_new(state: State, account: str | None) -> None:
     if account in (None, EVERY_ACCOUNT):
         return
     cells = (state.positions.symbols, state.orders.open_count, state.policies.values, state.policies.levels)
-    known = {name for cell in cells for name in cell.committed} - {EVERY_ACCOUNT}
+    known = {name for cell in cells for name in cell} - {EVERY_ACCOUNT}
     if account not in known:
         near = nearest(str(account), known)
         hint = f" (did you mean {', '.join(map(shown, near))}?)" if near else ""

@@ -80,15 +80,15 @@ def _plain(value: Any) -> Any:
 
 def limit_rows(policies: Policies, account: str | None) -> list[Row]:
     """Return the limits in force for every account, and for each that has its own; or for the one that is named."""
-    own = {*policies.values.committed, *policies.levels.committed}
+    own = {*policies.values, *policies.levels}
     accounts = [account] if account is not None else sorted(own | ({EVERY_ACCOUNT} if own else set()))
-    every = policies.values.committed.get(EVERY_ACCOUNT, {})
+    every = policies.values.get(EVERY_ACCOUNT, {})
     return [
         {
             "account": each,
             "level": policies.level(each).value,
             "own_level": (policies.levels.get(each) or TradingLevel.NORMAL).value,
-            "values": _values({**every, **policies.values.committed.get(each, {})}),
+            "values": _values({**every, **policies.values.get(each, {})}),
         }
         for each in accounts
     ]

@@ -1,32 +1,44 @@
 """How many orders were submitted and amended within the last second, per account."""
 
+from bisect import bisect_right
 from typing import Any
 
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import AmendRefused, OrderAmended, OrderSubmitted
 from oms_es.projections.projection import Projection, on
-from oms_es.projections.staging import StagedDict
+from oms_es.projections.undo import UndoLists, UndoLog
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import Origin
 
+_TRIM = 64  # entries; a list that is mostly older than a second is cut only from this length on
+
 
 class Rates(Projection):
-    """When the last second's submits and amends were recorded, by account; refused ones count."""
+    """When submits and amends were recorded, by account; refused ones count, and at least the last second is there."""
 
-    def __init__(self) -> None:
-        self.recent: StagedDict[str, tuple[int, ...]] = StagedDict()
+    def __init__(self, undo: UndoLog | None = None) -> None:
+        super().__init__(undo)
+        self.recent: UndoLists[str, int] = UndoLists(self.undo)
 
     @on(OrderSubmitted, OrderAmended, AmendRefused)
     def _came(self, event: OrderSubmitted | OrderAmended | AmendRefused, at: Recorded) -> None:
         if at.origin is not Origin.COMMAND:
             return
-        recent = self.recent.get(event.account) or ()
-        begin = next((i for i, moment in enumerate(recent) if moment > at.recorded_at - SECOND), len(recent))
-        self.recent[event.account] = (*recent[begin:], at.recorded_at)
+        recent, begin = self.recent.get(event.account), at.recorded_at - SECOND
+        if len(recent) >= _TRIM and recent[len(recent) // 2] <= begin:
+            self.recent.replace(event.account, recent[bisect_right(recent, begin) :])
+        self.recent.append(event.account, at.recorded_at)
 
     def count(self, account: str, now: int) -> int:
-        """Return how many came within the second before `now`."""
-        return sum(moment > now - SECOND for moment in self.recent.get(account) or ())
+        """Return how many were recorded within the second before `now`."""
+        recent = self.recent.get(account)
+        return len(recent) - bisect_right(recent, now - SECOND)
+
+    def stored(self) -> list[tuple[str, list[int]]]:
+        """Return the last second of each account, as a stored state holds it."""
+        return [
+            (account, recent[bisect_right(recent, recent[-1] - SECOND) :]) for account, recent in self.recent.items()
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return nothing: a rate is of the moment and no part of what a day came to."""

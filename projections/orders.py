@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.decimals import ZERO, canonical, minus, negate, plus
+from oms_es.decimals import ZERO, added, canonical, minus, negate, plus
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import (
     AmendRefused,
@@ -28,7 +28,7 @@ from oms_es.domain.order import Content, Order, QuarantinedFill, content, evolve
 from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
 from oms_es.projections.projection import Projection, canonical_json, on
-from oms_es.projections.staging import StagedDict
+from oms_es.projections.undo import UndoDict, UndoLog
 from oms_es.vocabulary import OrderSide
 
 Key = tuple[str, str]  # account, order id (or symbol)
@@ -50,27 +50,27 @@ class OpenQuantities(Struct, frozen=True):
     def changed(self, side: OrderSide, by: Decimal) -> "OpenQuantities":
         """Return the sums with one of them changed."""
         if side is OrderSide.BUY:
-            return OpenQuantities(canonical(plus(self.buys, by)), self.sells)
-        return OpenQuantities(self.buys, canonical(plus(self.sells, by)))
+            return OpenQuantities(added(self.buys, by), self.sells)
+        return OpenQuantities(self.buys, added(self.sells, by))
 
 
 class Orders(Projection):
     """Every order, found by id and by the venue's id; open quantities and quarantine summed up as they change."""
 
-    def __init__(self) -> None:
-        self.orders: StagedDict[Key, Order] = StagedDict()
-        self.accounts: StagedDict[str, tuple[str, ...]] = StagedDict()  # order id → accounts that have it
-        self.external: StagedDict[str, tuple[Key, ...]] = StagedDict()  # the venue's id → orders
-        self.open_count: StagedDict[str, int] = StagedDict()  # by account
-        self.open_sides: StagedDict[Key, OpenQuantities] = StagedDict()  # by account and symbol
-        self.waiting_sides: StagedDict[Key, OpenQuantities] = StagedDict()  # by account and symbol
-        self.waiting: StagedDict[str, Key | tuple[()]] = StagedDict()  # quarantine id → order; () once it is resolved
-        self.unknown: StagedDict[Key, UnknownOrderFills] = StagedDict()
-        self.unknown_count: StagedDict[str, int] = StagedDict()
-        self.merged: StagedDict[Key, Key] = (
-            StagedDict()
-        )  # an external order → the order of ours that it turned out to be
-        self.waiting_day: StagedDict[str, str] = StagedDict()  # quarantine id → trading day that the fill was booked on
+    def __init__(self, undo: UndoLog | None = None) -> None:
+        super().__init__(undo)
+        undo = self.undo
+        self.orders: UndoDict[Key, Order] = UndoDict(undo)
+        self.accounts: UndoDict[str, tuple[str, ...]] = UndoDict(undo)  # order id → accounts that have it
+        self.external: UndoDict[str, tuple[Key, ...]] = UndoDict(undo)  # the venue's id → orders
+        self.open_count: UndoDict[str, int] = UndoDict(undo)  # by account
+        self.open_sides: UndoDict[Key, OpenQuantities] = UndoDict(undo)  # by account and symbol
+        self.waiting_sides: UndoDict[Key, OpenQuantities] = UndoDict(undo)  # by account and symbol
+        self.waiting: UndoDict[str, Key | tuple[()]] = UndoDict(undo)  # quarantine id → order; () once it is resolved
+        self.unknown: UndoDict[Key, UnknownOrderFills] = UndoDict(undo)
+        self.unknown_count: UndoDict[str, int] = UndoDict(undo)
+        self.merged: UndoDict[Key, Key] = UndoDict(undo)  # an external order → the order of ours that it is
+        self.waiting_day: UndoDict[str, str] = UndoDict(undo)  # quarantine id → trading day that the fill was booked on
         self.reload: Callable[[Key], Order | None] | None = None  # brings back an order that has left memory
         self.retired = 0
         self._rendered: dict[Key, tuple[Order, bytes]] = {}  # rows in canonical JSON, for digests
@@ -107,27 +107,40 @@ class Orders(Projection):
         if key not in known:
             self.external[external_order_id] = (*known, key)
 
-    @on(FillAdded, OrderAmended, AmendRefused, FillBusted, FillCorrected)
-    def _evolve(self, event: OrderEvent | FillQuarantined | QuarantineResolved, at: Recorded) -> None:
-        key = (event.account, event.order_id)
-        if isinstance(event, FillBusted | FillCorrected) and event.booked_as is not None:
-            key = self._holder(event, key)
-        if isinstance(event, FillAdded) and event.quarantine_id is not None:  # as of a moment, before it was decided
+    @on(FillAdded)
+    def _filled(self, event: FillAdded, at: Recorded) -> None:
+        if event.quarantine_id is not None:  # as of a moment, before it was decided
             if reported_under := self.waiting.get(event.quarantine_id):
                 self._no_longer_unknown(reported_under, event.quarantine_id)
             self.waiting[event.quarantine_id] = ()
-        old = self.order(key)
+        self._evolve(event, at)
+
+    @on(FillBusted, FillCorrected)
+    def _restated(self, event: FillBusted | FillCorrected, at: Recorded) -> None:
+        key = (event.account, event.order_id)
+        self._evolve(event, at, key if event.booked_as is None else self._holder(event, key))
+
+    @on(OrderAmended, AmendRefused)
+    def _amended(self, event: OrderAmended | AmendRefused, at: Recorded) -> None:
+        self._evolve(event, at)
+
+    def _evolve(
+        self, event: OrderEvent | FillQuarantined | QuarantineResolved, at: Recorded, key: Key | None = None
+    ) -> None:
+        key = key or (event.account, event.order_id)
+        old = self.orders.get(key) or self.order(key)
         new = evolve(old, event, at.occurred_at, at.recorded_at, at.seq)
         self.orders[key] = new
-        before = old.open_quantity if old is not None else ZERO
-        change = minus(new.open_quantity, before)
-        if change:
+        was_open, before = (False, ZERO) if old is None else (old.is_open, old.open_quantity)
+        after = new.open_quantity
+        if after is not before and (change := minus(after, before)):
             self._add_open(new, change)
-        for symbol, side, more in _waiting_change(old, new):
-            self._wait(new.account, symbol, side, more)
-        was_open = old is not None and old.is_open
-        if was_open != new.is_open:
-            self.open_count[new.account] = (self.open_count.get(new.account) or 0) + (1 if new.is_open else -1)
+        if new.waiting or (old is not None and old.waiting):
+            for symbol, side, more in _waiting_change(old, new):
+                self._wait(new.account, symbol, side, more)
+        if was_open is not new.is_open:
+            account = event.account
+            self.open_count[account] = (self.open_count.get(account) or 0) + (-1 if was_open else 1)
 
     def _holder(self, event: FillBusted | FillCorrected, key: Key) -> Key:
         """Return the order that has the restated fill: as of a moment before a merge, still the external one."""
@@ -184,18 +197,18 @@ class Orders(Projection):
         if found is None and self.retired and self.reload is not None and key[0] in (self.accounts.get(key[1]) or ()):
             found = self.reload(key)
             if found is not None:
-                self.orders.committed[key] = found
+                self.orders.load(key, found)
         return found
 
     def retire(self, before: int) -> int:
         """Let completed orders leave memory whose last event was recorded before this (ns UTC); return how many."""
         done = [
             key
-            for key, order in self.orders.committed.items()
+            for key, order in self.orders.items()
             if order.recorded_at < before and order.state.is_terminal and not order.waiting
         ]
         for key in done:
-            del self.orders.committed[key]
+            del self.orders[key]
         self.retired += len(done)
         return len(done)
 
@@ -215,6 +228,11 @@ class Orders(Projection):
 
     def named(self, order_id: str, account: str | None) -> list[Key]:
         """Return the orders that the id of a fill can mean; those of the venue's id, external ones included."""
+        accounts = self.accounts.get(order_id)
+        if accounts is not None and len(accounts) == 1 and account in (None, accounts[0]):
+            key = (accounts[0], order_id)
+            if order_id not in self.external and key not in self.merged:
+                return [key]
         own, others = self._own(order_id, account), self._external(order_id, account)
         if not own or not others:
             return own or others
@@ -251,7 +269,7 @@ class Orders(Projection):
 
     def all_waiting(self) -> list[QuarantinedFill]:
         """Return everything in quarantine, oldest first."""
-        keys = {key for key in self.waiting.committed.values() if len(key) == 2}
+        keys = {key for key in self.waiting.values() if len(key) == 2}
         return sorted((each for key in keys for each in self.waiting_of(key)), key=lambda each: each.seq)
 
     def exposed(self, account: str, symbol: str) -> OpenQuantities:
@@ -262,7 +280,7 @@ class Orders(Projection):
 
     def sorted(self) -> list[Order]:
         """Return every order, by account and order id."""
-        return [order for key, order in sorted(self.orders.committed.items()) if key not in self.merged.committed]
+        return [order for key, order in sorted(self.orders.items()) if key not in self.merged]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every order as a plain row."""
@@ -289,8 +307,6 @@ class Orders(Projection):
 
 def _waiting_change(old: Order | None, new: Order) -> list[tuple[str, OrderSide, Decimal]]:
     """Return how an event changes what an order's waiting fills may still move: by symbol and side."""
-    if not new.waiting and (old is None or not old.waiting):
-        return []
     before, after = {} if old is None else _waiting_of(old), _waiting_of(new)
     keys = {**before, **after}
     return [(*key, minus(after.get(key, ZERO), before.get(key, ZERO))) for key in keys]

@@ -7,7 +7,7 @@ from oms_es.domain.events import PolicyChanged, TradingLevelChanged
 from oms_es.domain.policy import KEYS, Policy, Value, checked, typed
 from oms_es.log.contract import Log
 from oms_es.projections.projection import Projection, on
-from oms_es.projections.staging import StagedDict
+from oms_es.projections.undo import UndoDict, UndoLog
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, TradingLevel
 
 _STRICTEST = (TradingLevel.HALTED, TradingLevel.REDUCE_ONLY, TradingLevel.NORMAL)
@@ -16,12 +16,14 @@ _STRICTEST = (TradingLevel.HALTED, TradingLevel.REDUCE_ONLY, TradingLevel.NORMAL
 class Policies(Projection):
     """Policies and trading levels, of every account ("*") and of single ones."""
 
-    def __init__(self) -> None:
-        self.values: StagedDict[str, dict[str, Value]] = StagedDict()  # by account or "*"
-        self.from_file: StagedDict[str, Value] = StagedDict()  # the last value from a settings file, by path
-        self.levels: StagedDict[str, TradingLevel] = StagedDict()
-        self.rules: StagedDict[str, int] = StagedDict()  # version of the decision rules, under "*"
-        self.changed_at: StagedDict[str, int] = StagedDict()  # seq of the last change, by account or "*"
+    def __init__(self, undo: UndoLog | None = None) -> None:
+        super().__init__(undo)
+        undo = self.undo
+        self.values: UndoDict[str, dict[str, Value]] = UndoDict(undo)  # by account or "*"
+        self.from_file: UndoDict[str, Value] = UndoDict(undo)  # the last value from a settings file, by path
+        self.levels: UndoDict[str, TradingLevel] = UndoDict(undo)
+        self.rules: UndoDict[str, int] = UndoDict(undo)  # version of the decision rules, under "*"
+        self.changed_at: UndoDict[str, int] = UndoDict(undo)  # seq of the last change, by account or "*"
         self._typed: dict[str, tuple[object, object, Policy]] = {}
 
     @on(PolicyChanged)
@@ -61,7 +63,7 @@ class Policies(Projection):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the policies and levels by account."""
-        accounts = sorted({*self.values.committed, *self.levels.committed})
+        accounts = sorted({*self.values, *self.levels})
         return [
             {
                 "account": account,

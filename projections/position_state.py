@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.decimals import ONE, ZERO, canonical, divide, minus, plus, times
+from oms_es.decimals import ONE, ZERO, added, canonical, divide, minus, plus, times
 from oms_es.domain.accounting import Lot, Lots, book, total
 from oms_es.vocabulary import CostMethod
 
@@ -97,7 +97,7 @@ class DailyPnl(Struct, frozen=True):
 
     def after(self, realized: Decimal, moved: Decimal) -> "DailyPnl":
         """Return the sums after an event."""
-        return DailyPnl(canonical(plus(self.realized, realized)), canonical(plus(self.moved, moved)))
+        return DailyPnl(added(self.realized, realized), added(self.moved, moved))
 
 
 class BookedFill(Struct, frozen=True):

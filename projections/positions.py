@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from oms_es.decimals import ONE, ZERO, canonical, minus, plus
+from oms_es.decimals import ONE, ZERO, added, canonical, minus, plus
 from oms_es.domain.accounting import Lot, lot, match, summed
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, InstrumentDefined, MarkRecorded
@@ -27,8 +27,11 @@ from oms_es.projections.position_state import (
     restated,
 )
 from oms_es.projections.projection import Projection, canonical_json, on
-from oms_es.projections.staging import StagedDict, StagedLists
+from oms_es.projections.undo import UndoDict, UndoLists, UndoLog
 from oms_es.vocabulary import CostMethod
+
+_NO_DAY = PositionDay()
+_NO_PNL = DailyPnl()
 
 
 class Positions(Projection):
@@ -44,23 +47,26 @@ class Positions(Projection):
     """
 
     def __init__(
-        self, method: CostMethod = CostMethod.FIFO, earlier: Callable[[PositionKey], list[BookedFill]] | None = None
+        self,
+        method: CostMethod = CostMethod.FIFO,
+        earlier: Callable[[PositionKey], list[BookedFill]] | None = None,
+        undo: UndoLog | None = None,
     ) -> None:
-        self.method = self.committed_method = method
-        self.held: StagedDict[PositionKey, PositionState] = StagedDict()
-        self.books: StagedDict[Key, tuple[PositionKey, ...]] = StagedDict()  # of an account and symbol, oldest first
-        self.marks: StagedDict[str, Mark] = StagedDict()
-        self.instruments: StagedDict[str, Instrument] = StagedDict()
-        self.days: StagedDict[DayKey, PositionDay] = StagedDict()
-        self.brought: StagedDict[tuple[str, str, str], DailyPnl] = StagedDict()  # by day, account and currency
-        self.holders: StagedDict[str, tuple[str, ...]] = StagedDict()  # symbol → accounts
-        self.symbols: StagedDict[str, tuple[str, ...]] = StagedDict()  # account → symbols
+        super().__init__(undo)
+        undo = self.undo
+        self.method = method
+        self.held: UndoDict[PositionKey, PositionState] = UndoDict(undo)
+        self.books: UndoDict[Key, tuple[PositionKey, ...]] = UndoDict(undo)  # of an account and symbol, oldest first
+        self.marks: UndoDict[str, Mark] = UndoDict(undo)
+        self.instruments: UndoDict[str, Instrument] = UndoDict(undo)
+        self.days: UndoDict[DayKey, PositionDay] = UndoDict(undo)
+        self.brought: UndoDict[tuple[str, str, str], DailyPnl] = UndoDict(undo)  # by day, account and currency
+        self.holders: UndoDict[str, tuple[str, ...]] = UndoDict(undo)  # symbol → accounts
+        self.symbols: UndoDict[str, tuple[str, ...]] = UndoDict(undo)  # account → symbols
         self.touched: PositionState | None = None  # as the last fill, bust or correction has left it
-        self._booked: StagedLists[PositionKey, BookedFill] = StagedLists()
+        self._booked: UndoLists[PositionKey, BookedFill] = UndoLists(undo)
         self._earlier = earlier
         self._loaded: set[PositionKey] = set()
-        self._currencies: dict[str, list[str]] = {}  # by account, as they were asked for last
-        self._widened: set[str] = set()  # accounts with books that are not committed yet
 
     # --- handlers ---
 
@@ -73,22 +79,25 @@ class Positions(Projection):
         opened = lot(event.side, event.fill_quantity, event.fill_price, event.multiplier, at.seq)
         self._booked.append(key, BookedFill((event.order_id, event.trade_id), opened, event.fee, event.multiplier))
         lots, matches = match(held.lots, opened, self.method)
-        realized = summed(each.realized for each in matches)
+        realized, closed = ZERO, ZERO
+        for each in matches:
+            realized, closed = plus(realized, each.realized), plus(closed, each.units)
         # The fee comes off here and not in the matches: a fee belongs to no lot.
         after = replace(
             held,
             lots=lots,
-            quantity=canonical(plus(held.quantity, opened.quantity)),
+            quantity=added(held.quantity, opened.quantity),
             # What is left open cost what was open before, and the fill, and what closing realized.
-            cost_basis=canonical(plus(plus(held.cost_basis, opened.cost), realized)),
-            units=canonical(minus(plus(held.units, opened.units), summed(each.units for each in matches))),
-            gross=canonical(plus(held.gross, realized)),
-            fees=canonical(plus(held.fees, event.fee)),
+            cost_basis=added(held.cost_basis, plus(opened.cost, realized)),
+            units=added(held.units, minus(opened.units, closed)),
+            gross=added(held.gross, realized),
+            fees=added(held.fees, event.fee),
             fills=held.fills + 1,
             multiplier=event.multiplier,
             updated_at=max(held.updated_at, at.effective_at),
         )
-        self._put(held, after, level, at.trading_day)
+        self.held[key] = self.touched = after
+        self._count(key, at.trading_day, level, PositionDay(realized, event.fee, 1))
 
     @on(FillBusted)
     def _bust(self, event: FillBusted, at: Recorded) -> None:
@@ -142,27 +151,11 @@ class Positions(Projection):
 
     def follow(self, method: CostMethod, at: Recorded) -> None:
         """Go on by another cost method: every book is folded again; what that changes belongs to the day of `at`."""
-        self.method = method
+        self.set("method", method)
         for key, _ in sorted(self._booked.items()):
             held, level = self._held(key), self.unrealized(key)
             again = refolded(held, self.trail(key), method, held.updated_at)
             self._put(held, again, level, at.trading_day)
-
-    def commit(self) -> None:
-        """Make pending changes visible to readers."""
-        super().commit()
-        self.committed_method = self.method
-        self._forget_currencies()
-
-    def rollback(self) -> None:
-        """Drop pending changes."""
-        super().rollback()
-        self.method = self.committed_method
-        self._forget_currencies()
-
-    def _forget_currencies(self) -> None:
-        while self._widened:
-            self._currencies.pop(self._widened.pop(), None)
 
     def _held(self, key: PositionKey) -> PositionState:
         held = self.held.get(key)
@@ -175,8 +168,6 @@ class Positions(Projection):
     def register(self, key: PositionKey) -> None:
         """Make a book known to whoever looks for it by account or by symbol."""
         account, symbol, _ = key
-        self._currencies.pop(account, None)
-        self._widened.add(account)
         books = self.books.get((account, symbol)) or ()
         self.books[(account, symbol)] = (*books, key)
         if not books:
@@ -193,20 +184,21 @@ class Positions(Projection):
 
     def _count(self, key: PositionKey, trading_day: str, level: Decimal | None, gained: PositionDay) -> None:
         """Add to a trading day; `level` is unrealized P&L as it stood before the event."""
-        day, after = self.days.get((trading_day, *key)) or PositionDay(), self.unrealized(key)
-        self.days[(trading_day, *key)] = PositionDay(
-            canonical(plus(day.gross, gained.gross)),
-            canonical(plus(day.fees, gained.fees)),
+        account, symbol, currency = key
+        day_key = (trading_day, account, symbol, currency)
+        day, after = self.days.get(day_key) or _NO_DAY, self.unrealized(key)
+        moved = minus(after or ZERO, level or ZERO)
+        self.days[day_key] = PositionDay(
+            added(day.gross, gained.gross),
+            added(day.fees, gained.fees),
             day.fills + gained.fills,
-            canonical(minus(plus(day.moved, after or ZERO), level or ZERO)),
+            added(day.moved, moved),
             after,
         )
-        account, _, currency = key
-        was = self.brought.get((trading_day, account, currency)) or DailyPnl()
-        moved = minus(after or ZERO, level or ZERO)
-        self.brought[(trading_day, account, currency)] = was.after(minus(gained.gross, gained.fees), moved)
+        was = self.brought.get((trading_day, account, currency)) or _NO_PNL
+        self.brought[trading_day, account, currency] = was.after(minus(gained.gross, gained.fees), moved)
 
-    # --- answers; they see pending state, so that the sequencer can ask too ---
+    # --- answers ---
 
     def trail(self, key: PositionKey) -> list[BookedFill]:
         """Return every fill that is booked in `key`, in the order of booking."""
@@ -227,12 +219,8 @@ class Positions(Projection):
 
     def currencies(self, account: str) -> list[str]:
         """Return what the account's money is counted in."""
-        found = self._currencies.get(account)
-        if found is None:
-            symbols = self.symbols.get(account) or ()
-            found = sorted({book[2] for symbol in symbols for book in self.books.get((account, symbol)) or ()})
-            self._currencies[account] = found
-        return found
+        symbols = self.symbols.get(account) or ()
+        return sorted({book[2] for symbol in symbols for book in self.books.get((account, symbol)) or ()})
 
     def unrealized(self, key: PositionKey) -> Decimal | None:
         """Return what closing at the last mark would realize; 0 when flat, None without a mark."""
@@ -259,7 +247,7 @@ class Positions(Projection):
 
     def sorted(self) -> list[tuple[PositionKey, PositionState]]:
         """Return what is held, flat positions included, by account, symbol and currency."""
-        return sorted(self.held.committed.items())
+        return sorted(self.held.items())
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what is held as plain rows, flat positions included."""
@@ -279,7 +267,7 @@ class Positions(Projection):
         """Return what each trading day brought, by day, account, symbol and currency."""
         levels: dict[PositionKey, Decimal] = {}
         rows = []
-        for key, day in sorted(self.days.committed.items()):
+        for key, day in sorted(self.days.items()):
             book = key[1:]
             level = levels[book] = plus(levels.get(book, ZERO), day.moved)
             unknown = (day.unrealized is None and not level) or self.unrealized(book) is None

@@ -1,8 +1,8 @@
 """
-The base of all projections: handlers say which events they live on; state is cells whose writes can be taken back.
+The base of all projections: handlers declare the events that they fold, and every change can be undone.
 
-Live, replay and time travel call the same `apply`. What `apply` writes is pending until `commit`: the sequencer decides
-on pending state, everybody else reads committed state, and an append that fails is undone by `rollback`.
+Live, replay and time travel call the same `apply`. The sequencer decides on the changed state; `commit` makes the
+changes permanent, and `rollback` undoes them when the append has failed.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event
 from oms_es.errors import DamagedLog
 from oms_es.identifiers import escaped
-from oms_es.projections.staging import StagedDict, StagedLists
+from oms_es.projections.undo import UndoLog
 
 P = TypeVar("P", bound="Projection")
 Handler = Callable[[Any, Any, Recorded], None]
@@ -33,11 +33,23 @@ def on(*events: type[Event]) -> Callable[[Handler], Handler]:
     return mark
 
 
+UNFIT = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError)
+
+
+def damaged(recorded: Recorded, error: Exception) -> DamagedLog:
+    """Return the error of an event that does not follow from those before it."""
+    what, why = type(recorded.event).__name__, escaped(str(error))
+    return DamagedLog(f"seq {recorded.seq}: {what} does not fit what stands before it: {why}")
+
+
 class Projection:
     """State that follows from events; reads no other projection, no clock and no file."""
 
-    version: ClassVar[int] = 1  # another number means: rebuild what was kept of it
+    version: ClassVar[int] = 1  # another number means: rebuild what was stored of it
     handlers: ClassVar[dict[type[Event], Handler]] = {}
+
+    def __init__(self, undo: UndoLog | None = None) -> None:
+        self.undo = UndoLog() if undo is None else undo
 
     def __init_subclass__(cls) -> None:
         marked = [value for value in vars(cls).values() if hasattr(value, "events")]
@@ -49,40 +61,39 @@ class Projection:
         return frozenset(event.__name__ for event in cls.handlers)
 
     def apply(self, recorded: Recorded) -> None:
-        """Take one event in; what it changes is pending."""
+        """Fold one event; its changes can be undone until `commit`."""
         handler = self.handlers.get(type(recorded.event))
         if handler is None:
             return
         try:
             handler(self, recorded.event, recorded)
-        except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            what, why = type(recorded.event).__name__, escaped(str(error))
-            raise DamagedLog(f"seq {recorded.seq}: {what} does not fit what stands before it: {why}") from error
+        except UNFIT as error:
+            raise damaged(recorded, error) from error
 
     def replay(self: P, events: Iterable[Recorded]) -> P:
-        """Take in many events, commit, and return self."""
+        """Fold many events, commit each, and return self."""
         for recorded in events:
             self.apply(recorded)
-        self.commit()
+            self.undo.steps.clear()
         return self
 
     def commit(self) -> None:
-        """Make pending changes visible to readers."""
-        for part in self._parts():
-            part.commit()
+        """Make the changes permanent."""
+        self.undo.commit()
 
     def rollback(self) -> None:
-        """Drop pending changes."""
-        for part in self._parts():
-            part.rollback()
+        """Undo the changes since the last commit."""
+        self.undo.rollback()
 
-    def _parts(self) -> list[StagedDict[Any, Any] | StagedLists[Any, Any]]:
-        found: list[StagedDict[Any, Any] | StagedLists[Any, Any]] | None = self.__dict__.get("_own_parts")
-        if found is None:  # they are made once and never replaced
-            found = self.__dict__["_own_parts"] = [
-                p for p in vars(self).values() if isinstance(p, StagedDict | StagedLists)
-            ]
-        return found
+    def set(self, name: str, value: Any) -> None:
+        """Change an attribute; undone like every other change."""
+        self.undo.steps.append((self, name, self.swap(name, value)))
+
+    def swap(self, name: str, old: Any) -> Any:
+        """Set an attribute and return the value it had."""
+        current = getattr(self, name)
+        setattr(self, name, old)
+        return current
 
     def rows(self) -> list[dict[str, Any]]:
         """Return everything it knows as plain rows, in an order of their own; what `digest` is over."""

@@ -1,8 +1,10 @@
 """All that a decision rests on, folded from one log: the sequencer's working state, and what questions are put to."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from types import MethodType
+from typing import Any
 
 from oms_es.decimals import ZERO
 from oms_es.domain.envelope import Recorded
@@ -12,9 +14,9 @@ from oms_es.projections.order_rate import Rates
 from oms_es.projections.orders import Orders, order_row
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
-from oms_es.projections.projection import Projection, canonical_json
-from oms_es.projections.staging import StagedDict
+from oms_es.projections.projection import UNFIT, Projection, canonical_json, damaged
 from oms_es.projections.trading_days import Days
+from oms_es.projections.undo import UndoLog
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 
@@ -28,102 +30,78 @@ class State:
     """
 
     def __init__(self, method: CostMethod = CostMethod.FIFO, *, follows: bool = True) -> None:
-        self.orders = Orders()
-        self.positions = Positions(method)
-        self.policies = Policies()
-        self.rates = Rates()
-        self.days = Days()
+        self._undo = undo = UndoLog()
+        self.orders = Orders(undo)
+        self.positions = Positions(method, undo=undo)
+        self.policies = Policies(undo)
+        self.rates = Rates(undo)
+        self.days = Days(undo)
         self._follows = follows
-        self.seq = 0  # of the last event taken in, pending ones included
+        self.seq = 0  # of the last event, committed or not
         self.committed_seq = 0
         self.recorded_at = 0
         self._committed_recorded_at = 0
-        self._parts_of: dict[type[Event], tuple[Projection, ...]] = {}
-        self._uncommitted: dict[Projection, None] = {}
+        self._handlers: dict[type[Event], tuple[Callable[[Any, Recorded], None], ...]] = {}
         self._parts: tuple[Projection, ...] = (self.orders, self.positions, self.policies, self.rates, self.days)
 
     def apply(self, recorded: Recorded) -> None:
-        """Take one event in; what it changes is pending."""
-        for part in self._parts_for(type(recorded.event)):
-            part.apply(recorded)
-        if self._follows and isinstance(recorded.event, PolicyChanged):
+        """Fold one event; its changes can be undone until `commit`."""
+        event = recorded.event
+        kind = type(event)
+        self.days.count(recorded)
+        handlers = self._handlers.get(kind)
+        if handlers is None:
+            handlers = self._handlers[kind] = self._handlers_of(kind)
+        try:
+            for handler in handlers:
+                handler(event, recorded)
+        except UNFIT as error:
+            raise damaged(recorded, error) from error
+        if kind is PolicyChanged and self._follows:
             method = self.policies.policy(EVERY_ACCOUNT).method
             if self.policies.is_set and method is not self.positions.method:
                 self.positions.follow(method, recorded)
-                self._uncommitted[self.positions] = None
         self.seq = recorded.seq
         self.recorded_at = max(self.recorded_at, recorded.recorded_at)
 
     def restrict(self, names: Collection[str]) -> frozenset[str]:
-        """Take in from here on only what some parts live on (`orders`, `positions`, …); return the topics of that."""
+        """Fold from here on only some parts (`orders`, `positions`, …); return the topics that they need."""
         self._parts = tuple(getattr(self, name) for name in sorted({*names, "policies"}))
-        self._parts_of.clear()
+        self._handlers.clear()
         return frozenset[str]().union(*(part.topics() for part in self._parts))
 
-    def _parts_for(self, kind: type[Event]) -> tuple[Projection, ...]:
-        """Return the parts that live on a kind of event; they are to be committed."""
-        found = self._parts_of.get(kind)
-        if found is None:
-            found = self._parts_of[kind] = tuple(
-                part for part in self._parts if kind in part.handlers or part is self.days
-            )
-        self._uncommitted |= dict.fromkeys(found)
-        return found
+    def _handlers_of(self, kind: type[Event]) -> tuple[Callable[[Any, Recorded], None], ...]:
+        """Return what folds a kind of event, in the order of the parts."""
+        return tuple(MethodType(part.handlers[kind], part) for part in self._parts if kind in part.handlers)
 
     def replay(self, events: Iterable[Recorded]) -> "State":
-        """Take in many events, commit, and return self."""
+        """Fold many events, commit each, and return self."""
         for recorded in events:
             self.apply(recorded)
+            self._undo.steps.clear()
         self.commit()
         return self
 
     def commit(self) -> None:
-        """Make pending changes visible to readers."""
-        for part in self._uncommitted:
-            part.commit()
-        self._uncommitted.clear()
+        """Make the changes permanent."""
+        self._undo.commit()
         self.committed_seq, self._committed_recorded_at = self.seq, self.recorded_at
 
-    def commit_all(self) -> None:
-        """Commit every part, also those that no event has changed."""
-        self._uncommitted = dict.fromkeys(self._parts)
-        self.commit()
-
     def rollback(self) -> None:
-        """Drop pending changes."""
-        for part in self._parts:
-            part.rollback()
-        self._uncommitted.clear()
+        """Undo the changes since the last commit."""
+        self._undo.rollback()
         self.seq, self.recorded_at = self.committed_seq, self._committed_recorded_at
 
     @contextmanager
     def durable(self) -> Iterator["State"]:
-        """Show what is committed only, for as long as this lasts; no event is applied and nobody waits meanwhile."""
-        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, StagedDict)]
-        pending = self.seq, self.recorded_at, self.positions.method
-        self.positions.method = self.positions.committed_method
+        """Show the committed state inside the `with` block; no event is applied and nothing awaited in it."""
+        latest = self.seq, self.recorded_at
         self.seq, self.recorded_at = self.committed_seq, self._committed_recorded_at
-        for cell in cells:
-            cell.hide()
         try:
-            yield self
+            with self._undo.undone():
+                yield self
         finally:
-            self.seq, self.recorded_at, self.positions.method = pending
-            for cell in cells:
-                cell.hide()
-
-    @contextmanager
-    def decided(self) -> Iterator["State"]:
-        """Show what is pending as if it were committed, for as long as this lasts; nobody waits meanwhile."""
-        cells = [cell for part in self._parts for cell in vars(part).values() if isinstance(cell, StagedDict)]
-        committed = [cell.committed for cell in cells]
-        for cell in cells:
-            cell.committed = {**cell.committed, **{key: cell.get(key) for key in cell.pending()}}
-        try:
-            yield self
-        finally:
-            for cell, before in zip(cells, committed, strict=True):
-                cell.committed = before
+            self.seq, self.recorded_at = latest
 
     def digest(self) -> str:
         """Return one digest over all parts: equal logs have equal digests, on every machine."""
@@ -131,11 +109,7 @@ class State:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def closing_digests(self) -> dict[str, str]:
-        """Return digests of positions, P&L, rules and open orders, pending changes included: those of a closed day."""
-        with self.decided():
-            return self._closing_digests()
-
-    def _closing_digests(self) -> dict[str, str]:
+        """Return digests of positions, P&L, rules and open orders: those that the closing of a day records."""
         open_orders = [order_row(order) for order in self.orders.sorted() if order.is_open]
         content = {
             "positions": [self.positions.rows(), self.positions.lots()],

@@ -249,10 +249,10 @@ class _Tables:
 
     def _changed(self) -> _Changed:
         positions = self._positions
-        held = ((name, symbol) for symbol in positions.marks.pending() for name in positions.holders.get(symbol) or ())
+        held = ((name, symbol) for symbol in positions.marks.changed() for name in positions.holders.get(symbol) or ())
         marked = {book for key in held for book in positions.books.get(key) or ()}
-        days = {(account, symbol, currency) for _, account, symbol, currency in positions.days.pending()}
-        return _Changed(sorted(self._orders.orders.pending()), sorted({*positions.held.pending(), *marked}), days)
+        days = {(account, symbol, currency) for _, account, symbol, currency in positions.days.changed()}
+        return _Changed(sorted(self._orders.orders.changed()), sorted({*positions.held.changed(), *marked}), days)
 
     def _write(self, chunk: list[Recorded], changed: _Changed) -> None:
         orders = [order for key in changed.orders if (order := self._orders.orders.get(key))]

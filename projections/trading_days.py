@@ -7,7 +7,7 @@ from msgspec import Struct
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import DayClosed
 from oms_es.projections.projection import Projection, on
-from oms_es.projections.staging import StagedDict
+from oms_es.projections.undo import UndoDict, UndoLog
 
 ClosedSpan = tuple[int, int, str]  # begin and end (ns UTC) of what belongs to a closed trading day, and its name
 
@@ -23,20 +23,24 @@ class DaySpan(Struct, frozen=True):
 class Days(Projection):
     """What was booked when; it lives on every event."""
 
-    def __init__(self) -> None:
-        self.spans: StagedDict[str, DaySpan] = StagedDict()
-        self.closed: StagedDict[str, int] = StagedDict()  # trading day → seq of its `DayClosed`
-        self.ended: StagedDict[str, tuple[int, int]] = (
-            StagedDict()
-        )  # closed trading day → begin and end of what belongs to it
-        self._known: frozenset[str] = frozenset()
-        self._known_spans: tuple[ClosedSpan, ...] = ()
+    def __init__(self, undo: UndoLog | None = None) -> None:
+        super().__init__(undo)
+        undo = self.undo
+        self.spans: UndoDict[str, DaySpan] = UndoDict(undo)
+        self.closed: UndoDict[str, int] = UndoDict(undo)  # trading day → seq of its `DayClosed`
+        self.ended: UndoDict[str, tuple[int, int]] = UndoDict(undo)  # closed trading day → its begin and end, ns UTC
+        self.all_closed: frozenset[str] = frozenset()
+        self.all_ended: tuple[ClosedSpan, ...] = ()  # the closed days, the one that ends last first
 
-    def apply(self, recorded: Recorded) -> None:
-        """Take one event in."""
+    def count(self, recorded: Recorded) -> None:
+        """Count an event of any kind on its trading day."""
         day, was = recorded.trading_day, self.spans.get(recorded.trading_day)
         first = recorded.seq if was is None else was.first_seq
         self.spans[day] = DaySpan(first, recorded.seq, 1 if was is None else was.events + 1)
+
+    def apply(self, recorded: Recorded) -> None:
+        """Fold one event."""
+        self.count(recorded)
         super().apply(recorded)
 
     @on(DayClosed)
@@ -44,30 +48,17 @@ class Days(Projection):
         self.closed[event.trading_day] = at.seq
         if event.ends_at:
             self.ended[event.trading_day] = (event.begins_at, event.ends_at)
+        self.summarize()
 
-    def all_closed(self) -> frozenset[str]:
-        """Return the days that are closed, a pending closing included."""
-        if pending := self.closed.pending():
-            return frozenset((*self.closed.committed, *pending))
-        if len(self._known) != len(self.closed):
-            self._known = frozenset(self.closed.committed)
-        return self._known
-
-    def all_ended(self) -> tuple[ClosedSpan, ...]:
-        """Return begin, end and name of the days that are closed, the one that ends last first; pending ones too."""
-        if pending := self.ended.pending():
-            return _last_first({**self.ended.committed, **{day: self.ended.get(day) or (0, 0) for day in pending}})
-        if len(self._known_spans) != len(self.ended):
-            self._known_spans = _last_first(self.ended.committed)
-        return self._known_spans
+    def summarize(self) -> None:
+        """Work out `all_closed` and `all_ended`; needed after the tables were filled from stored ones."""
+        ended = sorted(((*span, day) for day, span in self.ended.items()), key=lambda each: -each[1])
+        self.set("all_closed", frozenset(self.closed))
+        self.set("all_ended", tuple(ended))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the days in order."""
         return [
             {"trading_day": day, "first_seq": s.first_seq, "last_seq": s.last_seq, "closed": self.closed.get(day)}
-            for day, s in sorted(self.spans.committed.items())
+            for day, s in sorted(self.spans.items())
         ]
-
-
-def _last_first(ended: dict[str, tuple[int, int]]) -> tuple[ClosedSpan, ...]:
-    return tuple(sorted(((*span, day) for day, span in ended.items()), key=lambda each: -each[1]))

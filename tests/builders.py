@@ -412,7 +412,7 @@ class Desk:
 
     def order(self, order_id: str = ORDER, account: str = ACCOUNT) -> Order:
         """Return an order that is there."""
-        return self.state.orders.orders.committed[account, order_id]
+        return self.state.orders.orders[account, order_id]
 
 
 def draft_of(event: Event, at: int = NOON) -> Draft:

@@ -71,7 +71,7 @@ class QueryMethods(Session):
     def get_all_positions(self, *, account: str | None = None) -> list[Position]:
         """Return every position, flat ones too, by account and symbol."""
         with self.sequencer.reading() as state:
-            held = sorted(state.positions.held.committed.items())
+            held = sorted(state.positions.held.items())
             return [position_view(state.positions, each) for key, each in held if account in (None, key[0])]
 
     def get_portfolio_summary(self, *, account: str | None = None) -> dict[str, Any]:
@@ -108,7 +108,7 @@ class QueryMethods(Session):
         positions = queries.positions(basis)
         rows = [
             position_view(positions, held)
-            for key, held in sorted(positions.held.committed.items())
+            for key, held in sorted(positions.held.items())
             if account in (None, key[0]) and symbol in (None, key[1])
         ]
         return QueryResult(rows, basis)

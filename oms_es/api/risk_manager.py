@@ -84,7 +84,7 @@ class RiskManager:
     def open_order_count(self) -> int:
         """Return how many orders are open (PENDING or WORKING), over all accounts."""
         with self._sequencer.reading() as state:
-            return sum(state.orders.open_count.committed.values())
+            return sum(state.orders.open_count.values())
 
     def today(self, state: State) -> str:
         """Return the trading day that a command would be booked on now."""

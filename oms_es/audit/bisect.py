@@ -40,7 +40,7 @@ class _Snapshot(NamedTuple):
     @classmethod
     def of(cls, state: State, event: Event) -> "_Snapshot":
         account, order, symbol = subject_of(state, event)
-        count = sum(state.orders.open_count.committed.values())
+        count = sum(state.orders.open_count.values())
         if symbol is None:
             return cls(order, [], None, count)
         holders = [account] if account else sorted(state.positions.holders.get(symbol) or ())

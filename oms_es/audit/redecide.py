@@ -143,8 +143,8 @@ def decision_time_of(state: State, group: list[Recorded], rules: int = DECISION_
         overtime=overtime,
         rules=rules,
         calendar=calendar,
-        closed=state.days.all_closed(),
-        ended=state.days.all_ended(),
+        closed=state.days.all_closed,
+        ended=state.days.all_ended,
     )
 
 

@@ -98,12 +98,11 @@ def _define(state: State, command: DefineInstrument, request: Request, moment: D
 def _close(state: State, command: CloseDay, request: Request, moment: DecisionTime) -> list[Draft]:
     """Return the closing of a day; [] when it was closed before in the same way."""
     day, span = command.trading_day, state.days.spans.get(command.trading_day)
-    with state.decided() as decided:  # what was quarantined in the same transaction waits as well
-        waiting = [each for each in decided.orders.all_waiting() if _day_of(decided, each, moment) <= day]
+    waiting = [each for each in state.orders.all_waiting() if _day_of(state, each, moment) <= day]
     if state.days.closed.get(day) is not None:
         raise DayNotClosable(f"{shown(day)} was closed before, by seq {state.days.closed.get(day)}")
     if span is None:
-        known = ", ".join(sorted(state.days.spans.committed)[-3:]) or "none"
+        known = ", ".join(sorted(state.days.spans)[-3:]) or "none"
         raise DayNotClosable(f"no event is booked on {shown(day)} (the last days: {known})")
     if day > moment.day_by_roll(moment.now):
         raise DayNotClosable(f"{shown(day)} has not begun")
@@ -165,7 +164,7 @@ def brings_limits(request: Request) -> bool:
 
 def awaits_limits(policies: Policies) -> bool:
     """Return whether the limits of the settings are still to come: the log has none but those that a file named."""
-    values, named = policies.values.get(EVERY_ACCOUNT), policies.from_file.committed
+    values, named = policies.values.get(EVERY_ACCOUNT), policies.from_file
     if values is None:
         return True
     is_whole = all(key in values for key in _LIMITS)
@@ -185,7 +184,7 @@ def initial_policy(
     until the file changes. A log that was decided by earlier rules of ours is told which ones decide from here on.
     """
     in_force = state.policies.values.get(EVERY_ACCOUNT) or {}
-    changed = differing(values, state.policies.from_file.committed, named)
+    changed = differing(values, state.policies.from_file, named)
     first = awaits_limits(state.policies)
     if first:
         whole = limits or not state.seq
@@ -203,7 +202,7 @@ def initial_policy(
             account=EVERY_ACCOUNT, values=changed, from_file=from_file, rules=DECISION_RULES_VERSION, reason=reason
         )
     ]
-    stop, before = changed.get("risk.emergency_stop"), state.policies.from_file.committed.get("risk.emergency_stop")
+    stop, before = changed.get("risk.emergency_stop"), state.policies.from_file.get("risk.emergency_stop")
     if stop == "true" or (stop, before) == ("false", "true"):  # a file that never pulled the stop does not release it
         level = TradingLevel.HALTED if stop == "true" else TradingLevel.NORMAL
         events.append(

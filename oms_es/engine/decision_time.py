@@ -42,7 +42,7 @@ class DecisionTime(Struct, frozen=True, kw_only=True):
         clock = nanoseconds(clock, "clock")
         rules = state.policies.policy(EVERY_ACCOUNT) if state.policies.is_set else fallback
         now, behind = max(clock, state.recorded_at), max(0, state.recorded_at - clock)
-        return cls(now=now, behind=behind, calendar=rules, closed=state.days.all_closed(), ended=state.days.all_ended())
+        return cls(now=now, behind=behind, calendar=rules, closed=state.days.all_closed, ended=state.days.all_ended)
 
     def day_of(self, instant: int) -> str:
         """Return the trading day that an instant is booked on: its own, or the next that is not closed."""
@@ -79,20 +79,23 @@ def drafts(
 ) -> list[Draft]:
     """Return events with their times as drafts of one command."""
     imported = request.origin is Origin.IMPORT
-    found: list[Draft] = []
     if imported and timed and moment.closed and (day := moment.day_by_roll(timed[0][1])) in moment.closed:
         raise DayIsClosed(f"trading day {day} is closed; history for it is refused")
-    for number, (event, occurred_at, effective_at) in enumerate(timed):
-        clamps = not imported and moment.rules >= 3  # nothing is in force before it is recorded
+    found: list[Draft] = []
+    now, command_id = moment.now, request.command_id or ""
+    clamps = not imported and moment.rules >= 3  # nothing is in force before it is recorded
+    origin = request.origin if imported or origin is None else origin
+    day = "" if imported else moment.day_of(now)
+    for event, occurred_at, effective_at in timed:
         found.append(
             Draft(
                 event=event if imported else _flagged(event, occurred_at, moment),
-                origin=request.origin if imported or origin is None else origin,
+                origin=origin,
                 occurred_at=occurred_at,
-                effective_at=min(effective_at, moment.now) if clamps else effective_at,
-                recorded_at=moment.now,
-                trading_day=moment.day_of(occurred_at if imported else moment.now),
-                command_id=(request.command_id or "") if number == 0 else None,
+                effective_at=now if clamps and effective_at > now else effective_at,
+                recorded_at=now,
+                trading_day=moment.day_of(occurred_at) if imported else day,
+                command_id=None if found else command_id,
             )
         )
     return found
@@ -104,6 +107,6 @@ def _flagged(event: Event, occurred_at: int, moment: DecisionTime) -> Event:
         event = replace(event, clamped=True)
     if moment.rules >= 3 and occurred_at > moment.now and hasattr(event, "ahead"):
         event = replace(event, ahead=True)
-    if not isinstance(event, AccountEvent) and (day := moment.closed_day_of(occurred_at)) is not None:
+    if moment.ended and not isinstance(event, AccountEvent) and (day := moment.closed_day_of(occurred_at)) is not None:
         event = replace(event, late_for=day, **({"late": True} if isinstance(event, FillAdded) else {}))
     return event

@@ -74,14 +74,14 @@ class Metrics:
         state = self._source.committed_state
         figures = {
             "oms_orders_in_memory": ("Orders held in memory", len(state.orders.orders)),
-            "oms_open_orders": ("Orders with something open", sum(list(state.orders.open_count.committed.values()))),
+            "oms_open_orders": ("Orders with something open", sum(list(state.orders.open_count.values()))),
             "oms_positions": (
                 "Positions that are not flat",
-                sum(bool(held.quantity) for held in list(state.positions.held.committed.values())),
+                sum(bool(held.quantity) for held in list(state.positions.held.values())),
             ),
             "oms_quarantined_fills": (
                 "Fills that wait in quarantine",
-                sum(len(key) == 2 for key in list(state.orders.waiting.committed.values())),
+                sum(len(key) == 2 for key in list(state.orders.waiting.values())),
             ),
         }
         for name, (says, figure) in figures.items():

@@ -65,7 +65,7 @@ class WriteModel:
         state.commit()
         if state.policies.is_set and not self._has_rules:
             self._has_rules = True
-            if first_method(self._log, self._method) is not self._method and state.positions.held.committed:
+            if first_method(self._log, self._method) is not self._method and state.positions.held:
                 self._state = state = self._folded()  # another process brought other rules to what was imported before
         self._retire(state)
         if self._has_late_events:

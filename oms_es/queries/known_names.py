@@ -76,10 +76,10 @@ class _Names:
         for _, held in positions.sorted():
             self._add_symbol_and_account(held.symbol, held.account)
             self._of["currency"].add(held.currency)
-        for symbol in (*positions.marks.committed, *positions.instruments.committed):
+        for symbol in (*positions.marks, *positions.instruments):
             self._add_symbol_and_account(symbol, "")
             self._of["currency"].add(positions.currency(symbol))
-        self._of["account"] |= {*state.policies.values.committed, *state.policies.levels.committed} - {EVERY_ACCOUNT}
+        self._of["account"] |= {*state.policies.values, *state.policies.levels} - {EVERY_ACCOUNT}
 
     def add(self, event: Event) -> None:
         """Add the names in an event."""

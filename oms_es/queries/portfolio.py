@@ -18,13 +18,13 @@ def portfolio_summary(state: State, trading_day: str, account: str | None = None
     `positions` (a row each). Money of several currencies does not add up: then every total is None, and `currencies`
     has them apart.
     """
-    held = [each for key, each in sorted(state.positions.held.committed.items()) if account in (None, key[0])]
+    held = [each for key, each in sorted(state.positions.held.items()) if account in (None, key[0])]
     accounts = sorted({each.account for each in held})
     by_currency = {
         currency: _sums(state, [each for each in held if each.currency == currency], trading_day)
         for currency in sorted({each.currency for each in held})
     }
-    opened = state.orders.open_count.committed
+    opened = state.orders.open_count
     return {
         "total_positions": sum(bool(each.quantity) for each in held),
         "open_orders": sum(count for name, count in opened.items() if account in (None, name)),

@@ -143,7 +143,7 @@ class Queries:
 
     def _restore_mark(self, positions: Positions, symbol: str, basis: Basis) -> None:
         """Replace a mark whose time had not come by the one before it."""
-        del positions.marks.committed[symbol]
+        del positions.marks[symbol]
         events = (each for each in self._log.stream(f"market/{symbol}") if each.seq <= basis.seq)
         positions.replay(each for each in events if isinstance(each.event, MarkRecorded) and not _is_ahead(each, basis))
 

@@ -11,7 +11,7 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots import fill_index, pnl_index
 from oms_es.projections.snapshots.integrity import BEGINNING, UNUSABLE, Place, check, checksum
-from oms_es.projections.snapshots.pnl_index import AS_OF, KNOWN, DayRows, StagedDays
+from oms_es.projections.snapshots.pnl_index import AS_OF, KNOWN, ChangedDays, DayRows
 from oms_es.projections.snapshots.positions_at import (
     QUARANTINE_TOPICS,
     TABLES,
@@ -101,12 +101,11 @@ class _Fold:
         earlier: Earlier | None = None,
     ) -> None:
         self.rows = DayRows(cache, clock, method)
-        self._days = StagedDays(self.rows.fetch)
         if state is None:
             self.positions = Positions(method)
-            self.positions.days = self._days
         else:
-            self.positions, self.rows.sums = decode_positions(state, method, earlier, self._days)
+            self.positions, self.rows.sums = decode_positions(state, method, earlier)
+        self.positions.days = self._days = ChangedDays(self.positions.undo, self.rows.fetch)
 
     def stored(self, place: Place) -> bytes:
         """Store the days that have changed, and return the state."""

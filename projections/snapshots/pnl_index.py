@@ -7,13 +7,14 @@ checkpoint holds the number of days and the sum of the checksums of their rows: 
 
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from oms_es.projections.position_state import DailyPnl, DayKey, PositionDay
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots.integrity import END, Place, check, checksum
-from oms_es.projections.staging import StagedDict
+from oms_es.projections.undo import UndoDict, UndoLog
 from oms_es.vocabulary import CostMethod
 
 TABLES = """
@@ -39,23 +40,25 @@ _key = msgspec.msgpack.Decoder(DayKey).decode
 _day = msgspec.msgpack.Decoder(PositionDay).decode
 
 
-class StagedDays(StagedDict[DayKey, PositionDay]):
-    """Days that are fetched on demand; `committed` holds those that have changed since `taken`."""
+class ChangedDays(UndoDict[DayKey, PositionDay]):
+    """Days that are fetched on demand; the dict itself holds those that have changed since `taken`."""
 
     __slots__ = ("_fetch",)
 
-    def __init__(self, fetch: Callable[[DayKey], PositionDay | None]) -> None:
-        super().__init__()
+    def __init__(self, undo: UndoLog, fetch: Callable[[DayKey], PositionDay | None]) -> None:
+        super().__init__(undo)
         self._fetch = fetch
 
-    def get(self, key: DayKey) -> PositionDay | None:
-        """Return the latest value: pending, committed, or from the cache."""
+    def get(self, key: DayKey, default: Any = None) -> Any:
+        """Return the latest value, changed or from the cache."""
         found = super().get(key)
-        return self._fetch(key) if found is None else found
+        found = self._fetch(key) if found is None else found
+        return default if found is None else found
 
     def taken(self) -> dict[DayKey, PositionDay]:
         """Return the days that have changed, and forget them."""
-        changed, self.committed = self.committed, {}
+        changed = dict(self)
+        self.clear()
         return changed
 
 

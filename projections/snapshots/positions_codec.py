@@ -9,7 +9,7 @@ from msgspec import Struct
 from oms_es.projections.position_state import BookedFill, Instrument, Mark, PositionKey, PositionState, fold
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots.integrity import Place, check
-from oms_es.projections.snapshots.pnl_index import NO_DAYS, StagedDays, Sums
+from oms_es.projections.snapshots.pnl_index import NO_DAYS, Sums
 from oms_es.vocabulary import CostMethod
 
 VERSION = f"10.{Positions.version}"
@@ -32,12 +32,10 @@ _decode = msgspec.msgpack.Decoder(PositionsSnapshot).decode
 def encode_positions(positions: Positions, days: Sums = NO_DAYS) -> bytes:
     """Return the committed state of positions as bytes, with the sums of the rows of its days."""
     held = [each for _, each in positions.sorted()]
-    return _encode(PositionsSnapshot(held, positions.marks.committed, positions.instruments.committed, days))
+    return _encode(PositionsSnapshot(held, positions.marks, positions.instruments, days))
 
 
-def decode_positions(
-    state: bytes, method: CostMethod, earlier: Earlier | None = None, days: StagedDays | None = None
-) -> tuple[Positions, Sums]:
+def decode_positions(state: bytes, method: CostMethod, earlier: Earlier | None = None) -> tuple[Positions, Sums]:
     """
     Return positions that continue from a state, and the sums of the rows of its days.
 
@@ -45,7 +43,6 @@ def decode_positions(
         state: bytes of `encode_positions`.
         method: the cost method.
         earlier: returns the fills of a book before the state; None where no bust or correction follows.
-        days: fetches the P&L of a trading day so far; None where it is not needed.
     """
     snapshot = _decode(state)
     books = {held.book: held for held in snapshot.held}
@@ -57,8 +54,6 @@ def decode_positions(
         return found
 
     positions = Positions(method, None if earlier is None else all_of)
-    if days is not None:
-        positions.days = days
     for held in snapshot.held:
         positions.held[held.book] = held
         positions.register(held.book)

@@ -20,9 +20,9 @@ from oms_es.projections.position_state import (
     PositionKey,
     PositionState,
 )
-from oms_es.projections.staging import StagedDict, StagedLists
 from oms_es.projections.state import State
 from oms_es.projections.trading_days import DaySpan
+from oms_es.projections.undo import UndoDict, UndoLists
 from oms_es.vocabulary import CostMethod, TradingLevel
 
 # The content of each cell, as pairs of key and value; a cell that is missing here is an error, not a silent loss.
@@ -52,7 +52,7 @@ _CELLS: dict[str, Any] = {
     "policies.levels": list[tuple[str, TradingLevel]],
     "policies.rules": list[tuple[str, int]],
     "policies.changed_at": list[tuple[str, int]],
-    "rates.recent": list[tuple[str, tuple[int, ...]]],
+    "rates.recent": list[tuple[str, list[int]]],
     "days.spans": list[tuple[str, DaySpan]],
     "days.closed": list[tuple[str, int]],
     "days.ended": list[tuple[str, tuple[int, int]]],
@@ -64,7 +64,8 @@ _PARTS = ("orders", "positions", "policies", "rates", "days")
 
 def encode_state(state: State) -> bytes:
     """Return the committed state as JSON: the same bytes for the same state on every machine."""
-    cells = {name: sorted(cell.items()) for name, cell in _cells(state).items()}
+    cells: dict[str, Any] = {name: sorted(cell.items()) for name, cell in _cells(state).items()}
+    cells["rates.recent"] = sorted(state.rates.stored())
     content = {
         "state": VERSION,
         "method": state.positions.method,
@@ -93,13 +94,14 @@ def decode_state(stored: bytes) -> State:
     state = State(msgspec.json.decode(content["method"], type=CostMethod))
     for name, cell in _cells(state).items():
         for key, value in msgspec.json.decode(content[name], type=_CELLS[name]):
-            if isinstance(cell, StagedLists):
+            if isinstance(cell, UndoLists):
                 cell.replace(key, value)
             else:
                 cell[key] = value
     state.seq = msgspec.json.decode(content["seq"], type=int)
     state.recorded_at = msgspec.json.decode(content["recorded_at"], type=int)
-    state.commit_all()
+    state.days.summarize()
+    state.commit()
     return state
 
 
@@ -135,12 +137,12 @@ def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return content | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in new.items()}
 
 
-def _cells(state: State) -> dict[str, StagedDict[Any, Any] | StagedLists[Any, Any]]:
+def _cells(state: State) -> dict[str, UndoDict[Any, Any] | UndoLists[Any, Any]]:
     found = {
         f"{part}.{name}": cell
         for part in _PARTS
         for name, cell in vars(getattr(state, part)).items()
-        if isinstance(cell, StagedDict | StagedLists)
+        if isinstance(cell, UndoDict | UndoLists)
     }
     assert found.keys() == _CELLS.keys(), f"cells and types differ: {found.keys() ^ _CELLS.keys()}"
     return found

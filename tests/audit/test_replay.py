@@ -153,7 +153,7 @@ def test_what_would_have_been_is_what_one_can_work_out_by_hand(row: str, tmp_pat
 
 @pytest.mark.parametrize("day", ["ordinary_day", "awkward_day"], indirect=True)  # no account has limits of its own
 def test_the_limits_of_life_change_nothing(log: SqliteLog) -> None:
-    policy = State().replay(log.read()).policies.values.committed["*"]
+    policy = State().replay(log.read()).policies.values["*"]
     limits = {key: value for key, value in policy.items() if not key.startswith(("day.", "accounting."))}
 
     seen = what_if(log.read(), limits)

@@ -278,9 +278,9 @@ def test_a_fill_put_right_changes_the_lots_from_the_start_and_the_profit_of_the_
     desk.perform(replace(words_of(command), order_id=command.split()[1][0]))
 
     positions = desk.state.positions
-    days = [day for _, day in sorted(positions.days.committed.items())]
+    days = [day for _, day in sorted(positions.days.items())]
     assert [text(day.gross) for day in days] == [first, second]
-    assert told(positions.held.committed["default", SYMBOL, "USD"].lots) == left
+    assert told(positions.held["default", SYMBOL, "USD"].lots) == left
 
 
 def test_a_fee_put_right_is_booked_on_the_day_it_was_put_right() -> None:
@@ -291,9 +291,9 @@ def test_a_fee_put_right_is_booked_on_the_day_it_was_put_right() -> None:
 
     desk.perform(words_of("correct t1 @10 fee=1"))
 
-    days = [day for _, day in sorted(desk.state.positions.days.committed.items())]
+    days = [day for _, day in sorted(desk.state.positions.days.items())]
     assert [text(day.fees) for day in days] == ["3", "-2"]
-    assert text(desk.state.positions.held.committed["default", SYMBOL, "USD"].realized) == "-1"
+    assert text(desk.state.positions.held["default", SYMBOL, "USD"].realized) == "-1"
 
 
 def test_realized_pnl_is_net_of_fees_and_both_are_shown() -> None:

@@ -145,7 +145,7 @@ def test_fills_of_orders_nobody_placed_here_are_kept_apart_or_open_an_external_o
         found = type(error).__name__
 
     assert found == row["events"]
-    assert summary(desk.state.orders.orders.committed.get(("default", ORDER))) == row["then"]
+    assert summary(desk.state.orders.orders.get(("default", ORDER))) == row["then"]
 
 
 def test_an_order_is_recorded_and_then_pending() -> None:

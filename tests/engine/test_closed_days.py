@@ -114,8 +114,8 @@ async def test_a_closed_day_is_replayed_to_the_digests_it_was_closed_with(desk: 
 @pytest.mark.parametrize(
     ("what", "change"),
     [
-        ("positions", lambda state: state.positions.held.committed.clear()),
-        ("limits", lambda state: state.policies.values.committed["*"].update({"risk.max_daily_loss": "7"})),
+        ("positions", lambda state: state.positions.held.clear()),
+        ("limits", lambda state: state.policies.values["*"].update({"risk.max_daily_loss": "7"})),
     ],
 )
 def test_a_planted_change_is_found_by_the_digests_of_a_closed_day(

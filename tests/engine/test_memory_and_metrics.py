@@ -34,7 +34,7 @@ async def filled_order(oms: OrderManagementSystem, order_id: str) -> None:
 
 
 def in_memory(oms: OrderManagementSystem) -> set[str]:
-    return {order_id for _, order_id in oms.sequencer.state.orders.orders.committed}
+    return {order_id for _, order_id in oms.sequencer.state.orders.orders}
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_filled_and_open_quantities_are_those_of_the_fills_that_stand(steps: lis
     for step in steps:
         for each in play(desk, step):
             book.take(each.event)
-        for (account, order_id), order in desk.state.orders.orders.committed.items():
+        for (account, order_id), order in desk.state.orders.orders.items():
             fills = [f for f in book.fills() if (f.account, f.order_id) == (account, order_id)]
             agrees(order, fills)
 
@@ -176,14 +176,14 @@ def test_the_sums_of_what_is_open_and_of_what_waits_are_those_of_the_orders(step
     orders = desk.state.orders
 
     for account in ("default", "b"):
-        own = [order for (name, _), order in orders.orders.committed.items() if name == account]
-        assert (orders.open_count.committed.get(account) or 0) == sum(order.is_open for order in own)
+        own = [order for (name, _), order in orders.orders.items() if name == account]
+        assert (orders.open_count.get(account) or 0) == sum(order.is_open for order in own)
         for symbol in ("AAA", "BBB"):
             expected = {OrderSide.BUY: Fraction(0), OrderSide.SELL: Fraction(0)}
             for order in own:
                 if order.symbol == symbol:
                     expected[order.side] += Fraction(order.open_quantity)
-            sides = orders.open_sides.committed.get((account, symbol))
+            sides = orders.open_sides.get((account, symbol))
             found = [Fraction(0), Fraction(0)] if sides is None else [Fraction(sides.buys), Fraction(sides.sells)]
             assert found == [expected[OrderSide.BUY], expected[OrderSide.SELL]]
             if not any(each.fill.account == account for each in orders.all_waiting()):
@@ -209,7 +209,7 @@ def test_at_every_event_gross_less_cost_basis_is_the_cash_that_came_in_for_every
         key = (each.event.account, each.event.symbol)
         quantity, cash, fees = book.of(*key)
         for positions in books:
-            held = positions.held.committed[(*key, "USD")]
+            held = positions.held[(*key, "USD")]
             assert Fraction(minus(held.gross, held.cost_basis)) == cash
             assert Fraction(held.quantity) == quantity
             assert Fraction(held.fees) == fees
@@ -222,8 +222,8 @@ def test_at_every_event_gross_less_cost_basis_is_the_cash_that_came_in_for_every
 def test_the_days_add_up_to_the_whole(steps: list[Step], method: CostMethod) -> None:
     positions = Positions(method).replay(played(steps).log)
 
-    for book, held in positions.held.committed.items():
-        own = [day for (_, *key), day in positions.days.committed.items() if tuple(key) == book]
+    for book, held in positions.held.items():
+        own = [day for (_, *key), day in positions.days.items() if tuple(key) == book]
         assert sum((Fraction(day.gross) for day in own), Fraction(0)) == Fraction(held.gross)
         assert sum((Fraction(day.fees) for day in own), Fraction(0)) == Fraction(held.fees)
 
@@ -234,7 +234,7 @@ def test_unrealized_pnl_is_what_closing_at_the_last_mark_would_realize(steps: li
     positions = Positions(method).replay(played(steps).log)
 
     for row in positions.rows():
-        mark, held = row["mark_price"], positions.held.committed[row["account"], row["symbol"], row["currency"]]
+        mark, held = row["mark_price"], positions.held[row["account"], row["symbol"], row["currency"]]
         if mark is None:
             assert row["unrealized_pnl"] is None
         else:
@@ -250,8 +250,8 @@ def test_as_of_the_end_the_same_is_held_and_the_same_cash_has_come_in(steps: lis
     then = positions_as_of(desk.log, 2**63 - 1, method)
 
     now = desk.state.positions
-    for key, held in now.held.committed.items():
-        other = then.held.committed.get(key)
+    for key, held in now.held.items():
+        other = then.held.get(key)
         if other is None:  # every fill was taken back
             assert not any((held.quantity, held.gross, held.fees))
             continue

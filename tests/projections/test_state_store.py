@@ -120,7 +120,7 @@ def test_a_state_that_does_not_come_to_the_digests_in_the_log_is_not_taken_for_a
     log = SqliteLog(path)
     (first, *_) = [each.seq for each in log.read(topics={"DayClosed"})]
     state = State().replay(log.read(until=first - 1))
-    state.positions.held.committed.popitem()
+    state.positions.held.popitem()
     save_state(log, "day", state)
 
     assert load_state(log, "day", first + 5) is None

@@ -79,7 +79,7 @@ def test_orders_at_any_moment_equal_brute_force(
             assert {(each.account, each.order_id): stands(each) for each in found} == wanted
             for each in found:
                 named = Queries(day.log).orders_named(each.order_id, each.account, found.basis)
-                assert order_view(named.orders.committed[each.account, each.order_id]) == each
+                assert order_view(named.orders[each.account, each.order_id]) == each
             queries, basis = Queries(day.log), found.basis
             assert queries.waiting(basis) == queries.orders(basis).all_waiting()
             for symbol in {each.symbol for each in found}:

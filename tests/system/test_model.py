@@ -420,7 +420,7 @@ class Trading(RuleBasedStateMachine):
                 key for key, order in self.model.orders.items() if order.is_open
             }
             # Asking for an order brings it back to memory: what has left is asked for now and then only.
-            memory = oms.sequencer.state.orders.orders.committed
+            memory = oms.sequencer.state.orders.orders
             for number, (key, order) in enumerate(self.model.orders.items()):
                 if order.merged_into is not None:
                     continue

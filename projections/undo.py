@@ -1,0 +1,135 @@
+"""
+The undo list: what the changes since the last commit have replaced.
+
+State is changed in place. Every change first puts what it replaces on the list; `commit` clears the list, `rollback`
+walks it backwards, and `undone` shows the committed state to a reader while a batch is on its way to the disk.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, Protocol, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Undoable(Protocol):
+    """An object with changes on an undo list."""
+
+    def swap(self, key: Any, old: Any) -> Any:
+        """Put the replaced value `old` back under `key`; return what puts the change into effect again."""
+
+
+Step = tuple[Undoable, Any, Any]
+
+
+class UndoLog:
+    """The changes since the last commit, the newest last; one list for everything that commits together."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def commit(self) -> None:
+        """Make the changes permanent."""
+        self.steps.clear()
+
+    def rollback(self, length: int = 0) -> None:
+        """Undo the changes, the newest first, until `length` of them are left."""
+        steps = self.steps
+        while len(steps) > length:
+            changed, key, old = steps.pop()
+            changed.swap(key, old)
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Show the committed state inside the `with` block; a change made inside is undone at its end."""
+        redo = [(changed, key, changed.swap(key, old)) for changed, key, old in reversed(self.steps)]
+        steps = self.steps[:]
+        self.steps.clear()
+        try:
+            yield
+        finally:
+            self.rollback()
+            for changed, key, new in reversed(redo):
+                changed.swap(key, new)
+            self.steps += steps
+
+
+class UndoDict(dict[K, V]):
+    """A dict of immutable values, none of them None, whose changes can be undone."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self, undo: UndoLog) -> None:
+        super().__init__()
+        self._steps = undo.steps
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._steps.append((self, key, dict.get(self, key)))
+        dict.__setitem__(self, key, value)
+
+    def swap(self, key: K, old: V | None) -> V | None:
+        """Put a replaced value back; return the one it takes the place of."""
+        current = dict.get(self, key)
+        if old is None:
+            dict.pop(self, key, None)
+        else:
+            dict.__setitem__(self, key, old)
+        return current
+
+    def load(self, key: K, value: V) -> None:
+        """Set a value that follows from what is committed: it is no change and is not undone."""
+        dict.__setitem__(self, key, value)
+
+    def changed(self) -> list[K]:
+        """Return the keys that were changed since the last commit."""
+        return list(dict.fromkeys(key for each, key, _ in self._steps if each is self))
+
+
+class UndoLists(Generic[K, V]):
+    """A list per key, which grows or is replaced as a whole; both can be undone."""
+
+    __slots__ = ("_lists", "_steps")
+
+    def __init__(self, undo: UndoLog) -> None:
+        self._lists: dict[K, list[V]] = {}
+        self._steps = undo.steps
+
+    def append(self, key: K, value: V) -> None:
+        """Add a value to the list of `key`."""
+        values = self._lists.get(key)
+        if values is None:
+            values = self._lists[key] = []
+        self._steps.append((self, key, len(values)))
+        values.append(value)
+
+    def replace(self, key: K, values: list[V]) -> None:
+        """Set the whole list of `key`."""
+        self._steps.append((self, key, self._lists.get(key)))
+        self._lists[key] = values
+
+    def get(self, key: K) -> list[V]:
+        """Return the list of `key`, which must not be changed."""
+        return self._lists.get(key, [])
+
+    def items(self) -> list[tuple[K, list[V]]]:
+        """Return every key with its list; one that is empty is as good as none."""
+        return [(key, values) for key, values in self._lists.items() if values]
+
+    def swap(self, key: K, old: int | tuple[V, ...] | list[V] | None) -> int | tuple[V, ...] | list[V] | None:
+        """Cut the list back to a length, add values again, or put another list in its place."""
+        if isinstance(old, int):
+            values = self._lists[key]
+            added = tuple(values[old:])
+            del values[old:]  # the list itself stays, for other steps may refer to it
+            return added
+        if isinstance(old, tuple):
+            values = self._lists[key]
+            values.extend(old)
+            return len(values) - len(old)
+        current = self._lists.pop(key, None)
+        if old is not None:
+            self._lists[key] = old
+        return current
