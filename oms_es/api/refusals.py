@@ -11,18 +11,18 @@ from oms_es.domain.order_rules import impossible
 from oms_es.errors import FillQuarantinedError, InvalidTransition, OrderRejected, UnknownOrder
 from oms_es.identifiers import shown
 from oms_es.projections.state import State
+from oms_es.projections.views import order_view
 from oms_es.vocabulary import OrderState
 
 
-def raise_refusal(command: Command, events: Sequence[Event], order: Order | None, view: object = None) -> None:
+def raise_refusal(command: Command, events: Sequence[Event], order: Order | None) -> None:
     """
     Raise what the recorded outcome of a command asks for, if anything.
 
     Args:
         command: what was asked.
         events: of the command; [] for an order id that was submitted before.
-        order: the order as it is now.
-        view: what the error carries of it.
+        order: the order as it is now; the error carries a view of it.
 
     Raises:
         OrderRejected: a limit refused the order or its amendment.
@@ -30,12 +30,12 @@ def raise_refusal(command: Command, events: Sequence[Event], order: Order | None
         InvalidTransition: the order could not go to a state, but the venue's id that came with it is recorded.
     """
     if isinstance(command, SubmitOrder) and not events and order is not None and order.violations:
-        raise OrderRejected(order.violations, view)
+        raise OrderRejected(order.violations, order_view(order))
     for event in events:
         if isinstance(event, StateChanged) and event.violations and event.new is OrderState.REJECTED:
-            raise OrderRejected(event.violations, view)
+            raise OrderRejected(event.violations, order and order_view(order))
         if isinstance(event, AmendRefused):
-            raise OrderRejected(event.violations, view)
+            raise OrderRejected(event.violations, order and order_view(order))
         if isinstance(event, FillQuarantined):
             raise quarantine_error(event)
         if isinstance(event, ExternalIdAssigned) and event.refused_in is not None and event.reported is not None:

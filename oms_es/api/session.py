@@ -112,9 +112,7 @@ class Session:
         if self._callbacks.anybody:
             self._watch.begin()
         answer = await self.sequencer.perform(request)
-        raise_refusal(
-            answer.command, answer.events, answer.order, None if answer.order is None else order_view(answer.order)
-        )
+        raise_refusal(answer.command, answer.events, answer.order)
         return answer
 
     @staticmethod

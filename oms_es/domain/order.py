@@ -130,12 +130,15 @@ class Order(Struct, frozen=True, kw_only=True):
     @property
     def is_open(self) -> bool:
         """Return whether it counts as an open order."""
-        return self.state.is_open and not self.is_external
+        return (self.state is S.WORKING or self.state is S.PENDING) and not self.submitted.external
 
     @property
     def open_quantity(self) -> Decimal:
         """Return what may still be executed (FIX LeavesQty 151); 0 once the order is done."""
-        return max(ZERO, minus(self.quantity, self.filled_quantity)) if self.is_open else ZERO
+        state = self.state
+        if (state is not S.WORKING and state is not S.PENDING) or self.submitted.external:
+            return ZERO
+        return max(ZERO, minus(self.quantity, self.filled_quantity)) if self.filled_quantity else self.quantity
 
     @property
     def remaining_quantity(self) -> Decimal:
@@ -145,7 +148,11 @@ class Order(Struct, frozen=True, kw_only=True):
     @property
     def avg_fill_price(self) -> Decimal:
         """Return the average price of what is filled (FIX AvgPx 6); 0 when nothing is."""
-        return divide(self.filled_cost, self.filled_quantity) if self.filled_quantity else ZERO
+        if not self.filled_quantity:
+            return ZERO
+        if len(self.fills) == 1 and not self.fills[0].busted:
+            return canonical(self.fills[0].price)
+        return divide(self.filled_cost, self.filled_quantity)
 
 
 def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int, seq: int) -> Order:
@@ -173,11 +180,18 @@ def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int
             known_at=recorded_at,
         )
     changed = _EVOLVE[type(event)](order, event, occurred_at, recorded_at, seq)
-    updated_at = max(order.updated_at, occurred_at)
-    return replace(changed, version=order.version + 1, updated_at=updated_at, last_seq=seq, recorded_at=recorded_at)
+    return replace(
+        changed,
+        version=order.version + 1,
+        updated_at=max(order.updated_at, occurred_at),
+        last_seq=seq,
+        recorded_at=recorded_at,
+    )
 
 
 def _state_changed(order: Order, event: StateChanged, *_: int) -> Order:
+    if not event.reason and not event.violations and event.external_order_id is None and event.error_message is None:
+        return replace(order, state=event.new)
     names = () if event.external_order_id is None else (event.external_order_id,)
     return replace(
         order,

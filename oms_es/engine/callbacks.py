@@ -160,6 +160,8 @@ class Callbacks:
 
     def notice(self, state: State, recorded: Recorded) -> Notice:
         """Return what listeners are to be told of an event that was just applied."""
+        if not self._orders and not self._positions:
+            return _NOTHING
         event = recorded.event
         order = position = None
         if self._orders and is_order_event(event):
@@ -172,6 +174,8 @@ class Callbacks:
 
     def publish(self, notices: Sequence[Notice]) -> None:
         """Tell everybody, in log order."""
+        if not self.anybody:
+            return
         for notice in notices:
             if notice.order is not None:
                 view = order_view(notice.order)

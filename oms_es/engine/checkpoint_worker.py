@@ -1,6 +1,8 @@
 """Keeping checkpoints up to date beside the work: every so many events, every so many seconds, and at the end."""
 
 import logging
+import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from oms_es.log.contract import Log
@@ -9,6 +11,8 @@ from oms_es.projections.snapshots.builder import EVERY, advance
 from oms_es.timestamps import SECOND
 
 EVENTS = 8 * EVERY  # a few checkpoints at a time
+MOST_EVENTS = 16 * EVENTS  # so many are not left without checkpoints, however busy the process is
+IDLE = 1.0  # seconds without a commit: a moment in which checkpoints disturb nobody
 _log = logging.getLogger("oms_es")
 
 
@@ -26,6 +30,8 @@ class CheckpointWorker:
         self._interval = interval * SECOND
         self._kept_seq, self._kept_at = 0, 0
         self._urgent = False
+        self._seq, self._committed_at = 0, 0.0  # of the last commit; the time is that of `time.monotonic`
+        self._ends = threading.Event()
         self._thread: ThreadPoolExecutor | None = None
         self._working: Future[None] | None = None
 
@@ -38,7 +44,8 @@ class CheckpointWorker:
         self._urgent = True
 
     def after(self, seq: int, recorded_at: int) -> None:
-        """Make checkpoints if enough has come since the last time, and none are being made."""
+        """Make checkpoints in the next idle moment, if enough was committed since the last time."""
+        self._seq, self._committed_at = seq, time.monotonic()
         if self._path is None or seq == self._kept_seq or (self._working is not None and not self._working.done()):
             return
         if not self._kept_at:
@@ -49,20 +56,28 @@ class CheckpointWorker:
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-keeper")
             try:
-                self._working = self._thread.submit(self._advance)
+                self._working = self._thread.submit(self._advance_when_idle, seq)
             except RuntimeError:  # no more threads to be had
                 _log.exception("checkpoints could not be made; answers take longer, and stay right")
 
     def finish(self, seq: int) -> None:
         """Wait for what is under way; make the last checkpoints where it is worth it."""
         if self._thread is not None:
+            self._ends.set()
             self._thread.shutdown(wait=True)
             self._thread = self._working = None
+            self._ends.clear()
         if self._path is not None and (self._hurried(seq) or seq - self._kept_seq >= 2 * EVERY):
             self._advance()
 
     def _hurried(self, seq: int) -> bool:
         return self._urgent and seq >= EVENTS  # a short log is read whole before a checkpoint would be found
+
+    def _advance_when_idle(self, seq: int) -> None:
+        while time.monotonic() - self._committed_at < IDLE and self._seq - seq < MOST_EVENTS:
+            if self._ends.wait(IDLE / 5):
+                break
+        self._advance()
 
     def _advance(self) -> None:
         assert self._path is not None, "only files have checkpoints"

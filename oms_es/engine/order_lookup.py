@@ -24,6 +24,7 @@ from oms_es.projections.orders import Key, UnknownOrderFills
 from oms_es.projections.state import State
 
 FillCommand = AddFill | BustFill | CorrectFill
+_NONE = UnknownOrderFills()
 _FILLS = (AddFill, BustFill, CorrectFill)  # as tuples: they are asked for with every command
 _LINKS = (ChangeState, LinkOrder)
 
@@ -50,7 +51,9 @@ def resolve_order(state: State, request: Request, rules: int = DECISION_RULES_VE
         key = keys[0] if keys else None
     else:
         key = state.orders.find(command.order_id, account)
-    return command if key is None else replace(command, account=key[0], order_id=key[1])
+    if key is None or key == (command.account, command.order_id):
+        return command
+    return replace(command, account=key[0], order_id=key[1])
 
 
 def _of_waiting(state: State, command: ResolveQuarantined) -> Command:
@@ -129,6 +132,8 @@ def earlier_fills(
     state: State, request: Request, command: OrderCommand, order: Order | None, rules: int
 ) -> UnknownOrderFills:
     """Return the fills that were reported of this order under ids that nobody knew, or that mean another order too."""
+    if _has_no_earlier_fills(state, request, command, order):
+        return _NONE
     names = {command.order_id, getattr(request.command, "order_id", command.order_id)}
     names.update(() if order is None else order.external_order_ids)
     if isinstance(command, _LINKS) and command.external_order_id is not None and rules >= 3:
@@ -149,6 +154,21 @@ def earlier_fills(
     if rules >= 3 and order is not None and contents:  # a trade in another symbol or side is another trade
         contents = frozenset(each for each in contents if each.is_of(order.symbol, order.side.value))
     return UnknownOrderFills(contents, tuple(waiting))
+
+
+def _has_no_earlier_fills(state: State, request: Request, command: OrderCommand, order: Order | None) -> bool:
+    """Return whether a quick look is enough, as it nearly always is: no unknown fill, and no order under another id."""
+    orders = state.orders
+    if orders.unknown or isinstance(command, ResolveQuarantined):
+        return False
+    if order is not None and order.submitted.external:
+        return False
+    if order is not None and any(name in orders.accounts for name in order.external_order_ids):
+        return False
+    asked = getattr(request.command, "order_id", command.order_id)
+    if asked != command.order_id and asked in orders.accounts:
+        return False
+    return not (isinstance(command, _LINKS) and command.external_order_id in orders.accounts)
 
 
 def _namesakes(state: State, command: OrderCommand, order: Order | None, names: set[str]) -> list[Order]:

@@ -48,14 +48,21 @@ _log = logging.getLogger("oms_es")
 class _Job:
     """A request on its way, and what was decided about it."""
 
-    __slots__ = ("ended", "error", "future", "request", "result")
+    __slots__ = ("ended", "error", "future", "is_answered", "request", "result")
 
     def __init__(self, request: Request, future: "asyncio.Future[CommandResult]") -> None:
         self.request = request
         self.future = future
         self.result: CommandResult | None = None
         self.error: OmsError | None = None
-        self.ended = asyncio.Event()  # also when nobody waits for the answer any more
+        self.is_answered = False  # also when its caller has been cancelled
+        self.ended: asyncio.Event | None = None  # made for `idle`
+
+    def answered(self) -> None:
+        """Note that the job is done."""
+        self.is_answered = True
+        if self.ended is not None:
+            self.ended.set()
 
 
 class Sequencer:
@@ -205,8 +212,10 @@ class Sequencer:
 
     async def idle(self) -> None:
         """Return when all that was asked for by now is answered, and every callback was told."""
-        if self._latest is not None and not self._latest.future.get_loop().is_closed():
-            await self._latest.ended.wait()
+        latest = self._latest
+        if latest is not None and not latest.is_answered and not latest.future.get_loop().is_closed():
+            latest.ended = latest.ended or asyncio.Event()
+            await latest.ended.wait()
         await self._callbacks.idle()
 
     async def _drain(self) -> None:
@@ -218,7 +227,7 @@ class Sequencer:
             while self._jobs:
                 job = self._jobs.popleft()
                 job.future.cancel()
-                job.ended.set()
+                job.answered()
 
     async def _batch(self, batch: list[_Job]) -> None:
         try:
@@ -259,13 +268,13 @@ class Sequencer:
         asked = any(job.request.origin is Origin.COMMAND for job in batch)
         limits = any(brings_limits(job.request) for job in batch)
         with self._alone:
-            state, self._busy = self.state, True
+            state, self._busy = self._latest_state(), True
         try:
             with self._alone:
                 rules = self._rules(state, limits=limits) if asked else newer_rules(state, partial(self._moment, state))
                 drafts, notices = self._decide(state, batch, rules)
             if drafts:
-                await self._in_thread(partial(self.log.append, drafts, state.committed_seq))
+                await self._append(drafts, state.committed_seq)
         except BaseException as error:
             with self._alone:
                 state.rollback()
@@ -285,11 +294,30 @@ class Sequencer:
         self._callbacks.publish(notices)
         for draft in drafts:
             log_policy_change(draft.event, own=True)
-        try:
-            await self._callbacks.told()
-        except asyncio.CancelledError:  # what is durable is answered first
-            self._cancelled = True
+        if self._callbacks.anybody:
+            try:
+                await self._callbacks.told()
+            except asyncio.CancelledError:  # what is durable is answered first
+                self._cancelled = True
         return True
+
+    def _latest_state(self) -> State:
+        """Return the state after everything in the log; the append that follows checks the file itself."""
+        state = self._write_model.state
+        if self.log.peek().seq > state.committed_seq:
+            self._catch_up(state)
+        return state
+
+    async def _append(self, drafts: list[Draft], decided_on: int) -> None:
+        """Append in the loop while the disk is quick and no other process writes, else in a thread."""
+        if self.log.is_quick:
+            try:
+                self.log.append(drafts, decided_on, wait=False)
+            except LogBusy:
+                pass
+            else:
+                return
+        await self._in_thread(partial(self.log.append, drafts, decided_on))
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
         """Work beside the loop; cancelled meanwhile, still wait for the end, for it may commit: cancelled later."""
@@ -379,7 +407,7 @@ class Sequencer:
 
     def _resolve_futures(self, batch: list[_Job], error: Exception | None) -> None:
         for job in batch:
-            job.ended.set()
+            job.answered()
             if job.future.done():
                 continue
             found = error or job.error
