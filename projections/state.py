@@ -30,7 +30,7 @@ class State:
     """
 
     def __init__(self, method: CostMethod = CostMethod.FIFO, *, follows: bool = True) -> None:
-        self._undo = undo = UndoLog()
+        self.undo = undo = UndoLog()
         self.orders = Orders(undo)
         self.positions = Positions(method, undo=undo)
         self.policies = Policies(undo)
@@ -78,18 +78,18 @@ class State:
         """Fold many events, commit each, and return self."""
         for recorded in events:
             self.apply(recorded)
-            self._undo.steps.clear()
+            self.undo.steps.clear()
         self.commit()
         return self
 
     def commit(self) -> None:
         """Make the changes permanent."""
-        self._undo.commit()
+        self.undo.commit()
         self.committed_seq, self._committed_recorded_at = self.seq, self.recorded_at
 
     def rollback(self) -> None:
         """Undo the changes since the last commit."""
-        self._undo.rollback()
+        self.undo.rollback()
         self.seq, self.recorded_at = self.committed_seq, self._committed_recorded_at
 
     @contextmanager
@@ -98,7 +98,7 @@ class State:
         latest = self.seq, self.recorded_at
         self.seq, self.recorded_at = self.committed_seq, self._committed_recorded_at
         try:
-            with self._undo.undone():
+            with self.undo.undone():
                 yield self
         finally:
             self.seq, self.recorded_at = latest

@@ -43,6 +43,15 @@ class UndoLog:
             changed.swap(key, old)
 
     @contextmanager
+    def tentative(self) -> Iterator[None]:
+        """Undo at the end of the `with` block what was changed inside."""
+        length = len(self.steps)
+        try:
+            yield
+        finally:
+            self.rollback(length)
+
+    @contextmanager
     def undone(self) -> Iterator[None]:
         """Show the committed state inside the `with` block; a change made inside is undone at its end."""
         redo = [(changed, key, changed.swap(key, old)) for changed, key, old in reversed(self.steps)]

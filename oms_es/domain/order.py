@@ -300,12 +300,12 @@ def _restated_fill(order: Order, event: FillBusted | FillCorrected) -> Fill | No
 
 
 def _fill_corrected(order: Order, event: FillCorrected, *_: int) -> Order:
-    old = _restated_fill(order, event)
+    old, order = _restated_fill(order, event), _no_longer_waiting(order, event.quarantine_id)
     if old is None:
         return order
     new = replace(old, quantity=event.fill_quantity, price=event.fill_price, fee=event.fee, corrected=True)
     fills = tuple(new if f is old else f for f in order.fills)
-    return _with_fills(_no_longer_waiting(order, event.quarantine_id), fills, new, old, content(event))
+    return _with_fills(order, fills, new, old, content(event))
 
 
 ZERO_FILL = Fill(quantity=ZERO, price=ZERO, fee=ZERO, trade_id=None, occurred_at=0, seq=0)

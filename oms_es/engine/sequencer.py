@@ -369,13 +369,11 @@ class Sequencer:
 
     @contextmanager
     def with_next_policy(self, state: State) -> Iterator[None]:
-        """Show the rules that the next command would bring along, for as long as this lasts; nobody waits meanwhile."""
-        for draft in self._rules(state):
-            state.policies.apply(draft.recorded_as(state.seq + 1))
-        try:
+        """Show the policy that the next command would record, inside the `with` block, which must not await."""
+        with state.undo.tentative():
+            for draft in self._rules(state):
+                state.policies.apply(draft.recorded_as(state.seq + 1))
             yield
-        finally:
-            state.policies.rollback()
 
     def _decide_one(
         self, state: State, request: Request, pending: dict[str, list[Event]]

@@ -190,7 +190,7 @@ class Queries:
         """Return whether a fill that was resolved later was accepted with an effective time up to the as-of time."""
         assert isinstance(resolved.event, QuarantineResolved), "other events resolve nothing"
         assert basis.as_of is not None, "without an as-of time, every resolution counts"
-        for each in self._log.read(resolved.seq, resolved.seq + _FOLLOW):
+        for each in self._log.read(resolved.seq, min(resolved.seq + _FOLLOW, basis.seq)):
             own = isinstance(each.event, FillAdded | FillCorrected) and each.event.quarantine_id
             if own == resolved.event.quarantine_id:
                 return each.effective_at <= basis.as_of
