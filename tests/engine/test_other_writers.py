@@ -205,7 +205,7 @@ async def test_an_order_loaded_back_into_memory_counts_a_fill_of_another_process
     await one.cancel_order("o-1")
     for _ in range(2):
         await one.record_mark(ADA, 10)
-    assert not one.sequencer.state.orders.orders.committed  # it has left memory
+    assert not one.sequencer.state.orders.orders  # it has left memory
     log.before_stream = lambda _: elsewhere(lambda: other.add_fill("o-1", 30, 10, "theirs"))
     early = [one.submit_order(ADA, BUY, LIMIT, 1, 10, f"n-{number}") for number in range(3)]
     await asyncio.gather(*early, one.add_fill("o-1", 40, 10, "ours"))
