@@ -27,7 +27,7 @@ from oms_es.cli.render import Row, print_message, show_json, show_rows_json, sho
 from oms_es.cli.rows import limit_rows
 from oms_es.decimals import decimal, text
 from oms_es.domain.policy import path_of
-from oms_es.engine.admin_commands import awaits_limits
+from oms_es.engine.admin_commands import lacks_limits
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import identifier, shown
@@ -242,7 +242,7 @@ def limits(
             print_message(
                 "nothing is limited: no command has brought any rules yet, the first one brings those of the settings"
             )
-        elif awaits_limits(policies):
+        elif lacks_limits(policies):
             print_message("no order was judged yet: the first one brings the other limits of the settings")
         check_filter(opened, account=scope, allow_empty=allow_empty)
 

@@ -72,12 +72,12 @@ def handle_admin_command(
                 account=command.account, level=command.level, reason=command.reason, actor=command.actor
             )
         case _:
-            raise AssertionError(f"nobody handles {type(command).__name__}")
+            raise AssertionError(f"no rule for {type(command).__name__}")
     return drafts([(event, occurred_at, occurred_at)], request, moment)
 
 
 def _define(state: State, command: DefineInstrument, request: Request, moment: DecisionTime) -> list[Draft]:
-    """Return the definition; [] when it says what holds already."""
+    """Return the definition; [] when it changes nothing."""
     symbol, positions = command.symbol, state.positions
     was = (positions.multiplier(symbol), positions.currency(symbol))
     if was == (command.multiplier, command.currency):
@@ -107,11 +107,11 @@ def _close(state: State, command: CloseDay, request: Request, moment: DecisionTi
     if day > moment.day_by_roll(moment.now):
         raise DayNotClosable(f"{shown(day)} has not begun")
     if command.force and not command.reason:
-        raise DayNotClosable("to force the closing of a day, say why (a reason)")
+        raise DayNotClosable("to force the closing of a day, give a reason")
     if waiting and not command.force:
         raise DayNotClosable(
             f"{len(waiting)} fills of {shown(day)} or before wait in quarantine; decide about them, or force the "
-            "closing and say why"
+            "closing and give a reason"
         )
     begins_at, ends_at = moment.span_of(day)
     event = DayClosed(
@@ -132,12 +132,12 @@ def _close(state: State, command: CloseDay, request: Request, moment: DecisionTi
 
 
 def _day_of(state: State, waiting: QuarantinedFill, moment: DecisionTime) -> str:
-    """Return the trading day that a waiting fill was booked on; a box of an early release does not say."""
+    """Return the trading day that a waiting fill was booked on; an archive of an early release does not have it."""
     return state.orders.waiting_day.get(waiting.fill.quarantine_id) or moment.day_by_roll(waiting.recorded_at)
 
 
 def remembered(command: Command, request: Request, moment: DecisionTime) -> list[Draft]:
-    """Return the event of a command that changes nothing, where its command id must stand for its content."""
+    """Return the event that records the command id of a command that changes nothing."""
     own_id = isinstance(command, SubmitOrder | AddFill)  # known by order id and trade id
     if not request.command_id or own_id or request.origin is not Origin.COMMAND or moment.rules < 3:
         return []
@@ -146,7 +146,7 @@ def remembered(command: Command, request: Request, moment: DecisionTime) -> list
 
 
 def newer_rules(state: State, now: Callable[[], DecisionTime]) -> list[Draft]:
-    """Return the event that newer rules decide from here on; [] on a log that does not tell its rules, or has these."""
+    """Return the event that records the newer decision rules; [] on a log without rules, or with these."""
     if (state.policies.rules.get(EVERY_ACCOUNT) or DECISION_RULES_VERSION) >= DECISION_RULES_VERSION:
         return []
     moment = now()
@@ -156,14 +156,14 @@ def newer_rules(state: State, now: Callable[[], DecisionTime]) -> list[Draft]:
     return drafts([(event, moment.now, moment.now)], Request(command=Command(account=EVERY_ACCOUNT)), moment)
 
 
-def brings_limits(request: Request) -> bool:
-    """Return whether a command brings the limits of the settings to imported history: it is judged, or sets some."""
+def records_limits(request: Request) -> bool:
+    """Return whether a command records the limits of the settings after an import: it is judged, or sets limits."""
     judged = isinstance(request.command, SubmitOrder | AmendOrder | AddFill | CorrectFill | SetLimits)
     return judged and request.origin is not Origin.IMPORT
 
 
-def awaits_limits(policies: Policies) -> bool:
-    """Return whether the limits of the settings are still to come: the log has none but those that a file named."""
+def lacks_limits(policies: Policies) -> bool:
+    """Return whether the log has no limits yet, except those that a settings file names."""
     values, named = policies.values.get(EVERY_ACCOUNT), policies.from_file
     if values is None:
         return True
@@ -175,17 +175,16 @@ def initial_policy(
     state: State, values: dict[str, Value], named: Sequence[str], moment: DecisionTime, *, limits: bool = True
 ) -> list[Draft]:
     """
-    Return the rules that the first command of a session brings along.
+    Return the policy events that the first command of a session records.
 
-    On a log without rules: all of the settings. Where it is not empty and the command is judged by no limit (`limits`
-    is False), only the calendar, the cost method and what a settings file names: imported history gets no limit that
-    nobody asked for, and a day that is closed keeps what its digests rest on. Later: only the keys that a settings file
-    names, and only where its value is another than the one last taken from a file, so that an operator's change stands
-    until the file changes. A log that was decided by earlier rules of ours is told which ones decide from here on.
+    On a log without a policy: all settings. If it is not empty and no limit judges the command (`limits` is False),
+    only the calendar, the cost method and the keys of the settings file, so that an import gets no limits by default.
+    On a log with a policy: the keys of the settings file whose value differs from the last one recorded from a file,
+    so that an operator's change is in force until the file changes. With them goes the version of the decision rules.
     """
     in_force = state.policies.values.get(EVERY_ACCOUNT) or {}
     changed = differing(values, state.policies.from_file, named)
-    first = awaits_limits(state.policies)
+    first = lacks_limits(state.policies)
     if first:
         whole = limits or not state.seq
         wanted = {key: value for key, value in values.items() if whole or key.startswith(_ACCOUNTING)}
@@ -194,7 +193,7 @@ def initial_policy(
     if not changed and not newer:
         return []
     from_file = tuple(key for key in named if key in changed)
-    expected = limits or not state.seq or not from_file  # else somebody should hear of it
+    expected = limits or not state.seq or not from_file  # else it is logged as a change
     is_first = first and expected and not any(key in in_force for key in changed)
     reason = FIRST if is_first else FILE_CHANGED if changed else f"{NEWER_RULES}{DECISION_RULES_VERSION}"
     events: list[Event] = [

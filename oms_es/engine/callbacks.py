@@ -1,9 +1,8 @@
 """
-Telling others what has happened: after the commit, in log order, each callback on a line of its own.
+Order and position callbacks. They run after the commit, in log order; each has its own queue.
 
-A callback that fails is logged; one that hangs waits alone. A synchronous one runs in a thread of its own, so that one
-that blocks holds up neither the loop nor anybody else; a command waits a moment for it (`PATIENCE`), so that usually
-everybody was told when the command returns, and no longer once it has been slow.
+A callback that raises is logged; one that hangs delays no other. A synchronous one runs in its own thread, so it cannot
+block the event loop. A command waits up to `PATIENCE` for synchronous callbacks, but not for one that was slow before.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ _log = logging.getLogger("oms_es")
 
 
 class Notice(Struct, frozen=True):
-    """An event's order and position, as they were right after it; None where nobody listens."""
+    """The order and position right after an event; None without a callback for it."""
 
     order: Order | None = None
     position: Position | None = None
@@ -42,8 +41,8 @@ class Notice(Struct, frozen=True):
 _NOTHING = Notice()
 
 
-class _Line:
-    """One callback, and what it has not been told yet."""
+class _Queue:
+    """One callback and the views it has not been called with yet."""
 
     def __init__(self, callback: Callable[..., Awaitable[None] | None]) -> None:
         self._callback = callback
@@ -54,7 +53,7 @@ class _Line:
         self._thread: _Thread | None = None
         self.is_slow = False
 
-    def tell(self, what: object) -> None:
+    def put(self, what: object) -> None:
         self._waiting.append(what)
         self.wake()
 
@@ -62,7 +61,7 @@ class _Line:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return  # told as soon as somebody wakes it inside a loop
+            return  # it runs when `wake` is called inside a loop
         if not self._waiting:
             return
         if self._task is None or self._task.done() or self._task.get_loop() is not loop:
@@ -91,7 +90,7 @@ class _Line:
 
     @property
     def is_prompt(self) -> bool:
-        """Return whether a command may wait a moment for it."""
+        """Return whether a command waits for it."""
         return not self._is_async and not self.is_slow
 
     @property
@@ -100,7 +99,7 @@ class _Line:
 
 
 class _Thread:
-    """A thread that calls one thing after the other; it keeps no process from ending, however long one takes."""
+    """A thread for one synchronous callback; it is a daemon, so it never keeps a process from ending."""
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -108,7 +107,7 @@ class _Thread:
         threading.Thread(target=_serve, args=(self._calls,), name="oms-callback", daemon=True).start()
 
     async def call(self, function: Callable[[object], object], what: object) -> object:
-        """Return what the function returns, or raise what it raises."""
+        """Call the function in the thread; return its result or raise its error."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._calls.put(partial(_call, function, what, loop, future))
@@ -130,7 +129,7 @@ def _call(
         answer = partial(_resolve, future, function(what), None)
     except BaseException as error:
         answer = partial(_resolve, future, None, error)
-    with suppress(RuntimeError):  # the loop is closed by now: nobody waits
+    with suppress(RuntimeError):  # the loop is closed by now
         loop.call_soon_threadsafe(answer)
 
 
@@ -144,22 +143,22 @@ def _resolve(future: "asyncio.Future[object]", result: object, error: BaseExcept
 
 
 class Callbacks:
-    """Everybody who wants to be told."""
+    """All registered callbacks."""
 
     def __init__(self) -> None:
-        self._orders: list[_Line] = []
-        self._positions: list[_Line] = []
+        self._orders: list[_Queue] = []
+        self._positions: list[_Queue] = []
 
     def add_order_callback(self, callback: OrderCallback) -> None:
-        """Tell `callback` of every event of an order, with the order as it was right after it."""
-        self._orders.append(_Line(callback))
+        """Call `callback` after every event of an order, with the order right after it."""
+        self._orders.append(_Queue(callback))
 
     def add_position_callback(self, callback: PositionCallback) -> None:
-        """Tell `callback` of every change of a position."""
-        self._positions.append(_Line(callback))
+        """Call `callback` after every change of a position."""
+        self._positions.append(_Queue(callback))
 
     def notice(self, state: State, recorded: Recorded) -> Notice:
-        """Return what listeners are to be told of an event that was just applied."""
+        """Return the views for the callbacks of an event that was just applied."""
         if not self._orders and not self._positions:
             return _NOTHING
         event = recorded.event
@@ -173,39 +172,39 @@ class Callbacks:
         return Notice(order, position) if order is not None or position is not None else _NOTHING
 
     def publish(self, notices: Sequence[Notice]) -> None:
-        """Tell everybody, in log order."""
+        """Queue the views for every callback, in log order."""
         if not self.anybody:
             return
         for notice in notices:
             if notice.order is not None:
                 view = order_view(notice.order)
-                for line in self._orders:
-                    line.tell(view)
+                for each in self._orders:
+                    each.put(view)
             if notice.position is not None:
-                for line in self._positions:
-                    line.tell(notice.position)
+                for each in self._positions:
+                    each.put(notice.position)
 
     def wake(self) -> None:
-        """Begin to tell what was taken in outside the loop."""
-        for line in (*self._orders, *self._positions):
-            line.wake()
+        """Run the callbacks for events that were applied outside the event loop."""
+        for each in (*self._orders, *self._positions):
+            each.wake()
 
     @property
     def anybody(self) -> bool:
-        """Return whether somebody listens."""
+        """Return whether a callback is registered."""
         return bool(self._orders or self._positions)
 
     async def told(self) -> None:
-        """Wait a moment until the synchronous callbacks have returned; one that has not is not waited for again."""
-        lines = [line for line in (*self._orders, *self._positions) if line.is_prompt]
-        tasks = {line.task: line for line in lines if line.task is not None and not line.task.done()}
+        """Wait up to `PATIENCE` for the synchronous callbacks; a slow one is not waited for again."""
+        prompt = [each for each in (*self._orders, *self._positions) if each.is_prompt]
+        tasks = {each.task: each for each in prompt if each.task is not None and not each.task.done()}
         if tasks:
             _, slow = await asyncio.wait(tasks, timeout=PATIENCE)
             for task in slow:
                 tasks[task].is_slow = True
 
     async def idle(self, grace: float = 1.0) -> None:
-        """Wait until everybody was told, `grace` seconds at most."""
-        tasks = [line.task for line in (*self._orders, *self._positions) if line.task and not line.task.done()]
+        """Wait until every callback has run, `grace` seconds at most."""
+        tasks = [each.task for each in (*self._orders, *self._positions) if each.task and not each.task.done()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace)

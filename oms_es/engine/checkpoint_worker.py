@@ -1,4 +1,4 @@
-"""Keeping checkpoints up to date beside the work: every so many events, every so many seconds, and at the end."""
+"""Checkpoints are made beside the work: after many events, after some seconds, and at the end."""
 
 import logging
 import threading
@@ -18,17 +18,17 @@ _log = logging.getLogger("oms_es")
 
 class CheckpointWorker:
     """
-    Makes checkpoints in a thread of its own; they are a cache, so what goes wrong here is logged and harms nobody.
+    Makes checkpoints in its own thread; they are a cache, so an error is logged and nothing else.
 
     Args:
-        log: whose checkpoints; a log in memory has none.
-        interval: seconds of `recorded_at` after which there is something to do, however little has happened.
+        log: the log of the checkpoints; one in memory has none.
+        interval: seconds of `recorded_at` after which checkpoints are made, however few events there are.
     """
 
     def __init__(self, log: Log, interval: int) -> None:
         self._path = log.path if isinstance(log, SqliteLog) else None
         self._interval = interval * SECOND
-        self._kept_seq, self._kept_at = 0, 0
+        self._last_seq, self._last_at = 0, 0
         self._urgent = False
         self._seq, self._committed_at = 0, 0.0  # of the last commit; the time is that of `time.monotonic`
         self._ends = threading.Event()
@@ -36,21 +36,21 @@ class CheckpointWorker:
         self._working: Future[None] | None = None
 
     def begin(self, seq: int, recorded_at: int) -> None:
-        """Count from here: what stands in the log already has its checkpoints, or gets them with the next."""
-        self._kept_seq, self._kept_at = seq, recorded_at
+        """Count events from here; those before have checkpoints or get them with the next."""
+        self._last_seq, self._last_at = seq, recorded_at
 
     def reset_to_start(self) -> None:
-        """Make checkpoints soon: answers about the past begin further back until what came late is in them."""
+        """Make checkpoints soon: a late event has made some of them useless."""
         self._urgent = True
 
     def after(self, seq: int, recorded_at: int) -> None:
         """Make checkpoints in the next idle moment, if enough was committed since the last time."""
         self._seq, self._committed_at = seq, time.monotonic()
-        if self._path is None or seq == self._kept_seq or (self._working is not None and not self._working.done()):
+        if self._path is None or seq == self._last_seq or (self._working is not None and not self._working.done()):
             return
-        if not self._kept_at:
-            self._kept_at = recorded_at  # the log has just begun: the interval counts from here
-        if self._hurried(seq) or seq - self._kept_seq >= EVENTS or recorded_at - self._kept_at >= self._interval:
+        if not self._last_at:
+            self._last_at = recorded_at  # the log has just begun: the interval counts from here
+        if self._hurried(seq) or seq - self._last_seq >= EVENTS or recorded_at - self._last_at >= self._interval:
             self.begin(seq, recorded_at)
             self._urgent = False
             if self._thread is None:
@@ -61,13 +61,13 @@ class CheckpointWorker:
                 _log.exception("checkpoints could not be made; answers take longer, and stay right")
 
     def finish(self, seq: int) -> None:
-        """Wait for what is under way; make the last checkpoints where it is worth it."""
+        """Wait for the thread, and make the last checkpoints unless few events came since."""
         if self._thread is not None:
             self._ends.set()
             self._thread.shutdown(wait=True)
             self._thread = self._working = None
             self._ends.clear()
-        if self._path is not None and (self._hurried(seq) or seq - self._kept_seq >= 2 * EVERY):
+        if self._path is not None and (self._hurried(seq) or seq - self._last_seq >= 2 * EVERY):
             self._advance()
 
     def _hurried(self, seq: int) -> bool:

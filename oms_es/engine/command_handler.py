@@ -1,5 +1,5 @@
 """
-A request, decided on the state of the log: pure, so that a replay decides the same again.
+The command handler: it decides a request on the state of the log. It is pure, so a replay decides the same again.
 
     verdict = f(log up to seq, request, the moment of our clock)
 """
@@ -47,10 +47,10 @@ from oms_es.vocabulary import Origin
 
 def handle(state: State, request: Request, command: Command, moment: DecisionTime) -> list[Draft]:
     """
-    Return what carrying out `command` (located by `located`) puts into the log; [] for a repetition.
+    Return the events of `command`, whose account and order id `resolve_order` has named; [] for a repetition.
 
     Raises:
-        OmsError: it cannot be carried out, and nothing is recorded.
+        OmsError: the command is refused, and nothing is recorded.
     """
     occurred_at = _occurred_at(request, moment)
     if isinstance(command, OrderCommand):
@@ -95,7 +95,7 @@ def _timed(
     unknown: UnknownOrderFills,
     occurred_at: int,
 ) -> list[tuple[Event, int, int]]:
-    """Return events with when they were so, and from when on they count; a quarantined fill has its own time."""
+    """Return events with `occurred_at` and `effective_at`; a fill from quarantine has its own times."""
     accepts = isinstance(command, ResolveQuarantined)
     if not accepts and not unknown.waiting and OrdersMerged not in map(type, events):  # nearly always
         submitted_at = occurred_at if order is None else order.submitted_at
@@ -131,7 +131,7 @@ def _quarantined_at(state: State, command: OrderCommand) -> int:
     raise AssertionError("decide has found what waits")
 
 
-# --- what a decision rests on ---
+# --- the context of a decision ---
 
 
 def _decision_context(
@@ -164,7 +164,7 @@ def _decision_context(
 
 
 def _external_order(state: State, command: OrderCommand) -> Order | None:
-    """Return the external order that fills under the venue's id in the command have opened, unless it was merged."""
+    """Return the external order that fills under the venue's id in the command have opened."""
     if not isinstance(command, (ChangeState, LinkOrder)) or command.external_order_id is None:
         return None
     name, orders = command.external_order_id, state.orders
@@ -188,14 +188,14 @@ def _violations(
 
 
 def violations_of(state: State, account: str, proposal: Proposal, moment: DecisionTime) -> tuple[str, ...]:
-    """Return the limits that an order would break at this moment."""
+    """Return the limits that an order would violate at this moment."""
     behind = -(-moment.behind // SECOND)
     exposure = state.exposure(account, proposal.symbol, moment.day_of(moment.now), moment.now, behind)
     return risk_checks.violations(proposal, exposure, state.policies.policy(account), moment.rules)
 
 
 def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
-    """Return what risk has to judge about a command; None when there is nothing."""
+    """Return the order or amendment that the risk checks judge; None when there is none."""
     if isinstance(command, SubmitOrder) and order is None:
         return Proposal(
             symbol=command.symbol,
@@ -210,7 +210,7 @@ def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
         wanted = order.quantity if command.quantity is None else command.quantity
         price = order.price if command.price is None else command.price
         if wanted <= order.filled_quantity or (wanted <= order.quantity and price == order.price):
-            return None  # it only takes away
+            return None  # it only reduces the order
         return Proposal(
             symbol=order.symbol,
             side=order.side,
@@ -225,5 +225,5 @@ def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
 
 
 def is_judged(request: Request, command: Command) -> bool:
-    """Return whether limits have a say in the command."""
+    """Return whether the risk checks judge the command."""
     return request.origin is not Origin.IMPORT and isinstance(command, SubmitOrder | AmendOrder)

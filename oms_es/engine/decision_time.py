@@ -1,4 +1,4 @@
-"""The moment of a decision: our clock, the trading day, and the times that its events bear."""
+"""The time of a decision: our clock, the trading day, and the times of its events."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -19,23 +19,23 @@ from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 
 
 class DecisionTime(Struct, frozen=True, kw_only=True):
-    """The moment of a decision."""
+    """The time of a decision."""
 
     now: int  # our clock, never behind the log's head; ns UTC: `recorded_at`
-    behind: int = 0  # how far our clock was behind the log's head, ns
-    overtime: str | None = None  # RISK_TIMEOUT, where judging took too long; a replay takes it as given
-    rules: int = DECISION_RULES_VERSION  # the version of the decision rules; a replay takes that of the log
-    calendar: Policy  # whose day settings tell the trading day
-    closed: frozenset[str] = frozenset()  # trading days that have handed over to the next
-    ended: tuple[ClosedSpan, ...] = ()  # what belonged to them, the one that ends last first
+    behind: int = 0  # ns that our clock was behind the log's head
+    overtime: str | None = None  # RISK_TIMEOUT, where the checks took too long; a replay repeats the recorded one
+    rules: int = DECISION_RULES_VERSION  # the version of the decision rules; a replay uses that of the log
+    calendar: Policy  # its day settings give the trading day
+    closed: frozenset[str] = frozenset()  # closed trading days
+    ended: tuple[ClosedSpan, ...] = ()  # their begin and end, the one that ends last first
 
     @classmethod
     def of(cls, clock: int, state: State, fallback: Policy) -> "DecisionTime":
         """
-        Return the moment that a reading of our clock stands for.
+        Return the decision time for a reading of our clock.
 
         Raises:
-            InvalidInput: the reading is no int of ns UTC.
+            InvalidInput: the reading is not an int of ns UTC.
         """
         if type(clock) is not int:
             raise InvalidInput(f"clock: {shown(clock)} ({type(clock).__name__}) is no time; a clock gives int ns UTC")
@@ -59,9 +59,9 @@ class DecisionTime(Struct, frozen=True, kw_only=True):
 
     def span_of(self, trading_day: str) -> tuple[int, int]:
         """
-        Return begin and end (ns UTC) of what belongs to a trading day that is closed now.
+        Return begin and end (ns UTC) of a trading day that is closed now.
 
-        It begins where the day before ended, if that was closed early, and ends now if its roll is still to come.
+        It begins where the day before ended, if that was closed early, and ends now if its roll has not come yet.
         """
         begin, end = calendar(self.calendar.timezone, self.calendar.roll, self.calendar.label).span_of(trading_day)
         before = (date.fromisoformat(trading_day) - timedelta(days=1)).isoformat()
@@ -102,7 +102,7 @@ def drafts(
 
 
 def _flagged(event: Event, occurred_at: int, moment: DecisionTime) -> Event:
-    """Return the event with what its moment adds to it; of history, only its own times matter."""
+    """Return the event with the flags of its decision time: `clamped`, `ahead`, `late_for`."""
     if moment.behind > 0:
         event = replace(event, clamped=True)
     if moment.rules >= 3 and occurred_at > moment.now and hasattr(event, "ahead"):

@@ -17,7 +17,7 @@ def earlier_result(log: Log, state: State, request: Request, pending: dict[str, 
     Return the first outcome of a command that was carried out before; None when it is new.
 
     Raises:
-        HeadMoved: it was carried out by another process, past what is taken in here.
+        HeadMoved: another process carried it out, after the events that were applied here.
     """
     if not request.command_id:
         return None
@@ -25,7 +25,7 @@ def earlier_result(log: Log, state: State, request: Request, pending: dict[str, 
     if events is None:
         found = log.command(request.command_id)
         if found and found[-1].seq > state.committed_seq:  # another process has just carried it out
-            raise HeadMoved(f"command {shown(request.command_id)} stands beyond seq {state.committed_seq}")
+            raise HeadMoved(f"command {shown(request.command_id)} is in the log after seq {state.committed_seq}")
         events = [recorded.event for recorded in found]
     if not events:
         return None
@@ -39,7 +39,7 @@ def earlier_result(log: Log, state: State, request: Request, pending: dict[str, 
 
 
 def _with_first_name(state: State, request: Request, before: Command) -> Command:
-    """Return what is asked with the order named as it was then, if the name given now may mean that order."""
+    """Return the command with the order id of the first one, if the id used now may mean that order."""
     asked = request.command
     if not isinstance(asked, OrderCommand) or not isinstance(before, OrderCommand):
         return asked

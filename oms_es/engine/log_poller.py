@@ -1,4 +1,4 @@
-"""Hearing of what other processes append while this one has nothing to do itself."""
+"""Polling the log for events of other processes while this one is idle."""
 
 import asyncio
 import logging
@@ -8,16 +8,16 @@ from collections.abc import Callable
 from oms_es.errors import LogError
 from oms_es.log.identity import STOPPING
 
-INTERVAL = 0.1  # seconds; for so long the append of another process may go unheard
+INTERVAL = 0.1  # seconds until an event of another process is noticed
 _log = logging.getLogger("oms_es")
 
 
 class LogPoller:
     """
-    Looks at the end of the log now and then, once somebody listens; it costs one indexed read each time.
+    Polls the end of the log once a callback is registered; each poll is one indexed read.
 
     Args:
-        look: takes in what has come. Only a weak hold is kept on it: whoever is dropped is watched no longer.
+        look: applies new events. Only a weak reference is held: polling ends when its object is dropped.
     """
 
     def __init__(self, look: Callable[[], None]) -> None:
@@ -25,7 +25,7 @@ class LogPoller:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Watch from here on, if this is called inside a loop; called again, see to it that the watch goes on."""
+        """Begin polling inside a running event loop; do nothing when it is polling already."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -34,7 +34,7 @@ class LogPoller:
             self._task = loop.create_task(_watch(self._look))
 
     def end(self) -> None:
-        """Watch no longer."""
+        """End polling."""
         if self._task is not None and not self._task.get_loop().is_closed():
             self._task.cancel()
         self._task = None

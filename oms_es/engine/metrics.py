@@ -1,7 +1,7 @@
 """
-Latencies and sizes, measured where they happen, for Prometheus; only once somebody has asked for `oms.metrics`.
+Latencies and sizes for Prometheus, measured from the first read of `oms.metrics` on.
 
-Nothing here is ever part of a decision. Needs the extra `oms_es[metrics]` (prometheus-client).
+They are never part of a decision. Needs the extra `oms_es[metrics]` (prometheus-client).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ class MetricsMissing(OmsError, ImportError):
 
 
 class StateSource(Protocol):
-    """Whoever knows how things stand."""
+    """An object that has the current state."""
 
     @property
     def state(self) -> State:
@@ -32,15 +32,15 @@ class StateSource(Protocol):
 
     @property
     def committed_state(self) -> State:
-        """Return the state as far as it was taken in; may be read from any thread."""
+        """Return the state without reading the log; read from any thread."""
 
     def follow(self) -> None:
-        """Take in what other processes have appended."""
+        """Apply the events that other processes have appended."""
 
 
 class Metrics:
     """
-    What the sequencer measures.
+    The measurements of the sequencer.
 
     `oms_order_latency_seconds`: from the submission to the venue's acknowledgement, by our clock;
     `oms_fill_latency_seconds`: from the execution at the venue to the fill in the log;
@@ -68,7 +68,7 @@ class Metrics:
         self.registry.register(self)
 
     def collect(self) -> Iterator[Any]:
-        """Return the gauges as things stand when they are asked for."""
+        """Return the gauges of this moment."""
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - an extra
 
         state = self._source.committed_state
@@ -100,14 +100,14 @@ class Metrics:
         """Return a WSGI application that serves the metrics."""
         return self._prometheus.make_wsgi_app(registry=self.registry)
 
-    # --- where things happen ---
+    # --- measuring ---
 
     def judged(self, nanoseconds: int) -> None:
         """Count the time that deciding a command took."""
         self._risk.observe(nanoseconds / 1e9)
 
     def appended(self, drafts: Sequence[Draft], state: State) -> None:
-        """Count what was made durable; `state` stands after it."""
+        """Count events that were made durable; `state` is the state after them."""
         if drafts:
             self._batch.observe(len(drafts))
         for draft in drafts:

@@ -1,4 +1,4 @@
-"""Saying aloud that rules or the trading level have changed: who, what and why."""
+"""Log messages about changes of the policy and of the trading level: who, what and why."""
 
 import logging
 
@@ -12,11 +12,11 @@ _log = logging.getLogger("oms_es")
 
 def log_policy_change(event: Event, *, own: bool) -> None:
     """
-    Say what changes the rules.
+    Log a change of the policy or the trading level.
 
     Args:
-        event: anything; only changes of rules and levels are said.
-        own: whether this process was asked for it: then it is no news, unless a settings file brought it.
+        event: any event; others are ignored.
+        own: whether this process was asked for it; then it is logged as INFO, unless it is from a settings file.
     """
     if isinstance(event, PolicyChanged):
         by_file = event.reason == FILE_CHANGED

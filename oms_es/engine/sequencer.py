@@ -1,9 +1,9 @@
 """
-One writer: takes everything that waits, decides it in order, appends it in one transaction, answers.
+The single writer of a process: it decides all queued commands in order, appends them in one transaction, and answers.
 
-An answer goes out only after its events are durable. What is decided but not yet durable is pending in the working
-state: nobody else sees it, and a failed append takes it back. When another process has appended meanwhile, its
-events are taken in and everything is decided again, so no limit is ever exceeded by a race.
+A command is answered only after its events are durable. Decided events change the state at once, but readers see the
+committed state, and a failed append is rolled back. When another process has appended meanwhile, its events are applied
+and the whole batch is decided again, so no limit is ever exceeded by a race.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from oms_es.domain.commands import Command, OrderCommand, Request
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import Event
-from oms_es.engine.admin_commands import awaits_limits, brings_limits, initial_policy, newer_rules
+from oms_es.engine.admin_commands import initial_policy, lacks_limits, newer_rules, records_limits
 from oms_es.engine.callbacks import Callbacks, Notice
 from oms_es.engine.command_handler import handle, is_judged
 from oms_es.engine.command_result import CommandResult
@@ -46,7 +46,7 @@ _log = logging.getLogger("oms_es")
 
 
 class _Job:
-    """A request on its way, and what was decided about it."""
+    """A queued request and its outcome."""
 
     __slots__ = ("ended", "error", "future", "is_answered", "request", "result")
 
@@ -67,34 +67,34 @@ class _Job:
 
 class Sequencer:
     """
-    The one path from a request to the log.
+    The only path from a request to the log.
 
     Args:
-        log: where events go and come from.
-        settings: the rules a fresh log starts with; those that a file names also later.
-        clock: the time now, ns UTC.
-        callbacks: who is told after a commit.
+        log: the event store.
+        settings: the policy that a new log begins with; changed values of a settings file are recorded later too.
+        clock: returns the time now, ns UTC.
+        callbacks: they run after a commit.
     """
 
     def __init__(self, log: Log, settings: Settings, clock: Callable[[], int], callbacks: Callbacks) -> None:
         self.log = log
         self._settings = settings
-        self._fallback = settings.policy  # whose calendar holds while the log has no rules
+        self._fallback = settings.policy  # its calendar is used while the log has no policy
         self._clock = clock
         self._callbacks = callbacks
         self._write_model = WriteModel(log, settings)
         self._jobs: deque[_Job] = deque()
         self._draining: asyncio.Task[None] | None = None
-        self._latest: _Job | None = None  # what was asked for last
-        self._busy = False  # the state has pending changes
-        self._alone = threading.RLock()  # held while the state is looked at or changed, and never while anybody waits
+        self._latest: _Job | None = None  # the last one that was queued
+        self._busy = False  # the state has changes that are not committed
+        self._alone = threading.RLock()  # held while the state is read or changed, never across an await
         self._file_taken = False
         self._cancelled = False
-        self.metrics: Metrics | None = None  # measured only once somebody looks
-        self._stopped: LogError | None = None  # why no command is carried out any more
-        self._writing: Future[object] | None = None  # the append under way, in its thread
+        self.metrics: Metrics | None = None  # created when `oms.metrics` is read
+        self._stopped: LogError | None = None  # the reason why commands are refused
+        self._writing: Future[object] | None = None  # the append that runs in the thread
         self._pid = os.getpid()
-        self.retries = 0  # decisions that were made again because another process had been faster
+        self.retries = 0  # batches decided again because another process had appended
         self._thread: ThreadPoolExecutor | None = None
 
     # --- the state ---
@@ -111,12 +111,12 @@ class Sequencer:
 
     @property
     def committed_state(self) -> State:
-        """Return the state as far as it was taken in; may be read from any thread."""
+        """Return the state without reading the log; metrics read it from any thread."""
         return self._write_model.state
 
     @contextmanager
     def reading(self) -> Iterator[State]:
-        """Show what is durable of the state, for as long as this lasts, to any thread; nobody waits meanwhile."""
+        """Show the durable state to any thread inside the `with` block, which must not await."""
         refuse_elsewhere(self._pid, "this OrderManagementSystem")
         with self._alone:
             state = self.state
@@ -124,14 +124,14 @@ class Sequencer:
                 yield state
 
     def catch_up(self) -> None:
-        """Take in what other processes have appended."""
+        """Apply the events that other processes have appended."""
         with self._alone:
             self._catch_up(self._write_model.state)
 
     def _catch_up(self, state: State) -> None:
-        assert not self._busy, "nobody catches up over staged state"
+        assert not self._busy, "events of others are applied to committed state"
         if isinstance(self._stopped, LogWriteUncertain):
-            return  # what the log shows now may not be durable; what was committed before is
+            return  # the events read now may not be durable
         if self.log.head().seq <= state.committed_seq:
             return
         notices, events = [], []
@@ -139,16 +139,16 @@ class Sequencer:
             for recorded in self.log.read(after=state.committed_seq):
                 notices.append(self._apply(state, recorded))
                 events.append(recorded.event)
-        except BaseException:  # half of it must not stay: it would be taken in once more
+        except BaseException:  # a part of them must not stay: it would be applied twice
             state.rollback()
             raise
         self._write_model.commit()
         self._callbacks.publish(notices)
-        for event in events:  # only now: who hears it may ask at once
+        for event in events:  # after the commit, for a log handler may query at once
             log_policy_change(event, own=False)
 
     def follow(self) -> None:
-        """Take in what other processes have appended, unless a decision is under way, which does so itself."""
+        """Apply the events of other processes, unless a batch is being decided, which does so itself."""
         with self._alone:
             if not self._busy:
                 self.catch_up()
@@ -159,19 +159,19 @@ class Sequencer:
         self._write_model.note_late_event(recorded)
         return self._callbacks.notice(state, recorded)
 
-    # --- the way in ---
+    # --- the queue ---
 
     async def perform(self, request: Request) -> CommandResult:
         """
         Decide a request and make its events durable.
 
         Raises:
-            OmsError: it could not be carried out; nothing of it is in the log.
+            OmsError: the command was refused; nothing of it is in the log.
         """
         return await self._enqueue(request).future
 
     async def perform_all(self, requests: Sequence[Request]) -> list[CommandResult | OmsError]:
-        """Decide many requests in order, many to a transaction; what cannot be carried out comes back as its error."""
+        """Decide many requests in order, many to a transaction; a refused one gives its error."""
         jobs = [self._enqueue(request) for request in requests]
         found = await asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
         results: list[CommandResult | OmsError] = []
@@ -192,26 +192,26 @@ class Sequencer:
         return job
 
     def _abandon_closed_loop(self) -> None:
-        """Drop the work that a closed loop has left half done; what of it is durable is read from the log."""
+        """Drop the unfinished work of a closed event loop; its durable part is read from the log."""
         draining = self._draining
         if draining is None or not draining.get_loop().is_closed():
             return
         self._draining = self._latest = None
         self._jobs.clear()
-        if self._writing is not None:  # its thread commits, or not: only then is it known what is durable
+        if self._writing is not None:  # wait until its thread has committed or failed
             self._stop_after(self._writing.exception())
         work = draining.get_coro()
         if work is not None:
-            work.close()  # now and not whenever it is collected: its pending changes are dropped
+            work.close()  # its changes are rolled back now, not when it is collected
 
     def _stop_after(self, error: BaseException | None) -> None:
-        """Carry out no command any more, if the error is one after which nothing may be written."""
+        """Refuse every further command if the error is one after which nothing may be written."""
         if isinstance(error, STOPPING) and self._stopped is None:
             self._stopped = error
-            _log.error("no command is carried out any more: %s", error)
+            _log.error("every further command is refused: %s", error)
 
     async def idle(self) -> None:
-        """Return when all that was asked for by now is answered, and every callback was told."""
+        """Wait until every queued command is answered and every callback has run."""
         latest = self._latest
         if latest is not None and not latest.is_answered and not latest.future.get_loop().is_closed():
             latest.ended = latest.ended or asyncio.Event()
@@ -223,7 +223,7 @@ class Sequencer:
             while self._jobs:
                 batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_AT_ONCE))]
                 await self._batch(batch)
-        finally:  # reached with jobs left only when the loop goes down; nothing of them was decided
+        finally:  # jobs are left only when the event loop ends; none of them was decided
             while self._jobs:
                 job = self._jobs.popleft()
                 job.future.cancel()
@@ -237,9 +237,9 @@ class Sequencer:
                 if await self._attempt(batch, lock_first=number >= FREE_TRIES):
                     break
             else:
-                raise LogBusy(f"other processes kept appending during {MOST_TRIES} tries; nothing was written")
+                raise LogBusy(f"other processes appended during each of {MOST_TRIES} tries; nothing was written")
         except Exception as error:
-            # Nothing decided on what could not be written is answered: all of the batch hears the error.
+            # No answer may rest on events that were not written: every command of the batch gets the error.
             self._stop_after(error)
             if not isinstance(error, OmsError):
                 _log.exception("the batch failed")
@@ -252,9 +252,9 @@ class Sequencer:
 
     async def _attempt(self, batch: list[_Job], *, lock_first: bool) -> bool:
         """
-        Decide the batch on the state as it is and append it; return False when the log had moved on meanwhile.
+        Decide the batch and append it; return False when another process has appended meanwhile.
 
-        With `lock_first` nobody else can append between the two: for a batch that others were faster than before.
+        With `lock_first` the write lock is taken before deciding: for a batch that was decided in vain several times.
         """
         if not lock_first:
             return await self._attempt_now(batch)
@@ -266,7 +266,7 @@ class Sequencer:
 
     async def _attempt_now(self, batch: list[_Job]) -> bool:
         asked = any(job.request.origin is Origin.COMMAND for job in batch)
-        limits = any(brings_limits(job.request) for job in batch)
+        limits = any(records_limits(job.request) for job in batch)
         with self._alone:
             state, self._busy = self._latest_state(), True
         try:
@@ -297,7 +297,7 @@ class Sequencer:
         if self._callbacks.anybody:
             try:
                 await self._callbacks.told()
-            except asyncio.CancelledError:  # what is durable is answered first
+            except asyncio.CancelledError:  # the durable commands are answered first
                 self._cancelled = True
         return True
 
@@ -320,7 +320,7 @@ class Sequencer:
         await self._in_thread(partial(self.log.append, drafts, decided_on))
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
-        """Work beside the loop; cancelled meanwhile, still wait for the end, for it may commit: cancelled later."""
+        """Run `work` in a thread; when cancelled, wait for its end all the same, for it may commit."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-writer")
         self._writing = working = self._thread.submit(work)
@@ -353,14 +353,14 @@ class Sequencer:
                 job.result.order = state.orders.order(key)
             if job.request.command_id and job.result.events:
                 pending[job.request.command_id] = list(job.result.events)
-        if len(drafts) == len(rules):  # no command came to anything, so nothing brings rules along
+        if len(drafts) == len(rules):  # no command gave an event, so the policy is not recorded either
             state.rollback()
             return [], []
         return drafts, notices
 
     def _rules(self, state: State, *, limits: bool = True) -> list[Draft]:
-        """Return the rules that the first command of a session brings along; imports bring none."""
-        if self._file_taken and not awaits_limits(state.policies):
+        """Return the policy events that the first command of a session records; imports record none."""
+        if self._file_taken and not lacks_limits(state.policies):
             return []
         return initial_policy(state, self._settings.values, self._settings.named, self._moment(state), limits=limits)
 
@@ -387,7 +387,7 @@ class Sequencer:
         return added, CommandResult(command, events, None, repeated=not events)
 
     def _judge_in_time(self, state: State, request: Request, command: Command) -> list[Draft]:
-        """Decide; what took longer than `system.risk_check_timeout` to judge is refused, and says so."""
+        """Decide; an order whose risk checks took longer than `system.risk_check_timeout` is refused."""
         moment, begun = self._moment(state), time.perf_counter_ns()
         added = handle(state, request, command, moment)
         spent, most = time.perf_counter_ns() - begun, self._settings.risk_check_timeout  # ns, ms
@@ -401,7 +401,7 @@ class Sequencer:
     def _stage(self, state: State, draft: Draft) -> Notice:
         return self._apply(state, draft.recorded_as(state.seq + 1))
 
-    # --- the way out ---
+    # --- answers ---
 
     def _resolve_futures(self, batch: list[_Job], error: Exception | None) -> None:
         for job in batch:
@@ -416,7 +416,7 @@ class Sequencer:
                 job.future.set_result(job.result)
 
     def close(self) -> None:
-        """Let go of the thread and the file; in a forked child do nothing, for both are the parent's."""
+        """Close the thread and the file; in a forked child do nothing, for both belong to the parent."""
         if self._pid != os.getpid():
             return
         if self._thread is not None:

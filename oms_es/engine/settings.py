@@ -1,5 +1,5 @@
 """
-Settings from YAML, with the spec's keys. Scalars are taken as the text that stands there and typed by us.
+Settings from YAML, with the spec's keys. Scalars are read as text and typed here.
 
 So `1e3`, `yes` and `12:30` are no surprises: an unknown or ill-typed key is an error that names its path.
 """
@@ -30,7 +30,7 @@ _RUNNING = {  # what does not decide: path → reader and default
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What a settings file says, defaults filled in."""
+    """The values of a settings file, with defaults."""
 
     values: dict[str, Value]  # every key that decides, as canonical text
     named: tuple[str, ...] = ()  # those of them that the file holds
@@ -131,7 +131,7 @@ class _Tree:
         self._nodes = 0
 
     def of(self, node: yaml.Node, path: str = "") -> Any:
-        """Return the node's content; null is None, everything else the text that stands there."""
+        """Return the node's content; null is None, every other scalar its text."""
         self._nodes += 1
         if self._nodes > _MAX_NODES or path.count(".") > _MAX_DEPTH:
             raise settings_error(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
@@ -146,7 +146,7 @@ class _Tree:
                 raise settings_error(f"{self._source}: {path.strip('.')}: a key is not plain text")
             if key.value in found:
                 line = key.start_mark.line + 1
-                raise settings_error(f"{self._source}: {path}{key.value} stands there twice (line {line})")
+                raise settings_error(f"{self._source}: {path}{key.value} is there twice (line {line})")
             found[key.value] = self.of(value, f"{path}{key.value}.")
         return found
 

@@ -1,4 +1,4 @@
-"""The working state of one process: folded from the log once, carried on from there, kept small and checkpointed."""
+"""The write model of one process: the state, folded from the log once, with retention and checkpoints."""
 
 from contextlib import suppress
 from functools import partial
@@ -17,7 +17,7 @@ from oms_es.projections.state import State
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import Origin
 
-FAR = 600 * SECOND  # a fill told later than this reaches far back
+FAR = 600 * SECOND  # a fill reported later than this is far back in the past
 
 
 class WriteModel:
@@ -25,8 +25,8 @@ class WriteModel:
     The state after everything in the log.
 
     Args:
-        log: what it is folded from.
-        settings: how long completed orders stay in memory, and how often checkpoints are made.
+        log: the event store.
+        settings: for how long completed orders stay in memory, and how often checkpoints are made.
     """
 
     def __init__(self, log: Log, settings: Settings) -> None:
@@ -37,8 +37,8 @@ class WriteModel:
         self._state: State | None = None
         self._retired_at = 0
         self._has_late_events = False
-        self._kept_seq = 0  # how far the state that is kept beside the log goes
-        self._has_rules = False  # whether the state was folded from the log's own first rules on
+        self._stored_seq = 0  # seq of the state that is stored beside the log
+        self._has_rules = False  # whether the state was folded by the cost method of the log's first policy
 
     @property
     def is_open(self) -> bool:
@@ -54,19 +54,19 @@ class WriteModel:
         return self._state
 
     def note_late_event(self, recorded: Recorded) -> None:
-        """Notice an event that reaches far back behind what was known of the past."""
+        """Note an event that changes positions far back in the past."""
         restates = isinstance(recorded.event, FillBusted | FillCorrected)
         if restates or (isinstance(recorded.event, FillAdded) and recorded.recorded_at - recorded.effective_at > FAR):
             self._has_late_events |= recorded.origin is not Origin.IMPORT
 
     def commit(self) -> None:
-        """Make what is pending visible, and look after memory and checkpoints."""
+        """Commit the state; retire completed orders and make checkpoints where due."""
         state = self.state
         state.commit()
         if state.policies.is_set and not self._has_rules:
             self._has_rules = True
             if first_method(self._log, self._method) is not self._method and state.positions.held:
-                self._state = state = self._folded()  # another process brought other rules to what was imported before
+                self._state = state = self._folded()  # another process recorded the first policy after an import
         self._retire(state)
         if self._has_late_events:
             self._has_late_events = False
@@ -75,9 +75,9 @@ class WriteModel:
 
     def close(self, *, committed: bool, stopped: bool = False) -> None:
         """
-        Make the last checkpoints; keep the state, if `committed` and worth it, for whoever opens the log next.
+        Make the last checkpoints, and store the state for the next opening if `committed` and large enough.
 
-        With `stopped` (what is in the log is not known) nothing is made or kept.
+        With `stopped` (the end of the log is uncertain) nothing is made or stored.
         """
         state = self._state
         if state is None:
@@ -85,20 +85,20 @@ class WriteModel:
         self._checkpoints.finish(0 if stopped else state.committed_seq)
         if stopped:
             return
-        worth_it = committed and self._has_rules and state.committed_seq - self._kept_seq >= LEAST
+        worth_it = committed and self._has_rules and state.committed_seq - self._stored_seq >= LEAST
         with suppress(LogError):  # a cache is not worth an error at the end
             if worth_it and isinstance(self._log, SqliteLog) and self._log.head().seq:
                 save_state(self._log, "live", state)
-                self._kept_seq = state.committed_seq
+                self._stored_seq = state.committed_seq
 
     def _folded(self) -> State:
-        """Fold the log: on from the state that a process left off with, where there is one, else from zero."""
+        """Fold the log, from the stored state where there is one, else from zero."""
         state = load_state(self._log, "live", self._log.head().seq + 1) if isinstance(self._log, SqliteLog) else None
         if state is None:
             state = State(first_method(self._log, self._method))
         else:
-            state.orders.retired = 1  # orders that are not in it may stand in the log
-        self._kept_seq = state.committed_seq
+            state.orders.retired = 1  # the log may have orders that are not in it
+        self._stored_seq = state.committed_seq
         state.orders.reload = partial(self._reload, state)
         state.replay(self._log.read(after=state.committed_seq))
         self._has_rules = state.policies.is_set
@@ -107,15 +107,15 @@ class WriteModel:
 
     def _reload(self, state: State, key: tuple[str, str]) -> Order | None:
         order: Order | None = None
-        taken = state.committed_seq  # the stream may hold more: what others have added comes when its turn comes
+        applied = state.committed_seq  # events of other processes after it are applied in their turn
         for each in self._log.stream(f"order/{key[0]}/{key[1]}"):
-            if each.seq > taken:
+            if each.seq > applied:
                 break
             order = evolve(order, each.event, each.occurred_at, each.recorded_at, each.seq)
         return order
 
     def _retire(self, state: State) -> None:
-        """Let completed orders leave memory after `system.order_history_retention`; looked after now and then."""
+        """Drop completed orders from memory after `system.order_history_retention`; checked once a minute at most."""
         if state.recorded_at - self._retired_at >= min(self._retention, 60 * SECOND):
             self._retired_at = state.recorded_at
             state.orders.retire(state.recorded_at - self._retention)

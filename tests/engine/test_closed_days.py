@@ -61,7 +61,7 @@ async def test_a_day_with_fills_in_quarantine_is_closed_only_by_force_and_with_a
         await desk.oms.add_fill("nobody", 1, 1, "t-9")
     with pytest.raises(DayNotClosable, match="wait in quarantine"):
         await desk.oms.close_day(MONDAY)
-    with pytest.raises(DayNotClosable, match="say why"):
+    with pytest.raises(DayNotClosable, match="give a reason"):
         await desk.oms.close_day(MONDAY, force=True)
     await desk.oms.close_day(MONDAY, force=True, reason="the venue does not answer")
 
