@@ -30,7 +30,7 @@ def orders_as_of(events: Iterable[Recorded], moment: int) -> Orders:
 
 
 def as_corrected(events: Iterable[Recorded]) -> Iterator[Recorded]:
-    """Return the events with each fill as it stands last, at its own place; busted ones and the busts are left out."""
+    """Return the events with each fill as last corrected, at its own place, without busted fills and their busts."""
     kept: list[Recorded | None] = []
     places: dict[tuple[str, str, str | None], list[int]] = {}
     for each in events:

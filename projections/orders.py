@@ -1,4 +1,4 @@
-"""Orders as their events have left them, what is open of them, and the fills that wait in quarantine."""
+"""Orders after their events, their open quantities, and the fills in quarantine."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ class UnknownOrderFills(Struct, frozen=True):
 
 
 class OpenQuantities(Struct, frozen=True):
-    """What may still be bought and sold; base units, both 0 or more."""
+    """Quantities that may still be bought and sold; base units, both 0 or more."""
 
     buys: Decimal = ZERO
     sells: Decimal = ZERO
@@ -55,7 +55,7 @@ class OpenQuantities(Struct, frozen=True):
 
 
 class Orders(Projection):
-    """Every order, found by id and by the venue's id; open quantities and quarantine summed up as they change."""
+    """Every order, by order id and by venue id; sums of open quantities and of fills in quarantine."""
 
     def __init__(self, undo: UndoLog | None = None) -> None:
         super().__init__(undo)
@@ -71,7 +71,7 @@ class Orders(Projection):
         self.unknown_count: UndoDict[str, int] = UndoDict(undo)
         self.merged: UndoDict[Key, Key] = UndoDict(undo)  # an external order → the order of ours that it is
         self.waiting_day: UndoDict[str, str] = UndoDict(undo)  # quarantine id → trading day that the fill was booked on
-        self.reload: Callable[[Key], Order | None] | None = None  # brings back an order that has left memory
+        self.reload: Callable[[Key], Order | None] | None = None  # loads an order that has left memory from the log
         self.retired = 0
         self._rendered: dict[Key, tuple[Order, bytes]] = {}  # rows in canonical JSON, for digests
 
@@ -192,7 +192,7 @@ class Orders(Projection):
     # --- memory ---
 
     def order(self, key: Key) -> Order | None:
-        """Return an order; one that has left memory comes back from the log."""
+        """Return an order; one that has left memory is loaded from the log."""
         found = self.orders.get(key)
         if found is None and self.retired and self.reload is not None and key[0] in (self.accounts.get(key[1]) or ()):
             found = self.reload(key)
@@ -201,7 +201,7 @@ class Orders(Projection):
         return found
 
     def retire(self, before: int) -> int:
-        """Let completed orders leave memory whose last event was recorded before this (ns UTC); return how many."""
+        """Drop completed orders from memory whose last event was recorded before this (ns UTC); return how many."""
         done = [
             key
             for key, order in self.orders.items()
@@ -227,7 +227,7 @@ class Orders(Projection):
         return keys[0] if keys else None
 
     def named(self, order_id: str, account: str | None) -> list[Key]:
-        """Return the orders that the id of a fill can mean; those of the venue's id, external ones included."""
+        """Return the orders that the id of a fill can mean, external orders under a venue id included."""
         accounts = self.accounts.get(order_id)
         if accounts is not None and len(accounts) == 1 and account in (None, accounts[0]):
             key = (accounts[0], order_id)
@@ -293,7 +293,7 @@ class Orders(Projection):
         ]
 
     def digest(self) -> str:
-        """Return the digest of the rows; of an order that has not changed since, its row is not made again."""
+        """Return the digest of the rows; the row of an order that has not changed since is reused."""
         kept, parts = self._rendered, []
         for order in self.sorted():
             key = (order.account, order.order_id)
@@ -306,7 +306,7 @@ class Orders(Projection):
 
 
 def _waiting_change(old: Order | None, new: Order) -> list[tuple[str, OrderSide, Decimal]]:
-    """Return how an event changes what an order's waiting fills may still move: by symbol and side."""
+    """Return how an event changes the quantities of an order's fills in quarantine, by symbol and side."""
     before, after = {} if old is None else _waiting_of(old), _waiting_of(new)
     keys = {**before, **after}
     return [(*key, minus(after.get(key, ZERO), before.get(key, ZERO))) for key in keys]
@@ -314,9 +314,10 @@ def _waiting_change(old: Order | None, new: Order) -> list[tuple[str, OrderSide,
 
 def _waiting_of(order: Order) -> dict[tuple[str, OrderSide], Decimal]:
     """
-    Return what an order's waiting fills may move beyond what is open of it, for that is counted already.
+    Return the quantities of an order's fills in quarantine beyond its open quantity, which is counted already.
 
-    A correction may move only what it adds to its fill; a fill told of another symbol or side counts as it was told.
+    A correction counts with the quantity that it adds to its fill; a fill reported with another symbol or side counts
+    under these.
     """
     own, found = ZERO, dict[tuple[str, OrderSide], Decimal]()
     for each in order.waiting:

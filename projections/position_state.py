@@ -1,4 +1,4 @@
-"""What positions are made of: books of fills, marks, what a trading day brought; and how they fold."""
+"""The parts of a position: books of fills, marks, daily P&L; and how a book is folded."""
 
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,7 @@ Trade = tuple[str, str | None]  # order id, trade id
 
 
 class PositionState(Struct, frozen=True, kw_only=True):
-    """What an account holds of a symbol in one currency, and what it earned with it so far."""
+    """The position of an account in a symbol and currency, with its realized P&L."""
 
     account: str
     symbol: str
@@ -34,16 +34,16 @@ class PositionState(Struct, frozen=True, kw_only=True):
 
     @property
     def book(self) -> PositionKey:
-        """Return the book it is kept in."""
+        """Return the key of its book."""
         return self.account, self.symbol, self.currency
 
     @property
     def avg_price(self) -> Decimal | None:
-        """Return the average price of what is open, per base unit; None when flat."""
+        """Return the average price of the open lots, per base unit; None when flat."""
         return divide(self.cost_basis, self.units) if self.quantity else None
 
     def unrealized(self, mark: Decimal | None) -> Decimal | None:
-        """Return what closing at `mark` would realize; 0 when flat, None without a mark."""
+        """Return unrealized P&L at `mark`; 0 when flat, None without a mark."""
         if not self.quantity:
             return ZERO
         return None if mark is None else canonical(minus(times(self.units, mark), self.cost_basis))
@@ -55,7 +55,7 @@ class PositionState(Struct, frozen=True, kw_only=True):
 
 
 class Mark(Struct, frozen=True):
-    """What one unit was worth, and when."""
+    """A market price and its time."""
 
     price: Decimal
     at: int  # ns UTC
@@ -63,20 +63,20 @@ class Mark(Struct, frozen=True):
 
 
 class Instrument(Struct, frozen=True):
-    """What one unit of a symbol stands for."""
+    """The multiplier and currency of a symbol."""
 
     multiplier: Decimal = ONE
     currency: str = "USD"
 
 
 class PositionDay(Struct, frozen=True):
-    """What a trading day brought in one book."""
+    """The P&L of one book on a trading day."""
 
     gross: Decimal = ZERO  # realized P&L before fees
     fees: Decimal = ZERO
     fills: int = 0
-    moved: Decimal = ZERO  # how far the day's events moved unrealized P&L; without a mark it counts as 0
-    unrealized: Decimal | None = ZERO  # as it stands at the day's end; None without a mark
+    moved: Decimal = ZERO  # change of unrealized P&L by the day's events; without a mark it counts as 0
+    unrealized: Decimal | None = ZERO  # unrealized P&L at the day's end; None without a mark
 
     @property
     def realized(self) -> Decimal:
@@ -85,23 +85,23 @@ class PositionDay(Struct, frozen=True):
 
     @property
     def unrealized_change(self) -> Decimal:
-        """Return how far unrealized P&L has moved during the day; over all days it adds up to the level."""
+        """Return the change of unrealized P&L during the day; over all days it adds up to unrealized P&L."""
         return self.moved
 
 
 class DailyPnl(Struct, frozen=True):
-    """What a trading day brought an account in one currency."""
+    """The P&L of an account on a trading day, in one currency."""
 
     realized: Decimal = ZERO  # net of fees
     moved: Decimal = ZERO  # change of unrealized P&L
 
     def after(self, realized: Decimal, moved: Decimal) -> "DailyPnl":
-        """Return the sums after an event."""
+        """Return the P&L after an event."""
         return DailyPnl(added(self.realized, realized), added(self.moved, moved))
 
 
 class BookedFill(Struct, frozen=True):
-    """A fill as it is booked now."""
+    """A fill as it is booked, corrections included."""
 
     trade: Trade
     lot: Lot
@@ -110,7 +110,7 @@ class BookedFill(Struct, frozen=True):
 
 
 def position_row(held: PositionState, mark: Mark | None) -> dict[str, Any]:
-    """Return what is held as its row in `oms positions --json`."""
+    """Return the position as its row in `oms positions --json`."""
     return {
         "account": held.account,
         "symbol": held.symbol,
@@ -131,7 +131,7 @@ def position_row(held: PositionState, mark: Mark | None) -> dict[str, Any]:
 
 
 def refolded(held: PositionState, trail: list[BookedFill], method: CostMethod, at: int) -> PositionState:
-    """Return what is held when the lots are folded again from a trail that was restated at a moment (ns UTC)."""
+    """Return the position folded again from the fills of its book, restated at `at` (ns UTC)."""
     lots, gross, fees = fold(trail, method)
     quantity, cost, units = total(lots)
     return replace(
@@ -149,7 +149,7 @@ def refolded(held: PositionState, trail: list[BookedFill], method: CostMethod, a
 
 
 def restated(trail: list[BookedFill], trade: Trade, new: Lot | None, fee: Decimal) -> list[BookedFill]:
-    """Return the trail with the last fill of `trade` taken out, or put right."""
+    """Return the fills of a book with the last fill of `trade` removed (`new` is None) or corrected."""
     place = last_place(trail, trade)
     if place is None:
         raise LookupError(f"no fill {trade} is booked")
@@ -160,12 +160,12 @@ def restated(trail: list[BookedFill], trade: Trade, new: Lot | None, fee: Decima
 
 
 def last_place(trail: list[BookedFill], trade: Trade) -> int | None:
-    """Return where the last fill of `trade` stands in the trail; None when it is not there."""
+    """Return the index of the last fill of `trade`; None when there is none."""
     return next((place for place in range(len(trail) - 1, -1, -1) if trail[place].trade == trade), None)
 
 
 def fold(trail: list[BookedFill], method: CostMethod) -> tuple[Lots, Decimal, Decimal]:
-    """Return the lots, gross realized P&L and fees that a trail of fills comes to."""
+    """Return the open lots, gross realized P&L and fees after the fills of a book."""
     lots: Lots = ()
     gross = fees = ZERO
     for booked in trail:

@@ -1,4 +1,4 @@
-"""Lots, realized P&L, marks and what each trading day came to: per account, symbol and currency."""
+"""Lots, realized P&L, marks and daily P&L per account, symbol and currency."""
 
 import hashlib
 from collections.abc import Callable
@@ -36,14 +36,14 @@ _NO_PNL = DailyPnl()
 
 class Positions(Projection):
     """
-    What is held, booked in the order in which events are applied.
+    Positions, booked in the order in which events are applied.
 
-    A symbol whose instrument was redefined in another currency has a book for each: a fill closes lots of its own book
-    only, and money of two currencies is never added up.
+    A symbol whose instrument was redefined in another currency has one book per currency: a fill closes lots of its own
+    book only, and amounts of two currencies are never added.
 
     Args:
-        method: which lots a closing fill takes first.
-        earlier: the fills booked before this state began, by book; asked for only when one of them is restated.
+        method: which lots a closing fill closes first.
+        earlier: returns the fills of a book before this state; called only when one of them is restated.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Positions(Projection):
         self.brought: UndoDict[tuple[str, str, str], DailyPnl] = UndoDict(undo)  # by day, account and currency
         self.holders: UndoDict[str, tuple[str, ...]] = UndoDict(undo)  # symbol → accounts
         self.symbols: UndoDict[str, tuple[str, ...]] = UndoDict(undo)  # account → symbols
-        self.touched: PositionState | None = None  # as the last fill, bust or correction has left it
+        self.touched: PositionState | None = None  # after the last fill, bust or correction
         self._booked: UndoLists[PositionKey, BookedFill] = UndoLists(undo)
         self._earlier = earlier
         self._loaded: set[PositionKey] = set()
@@ -82,12 +82,12 @@ class Positions(Projection):
         realized, closed = ZERO, ZERO
         for each in matches:
             realized, closed = plus(realized, each.realized), plus(closed, each.units)
-        # The fee comes off here and not in the matches: a fee belongs to no lot.
+        # The fee is subtracted here and not in the matches: a fee belongs to no lot.
         after = replace(
             held,
             lots=lots,
             quantity=added(held.quantity, opened.quantity),
-            # What is left open cost what was open before, and the fill, and what closing realized.
+            # The cost of the open lots is the cost before, plus that of the fill, plus the realized P&L.
             cost_basis=added(held.cost_basis, plus(opened.cost, realized)),
             units=added(held.units, minus(opened.units, closed)),
             gross=added(held.gross, realized),
@@ -109,7 +109,7 @@ class Positions(Projection):
         self._restate(event, new, event.fee, at)
 
     def _restate(self, event: FillBusted | FillCorrected, new: Lot | None, fee: Decimal, at: Recorded) -> None:
-        """Fold the lots again as if the fill had been right from the start; the difference belongs to this day."""
+        """Fold the book again with the fill restated; the difference of P&L belongs to the day of this event."""
         key = self._book_of(event)
         trail = restated(self.trail(key), (event.booked_as or event.order_id, event.trade_id), new, fee)
         self._booked.replace(key, trail)
@@ -117,7 +117,7 @@ class Positions(Projection):
         self._put(held, refolded(held, trail, self.method, at.effective_at), level, at.trading_day)
 
     def _book_of(self, event: FillBusted | FillCorrected) -> PositionKey:
-        """Return the book in which the trade stands; of several, the one in which it was booked last."""
+        """Return the book that has the trade; of several, the one in which it was booked last."""
         books = self.books.get((event.account, event.symbol)) or ()
         trade = (event.booked_as or event.order_id, event.trade_id)
         if len(books) == 1:
@@ -150,7 +150,7 @@ class Positions(Projection):
         self.instruments[event.symbol] = Instrument(event.multiplier, event.currency)
 
     def follow(self, method: CostMethod, at: Recorded) -> None:
-        """Go on by another cost method: every book is folded again; what that changes belongs to the day of `at`."""
+        """Change the cost method: every book is folded again; the difference of P&L belongs to the day of `at`."""
         self.set("method", method)
         for key, _ in sorted(self._booked.items()):
             held, level = self._held(key), self.unrealized(key)
@@ -166,7 +166,7 @@ class Positions(Projection):
         return PositionState(account=account, symbol=symbol, currency=currency)
 
     def register(self, key: PositionKey) -> None:
-        """Make a book known to whoever looks for it by account or by symbol."""
+        """Add a book to the indexes by account and by symbol."""
         account, symbol, _ = key
         books = self.books.get((account, symbol)) or ()
         self.books[(account, symbol)] = (*books, key)
@@ -183,7 +183,7 @@ class Positions(Projection):
         self._count(after.book, trading_day, level, gained)
 
     def _count(self, key: PositionKey, trading_day: str, level: Decimal | None, gained: PositionDay) -> None:
-        """Add to a trading day; `level` is unrealized P&L as it stood before the event."""
+        """Add to the P&L of a trading day; `level` is unrealized P&L before the event."""
         account, symbol, currency = key
         day_key = (trading_day, account, symbol, currency)
         day, after = self.days.get(day_key) or _NO_DAY, self.unrealized(key)
@@ -201,34 +201,34 @@ class Positions(Projection):
     # --- answers ---
 
     def trail(self, key: PositionKey) -> list[BookedFill]:
-        """Return every fill that is booked in `key`, in the order of booking."""
+        """Return every fill of a book, in the order of booking."""
         if self._earlier is not None and key not in self._loaded:
             self._loaded.add(key)
             self._booked.replace(key, [*self._earlier(key), *self._booked.get(key)])
         return self._booked.get(key)
 
     def multiplier(self, symbol: str) -> Decimal:
-        """Return quote units per price unit and base unit, as the symbol is defined now."""
+        """Return the multiplier of the symbol now: quote units per price unit and base unit."""
         instrument = self.instruments.get(symbol)
         return ONE if instrument is None else instrument.multiplier
 
     def currency(self, symbol: str) -> str:
-        """Return what the symbol's money is counted in, as the symbol is defined now."""
+        """Return the currency of the symbol now."""
         instrument = self.instruments.get(symbol)
         return "USD" if instrument is None else instrument.currency
 
     def currencies(self, account: str) -> list[str]:
-        """Return what the account's money is counted in."""
+        """Return the currencies of the account's books."""
         symbols = self.symbols.get(account) or ()
         return sorted({book[2] for symbol in symbols for book in self.books.get((account, symbol)) or ()})
 
     def unrealized(self, key: PositionKey) -> Decimal | None:
-        """Return what closing at the last mark would realize; 0 when flat, None without a mark."""
+        """Return unrealized P&L at the last mark; 0 when flat, None without a mark."""
         held, mark = self.held.get(key), self.marks.get(key[1])
         return ZERO if held is None else held.unrealized(None if mark is None else mark.price)
 
     def position(self, account: str, symbol: str) -> Decimal:
-        """Return the signed quantity held, over all books."""
+        """Return the signed position over all books, base units."""
         books = self.books.get((account, symbol)) or ()
         if len(books) == 1:
             held = self.held.get(books[0])
@@ -236,7 +236,7 @@ class Positions(Projection):
         return canonical(summed(each.quantity for each in self.held_in(account, symbol)))
 
     def held_in(self, account: str, symbol: str) -> list[PositionState]:
-        """Return what an account holds of a symbol, a row a book, flat ones too."""
+        """Return the positions of an account in a symbol, one per book, flat ones included."""
         found = (self.held.get(book) for book in self.books.get((account, symbol)) or ())
         return [held for held in found if held is not None]
 
@@ -246,11 +246,11 @@ class Positions(Projection):
         return canonical(plus(found.realized, found.moved)) if basis == "total" else found.realized
 
     def sorted(self) -> list[tuple[PositionKey, PositionState]]:
-        """Return what is held, flat positions included, by account, symbol and currency."""
+        """Return all positions, flat ones included, by account, symbol and currency."""
         return sorted(self.held.items())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return what is held as plain rows, flat positions included."""
+        """Return all positions as plain rows, flat ones included."""
         return [self.row(held) for _, held in self.sorted()]
 
     def row(self, held: PositionState) -> dict[str, Any]:
@@ -264,7 +264,7 @@ class Positions(Projection):
         ]
 
     def day_rows(self) -> list[dict[str, Any]]:
-        """Return what each trading day brought, by day, account, symbol and currency."""
+        """Return the P&L of each trading day as rows, by day, account, symbol and currency."""
         levels: dict[PositionKey, Decimal] = {}
         rows = []
         for key, day in sorted(self.days.items()):
@@ -275,7 +275,7 @@ class Positions(Projection):
         return rows
 
     def day_row(self, key: DayKey, day: PositionDay) -> dict[str, Any]:
-        """Return what a trading day brought as its row in `oms pnl --json`."""
+        """Return the P&L of a trading day as its row in `oms pnl --json`."""
         trading_day, account, symbol, currency = key
         return {
             "trading_day": trading_day,
@@ -292,6 +292,6 @@ class Positions(Projection):
         }
 
     def digest(self) -> str:
-        """Return one digest over what is held, the lots it consists of, and what each day brought."""
+        """Return one digest over positions, lots and daily P&L."""
         content = {"method": self.method.value, "held": self.rows(), "lots": self.lots(), "days": self.day_rows()}
         return hashlib.sha256(canonical_json(content)).hexdigest()

@@ -68,7 +68,7 @@ _QUARANTINE = {
 
 def update_tables(log: SqliteLog, path: Path, progress: Progress | None = None) -> int:
     """
-    Bring the tables at `path` up to the end of the log; return how many events were taken in.
+    Bring the tables at `path` up to the end of the log; return how many events were applied.
 
     Tables of an earlier version, or of another log, are made anew and swapped in when they are complete.
 
@@ -150,7 +150,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _go_on(log: SqliteLog, path: Path) -> bool:
-    """Return whether the tables are ours, of this version and of this log as it stands."""
+    """Return whether the tables are ours, of this version and of this log."""
     _refuse_foreign(path)
     with closing(sqlite_utils.Database(path)) as tables:
         if "log_position" not in tables.table_names():
@@ -202,7 +202,9 @@ class _Tables:
             changed = self._changed()
             self._commit()
             with self._alone() as ours:
-                if not ours:  # another run has gone on from here: what it wrote stands, and the next run goes on there
+                if (
+                    not ours
+                ):  # another run has continued from here, and the next run continues from there
                     return self._seq - begun
                 self._write(chunk, changed)
                 self._note(end)

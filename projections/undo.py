@@ -89,7 +89,7 @@ class UndoDict(dict[K, V]):
         return current
 
     def load(self, key: K, value: V) -> None:
-        """Set a value that follows from what is committed: it is no change and is not undone."""
+        """Set a value that follows from committed events: it is not undone."""
         dict.__setitem__(self, key, value)
 
     def changed(self) -> list[K]:
