@@ -202,9 +202,7 @@ class _Tables:
             changed = self._changed()
             self._commit()
             with self._alone() as ours:
-                if (
-                    not ours
-                ):  # another run has continued from here, and the next run continues from there
+                if not ours:  # another run has continued from here, and the next run continues from there
                     return self._seq - begun
                 self._write(chunk, changed)
                 self._note(end)

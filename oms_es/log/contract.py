@@ -8,7 +8,7 @@ from oms_es.errors import DamagedLog
 from oms_es.identifiers import escaped
 from oms_es.log.codec import CODEC, CodecError
 from oms_es.log.hash_chain import Head, StoredRow
-from oms_es.log.insert import NewRow
+from oms_es.log.insert import NEXT, NewRow
 from oms_es.vocabulary import Origin
 
 
@@ -77,7 +77,7 @@ def new_row(draft: Draft) -> NewRow:
     event = draft.event
     return (
         event.originator_id,
-        0,
+        NEXT,
         type(event).__name__,
         CODEC.encode(event),
         getattr(event, "account", ""),

@@ -12,10 +12,11 @@ from hashlib import sha256
 from oms_es.errors import LogWriteFailed
 from oms_es.log.hash_chain import Head, prefixed
 
-# originator_id, version (0: the next one), topic, state, account, origin, occurred_at, effective_at, recorded_at,
+# originator_id, version (NEXT: one more than the last), topic, state, account, origin, occurred_at, effective_at, recorded_at,
 # trading_day, command_id
 NewRow = tuple[str, int, str, bytes, str, str, int, int, int, str, str | None]
 
+NEXT = -1  # a version: one more than the last of the stream
 MOST_STREAMS = 200_000  # to remember at once
 _NOTHING = "nothing was written"
 _FACT = "fact:"  # ids of imported facts are stored as bytes: they are many
@@ -151,7 +152,7 @@ def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[NewRow], head: 
         account = names.get(account_name) or keys.name(cursor, account_name)
         origin = names.get(origin_name) or keys.name(cursor, origin_name)
         day = names.get(day_name) or keys.name(cursor, day_name)
-        version = stream.version = asked or stream.version + 1
+        version = stream.version = stream.version + 1 if asked == NEXT else asked
         if at != times:
             times = at
             moments = b"".join(map(prefixed, at))
@@ -161,7 +162,7 @@ def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[NewRow], head: 
             bytes((len(number),)),
             number,
             stream.prefixed,
-            _VERSIONS[version] if 0 < version < 100 else prefixed(version),
+            _VERSIONS[version] if 0 <= version < 100 else prefixed(version),
             topic.prefixed,
             account.prefixed,
             origin.prefixed,

@@ -323,7 +323,7 @@ async def test_an_append_on_an_old_head_raises_head_moved(oms: OrderManagementSy
         oms.log.append([mark("X")], 0)
 
 
-def _busy(*_: object) -> None:
+def _busy(*_: object, **__: object) -> None:
     raise LogBusy("the disk is somebody else's")
 
 
