@@ -12,8 +12,8 @@ from hashlib import sha256
 from oms_es.errors import LogWriteFailed
 from oms_es.log.hash_chain import Head, prefixed
 
-# originator_id, version (NEXT: one more than the last), topic, state, account, origin, occurred_at, effective_at, recorded_at,
-# trading_day, command_id
+# originator_id, version (NEXT: one more than the last), topic, state, account, origin, occurred_at, effective_at,
+# recorded_at, trading_day, command_id
 NewRow = tuple[str, int, str, bytes, str, str, int, int, int, str, str | None]
 
 NEXT = -1  # a version: one more than the last of the stream

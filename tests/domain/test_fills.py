@@ -201,7 +201,7 @@ def test_an_external_order_is_marked_as_another_sessions_and_is_no_open_order() 
     assert order.is_external
     with pytest.raises(InvalidTransition, match="another session's"):
         desk.say("amend 90")
-    assert (order.is_open, desk.state.orders.open_count.committed.get("default", 0)) == (False, 0)
+    assert (order.is_open, desk.state.orders.open_count.get("default", 0)) == (False, 0)
 
 
 def test_what_waits_is_decided_once() -> None:
