@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_the_table_of_limits_is_that_of_the_code() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|$", (ROOT / "docs/limits.md").read_text(), re.MULTILINE)
 
-    coded = [(rule.code, rule.says, ", ".join(f"`{key}`" for key in rule.keys) or "—") for rule in CHECKS]
+    coded = [(rule.code, rule.description, ", ".join(f"`{key}`" for key in rule.keys) or "—") for rule in CHECKS]
 
     assert rows[:-1] == coded
     assert rows[-1][0] == "RISK_TIMEOUT"  # measured around the checks, not one of them

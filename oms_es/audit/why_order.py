@@ -122,7 +122,7 @@ def _check_row(
     return {
         "code": rule.code,
         "holds": broken is None,
-        "says": rule.says,
+        "says": rule.description,
         "limits": {key: values.get(key) for key in rule.keys},
         "inputs": {name: _plain(getattr(exposure, name)) for name in rule.reads},
         "text": broken,

@@ -1,8 +1,8 @@
 """
-Lots: what is open, what it cost, and what closing it earned; pure and exact.
+Lots: open quantity, cost basis and realized P&L; pure and exact.
 
-A lot keeps its cost, never its price, so that nothing is lost in a division. Everything here is signed:
-a long lot has positive quantity and cost, a short lot negative ones.
+A lot stores its cost, not its price, so that no division rounds. Quantities and costs are signed:
+positive for a long lot, negative for a short lot.
 """
 
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ from oms_es.vocabulary import CostMethod, OrderSide
 
 
 class Lot(Struct, frozen=True, array_like=True):
-    """A quantity that came from one fill (or, by average cost, from all of them)."""
+    """An open quantity from one fill (by average cost: from all fills)."""
 
     quantity: Decimal  # base units; + long, - short; never 0 while open
     cost: Decimal  # quote units; same sign as the quantity for positive prices
-    units: Decimal  # quote units per price unit: quantity times multiplier, so that lots of several add up
-    source: int = 0  # the seq of the fill that opened it; by average cost, of the first one
+    units: Decimal  # quote units per price unit: quantity times multiplier; adds up over several multipliers
+    source: int = 0  # seq of the fill that opened it; by average cost: of the first fill
 
 
 class Match(Struct, frozen=True):
@@ -28,22 +28,22 @@ class Match(Struct, frozen=True):
 
     opened_by: int  # seq of the fill that opened the lot
     closed_by: int  # seq of the fill that closed it
-    quantity: Decimal  # signed as the lot was
-    cost: Decimal  # what that part had cost
-    proceeds: Decimal  # what closing it brought, signed as the cost
+    quantity: Decimal  # signed as the lot
+    cost: Decimal  # of this part
+    proceeds: Decimal  # signed as the cost
     realized: Decimal  # proceeds - cost
-    units: Decimal = ZERO  # of the lot's part and the fill's together; 0 where both have one multiplier
+    units: Decimal = ZERO  # sum of the lot's and the fill's units; 0 where both have the same multiplier
 
 
 Lots = tuple[Lot, ...]
 
 
 class MixedLots(AssertionError):
-    """Long and short lots at once: our own mistake, never the caller's."""
+    """Long and short lots in one position: an error in our own code."""
 
 
 def lot(side: OrderSide, quantity: Decimal, price: Decimal, multiplier: Decimal, source: int = 0) -> Lot:
-    """Return the fill as a lot: signed quantity, and its cost in quote units."""
+    """Return a fill as a lot: signed quantity, and cost in quote units."""
     signed = quantity if side is OrderSide.BUY else negate(quantity)
     units = times(signed, multiplier)
     return Lot(signed, times(units, price), units, source)
@@ -56,14 +56,14 @@ def book(lots: Lots, fill: Lot, method: CostMethod) -> tuple[Lots, Decimal]:
     Args:
         lots: oldest first, all long or all short; () when flat.
         fill: signed quantity in base units, and its cost in quote units.
-        method: which lots a closing fill takes first.
+        method: which lots a fill closes first.
 
     Returns:
-        The lots left open, and the P&L realized in quote units, before fees.
-        Realized P&L minus cost left open is the cash that came in, to the last digit.
+        The lots that stay open, and the realized P&L in quote units, before fees.
+        Realized P&L minus the cost of the open lots equals the cash received, to the last digit.
 
     Raises:
-        MixedLots: `lots` holds long and short at once.
+        MixedLots: `lots` contains long and short lots.
 
     Source: spec, "Position Tracking"; worked figures in tests/tables/lots.txt.
     """
@@ -80,7 +80,7 @@ def summed(figures: Iterable[Decimal]) -> Decimal:
 
 
 def match(lots: Lots, fill: Lot, method: CostMethod) -> tuple[Lots, list[Match]]:
-    """Book `fill` as `book` does, and tell which parts of which lots it closed."""
+    """Return the open lots after `fill`, and which parts of which lots it closed."""
     if not fill.quantity:
         return lots, []
     if not lots or (lots[0].quantity > 0) == (fill.quantity > 0):
@@ -90,12 +90,12 @@ def match(lots: Lots, fill: Lot, method: CostMethod) -> tuple[Lots, list[Match]]
     open_lots, rest = list(lots), fill
     next_lot = -1 if method is CostMethod.LIFO else 0
     while open_lots and rest.quantity:
-        taken, rest, kept = _close(open_lots[next_lot], rest, method)
-        matches.append(taken)
-        if kept is None:
+        closed, rest, remainder = _close(open_lots[next_lot], rest, method)
+        matches.append(closed)
+        if remainder is None:
             open_lots.pop(next_lot)
         else:
-            open_lots[next_lot] = kept
+            open_lots[next_lot] = remainder
     if rest.quantity:
         return (rest,), matches
     return tuple(open_lots), matches
@@ -110,31 +110,31 @@ def _opened(lots: Lots, fill: Lot, method: CostMethod) -> Lots:
 
 
 def _close(held: Lot, fill: Lot, method: CostMethod) -> tuple[Match, Lot, Lot | None]:
-    """Return the match, what is left of the fill, and what is left of the lot (None: nothing)."""
+    """Return the match, the rest of the fill, and the rest of the lot (None: fully closed)."""
     size, wanted = held.quantity.copy_abs(), fill.quantity.copy_abs()
     if wanted >= size:
-        # The whole lot goes, and its cost with it; a fill has one price, so its cost divides exactly.
-        quantity, cost, kept = held.quantity, held.cost, None
+        # The whole lot is closed with its whole cost; a fill has one price, so its cost divides exactly.
+        quantity, cost, remainder = held.quantity, held.cost, None
         proceeds, units = (quotient(times(each, size), wanted) for each in (fill.cost, fill.units))
         closed = held.units
     else:
-        # By average cost a lot has no one price: what is rounded off its share stays with the rest.
+        # By average cost a lot has several prices, so its share is rounded; the difference stays in the open part.
         share = divide if method is CostMethod.AVERAGE else quotient
         quantity, proceeds, units = negate(fill.quantity), fill.cost, fill.units
         cost = share(times(held.cost, wanted), size)
-        same = times(held.units, fill.quantity) == times(fill.units, held.quantity)  # one multiplier: nothing to round
+        same = times(held.units, fill.quantity) == times(fill.units, held.quantity)  # the same multiplier: exact
         closed = negate(fill.units) if same else share(times(held.units, wanted), size)
-        kept = Lot(minus(held.quantity, quantity), minus(held.cost, cost), minus(held.units, closed), held.source)
+        remainder = Lot(minus(held.quantity, quantity), minus(held.cost, cost), minus(held.units, closed), held.source)
     rest = Lot(plus(fill.quantity, quantity), minus(fill.cost, proceeds), minus(fill.units, units), fill.source)
-    brought = negate(proceeds)
+    proceeds = negate(proceeds)
     both = plus(closed, units)
-    return Match(held.source, fill.source, quantity, cost, brought, minus(brought, cost), both), rest, kept
+    return Match(held.source, fill.source, quantity, cost, proceeds, minus(proceeds, cost), both), rest, remainder
 
 
 def _check_one_sided(lots: Lots) -> None:
-    # Between the two ends nothing can differ: a fill of the other side closes before it opens.
+    # The two ends are enough: a fill of the other side closes all lots before it opens one.
     if (lots[-1].quantity > 0) != (lots[0].quantity > 0):
-        raise MixedLots(f"lots are long and short at once: {lots}")
+        raise MixedLots(f"long and short lots in one position: {lots}")
 
 
 def _sizes(each: Lot) -> tuple[Decimal, Decimal, Decimal]:
@@ -142,7 +142,7 @@ def _sizes(each: Lot) -> tuple[Decimal, Decimal, Decimal]:
 
 
 def total(lots: Iterable[Lot]) -> tuple[Decimal, Decimal, Decimal]:
-    """Return the quantity, the cost basis and the units of all lots together."""
+    """Return the total quantity, cost basis and units of the lots."""
     quantity = cost = units = ZERO
     for each in lots:
         quantity, cost, units = plus(quantity, each.quantity), plus(cost, each.cost), plus(units, each.units)

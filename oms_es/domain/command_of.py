@@ -1,4 +1,4 @@
-"""A command, rebuilt from the events it gave: for telling a repetition from a conflict, and for deciding it again."""
+"""Rebuild a command from its events, to detect a repetition and to decide it again in an audit."""
 
 import msgspec
 from msgspec.structs import replace
@@ -44,20 +44,20 @@ from oms_es.vocabulary import OrderState
 
 
 def command_of(events: list[Event]) -> Command:
-    """Return the command that gave these events; times are no part of it."""
+    """Return the command that produced these events; a command contains no times."""
     first = events[0]
-    if isinstance(first, StateChanged) and first.reported:  # what follows became the order's own by it
+    if isinstance(first, StateChanged) and first.reported:  # the events after it are consequences
         return _state_asked(first)
     for event in events:
         command = _asked(event)
         if command is not None:
             return command
-    assert isinstance(events[0], StateChanged), f"no command gives only {type(events[0]).__name__}"
+    assert isinstance(events[0], StateChanged), f"no command produces only {type(events[0]).__name__}"
     return _state_asked(events[0])
 
 
 def _asked(event: Event) -> Command | None:
-    """Return what was asked, if this is the event that tells."""
+    """Return the command, if this event identifies it."""
     match event:
         case OrderSubmitted(external=False):
             return SubmitOrder(
@@ -73,7 +73,7 @@ def _asked(event: Event) -> Command | None:
                 time_in_force=event.time_in_force,
             )
         case CommandChangedNothing():
-            return _asked_in_vain(event)
+            return _command_without_change(event)
         case ExternalIdAssigned():
             return _link_asked(event)
         case FillAdded() | FillQuarantined(correction=False):
@@ -185,20 +185,20 @@ def _link_asked(event: ExternalIdAssigned) -> Command:
 
 
 def changed_nothing(command: Command) -> CommandChangedNothing:
-    """Return the event of a command that found done what it asked for."""
-    asked = msgspec.to_builtins(command)
-    kept = {name: value for name, value in asked.items() if name not in ("account", "actor")}
+    """Return the event of a command that changed nothing, which records its id and its content."""
+    fields = msgspec.to_builtins(command)
+    asked = {name: value for name, value in fields.items() if name not in ("account", "actor")}
     return CommandChangedNothing(
-        account=command.account, actor=command.actor, command=type(command).__name__, asked=kept
+        account=command.account, actor=command.actor, command=type(command).__name__, asked=asked
     )
 
 
-def _asked_in_vain(event: CommandChangedNothing) -> Command:
-    kind = _REMEMBERED[event.command]
+def _command_without_change(event: CommandChangedNothing) -> Command:
+    kind = _RECORDED[event.command]
     return msgspec.convert({**event.asked, "account": event.account, "actor": event.actor}, kind)
 
 
-_REMEMBERED: dict[str, type[Command]] = {
+_RECORDED: dict[str, type[Command]] = {
     kind.__name__: kind for kind in (BustFill, CancelOrder, ChangeState, CorrectFill, DefineInstrument, LinkOrder)
 }
 
@@ -218,7 +218,7 @@ def _amend_asked(event: OrderAmended | AmendRefused) -> Command:
 
 
 def _correction_asked(event: FillBusted | FillCorrected | FillQuarantined) -> Command:
-    assert event.trade_id is not None, "a fill without a trade id cannot be named, so it is never busted or corrected"
+    assert event.trade_id is not None, "a fill without a trade id is never busted or corrected"
     if isinstance(event, FillBusted):
         return BustFill(
             account=event.account,
@@ -240,11 +240,11 @@ def _correction_asked(event: FillBusted | FillCorrected | FillQuarantined) -> Co
 
 
 def same_content(asked: Command, before: Command) -> bool:
-    """Return whether two commands ask for the same thing; who asks is no part of it."""
+    """Return whether two commands have the same content; the actor is not compared."""
     if type(asked) is not type(before):
         return False
     if isinstance(asked, AddFill) and isinstance(before, AddFill):
-        # A fill of a known order may name its symbol and side, or leave them to the order.
+        # A fill of a known order may omit its symbol and side.
         asked = replace(asked, symbol=asked.symbol or before.symbol, side=asked.side or before.side)
         before = replace(before, symbol=before.symbol or asked.symbol, side=before.side or asked.side)
     return replace(asked, actor="") == replace(before, actor="")

@@ -1,7 +1,7 @@
 """
-What somebody asks for, in the imperative; values are validated and canonical before a command exists.
+Commands, in the imperative; their values are already validated and canonical.
 
-A command never holds a time to be identified by: the same content twice is the same command.
+A command contains no time: two commands with the same content are equal.
 """
 
 from decimal import Decimal
@@ -20,25 +20,25 @@ class Command(Struct, frozen=True, kw_only=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """A command, and what comes with it but is no part of what was asked."""
+    """A command with its idempotency key, time and origin, which are not part of its content."""
 
     command: Command
-    command_id: str | None = None  # the same id and content again is the same command
+    command_id: str | None = None  # idempotency key: a repetition has the same id and content
     occurred_at: int | None = None  # ns UTC; None: now
     origin: Origin = Origin.COMMAND
-    any_account: bool = False  # no account was named: look in every one
-    is_located: bool = False  # the account and order id are those of the order: a command read back from the log
-    drawn_id: bool = False  # the order id was drawn by us and is no part of what was asked
+    any_account: bool = False  # no account was named: search all of them
+    is_located: bool = False  # account and order id are known to be the order's: the command was rebuilt from the log
+    drawn_id: bool = False  # we generated the order id; it is not compared when the command is repeated
 
 
 class OrderCommand(Command, frozen=True, kw_only=True):
-    """A command about one order."""
+    """The base of the commands of one order."""
 
     order_id: str
 
 
 class SubmitOrder(OrderCommand, frozen=True, kw_only=True):
-    """Place an order."""
+    """Submit an order (FIX NewOrderSingle)."""
 
     symbol: str
     side: OrderSide
@@ -50,7 +50,7 @@ class SubmitOrder(OrderCommand, frozen=True, kw_only=True):
 
 
 class ChangeState(OrderCommand, frozen=True, kw_only=True):
-    """Record what the venue says of the order."""
+    """Record the order state that the venue reports."""
 
     new: OrderState
     external_order_id: str | None = None
@@ -58,32 +58,32 @@ class ChangeState(OrderCommand, frozen=True, kw_only=True):
 
 
 class LinkOrder(OrderCommand, frozen=True, kw_only=True):
-    """Record a venue's id of the order."""
+    """Record the venue's id of the order (FIX OrderID 37)."""
 
     external_order_id: str
 
 
 class CancelOrder(OrderCommand, frozen=True, kw_only=True):
-    """Give up what is open."""
+    """Cancel the open quantity of an order."""
 
     reason: str = "User requested"
 
 
 class AmendOrder(OrderCommand, frozen=True, kw_only=True):
-    """Ask for another total quantity or another price; None keeps what it is."""
+    """Change the total quantity or the price (FIX OrderCancelReplace); None: unchanged."""
 
     quantity: Decimal | None = None
     price: Decimal | None = None
 
 
 class ReduceOrder(OrderCommand, frozen=True, kw_only=True):
-    """Take `quantity` off what is open (a fact of the venue, not a request)."""
+    """Reduce the open quantity by `quantity` (a fact of the venue, not a request)."""
 
     quantity: Decimal
 
 
 class AddFill(OrderCommand, frozen=True, kw_only=True):
-    """Record an execution."""
+    """Record a fill (FIX ExecutionReport)."""
 
     fill_quantity: Decimal
     fill_price: Decimal
@@ -94,14 +94,14 @@ class AddFill(OrderCommand, frozen=True, kw_only=True):
 
 
 class BustFill(OrderCommand, frozen=True, kw_only=True):
-    """Take a fill back."""
+    """Bust a fill (FIX TradeCancel)."""
 
     trade_id: str
     reason: str = ""
 
 
 class CorrectFill(OrderCommand, frozen=True, kw_only=True):
-    """Change a fill; None keeps what it is."""
+    """Correct a fill (FIX TradeCorrect); None: unchanged."""
 
     trade_id: str
     fill_quantity: Decimal | None = None
@@ -111,7 +111,7 @@ class CorrectFill(OrderCommand, frozen=True, kw_only=True):
 
 
 class ResolveQuarantined(OrderCommand, frozen=True, kw_only=True):
-    """Decide about a fill in quarantine."""
+    """Accept or reject a fill in quarantine."""
 
     quarantine_id: str
     accept: bool
@@ -121,14 +121,14 @@ class ResolveQuarantined(OrderCommand, frozen=True, kw_only=True):
 
 
 class RecordMark(Command, frozen=True, kw_only=True):
-    """Record what one unit is worth."""
+    """Record the mark price of a symbol."""
 
     symbol: str
     price: Decimal
 
 
 class DefineInstrument(Command, frozen=True, kw_only=True):
-    """Say what one unit of a symbol stands for."""
+    """Define the multiplier and currency of a symbol."""
 
     symbol: str
     multiplier: Decimal
@@ -152,7 +152,7 @@ class CloseDay(Command, frozen=True, kw_only=True):
 
 
 class SetLevel(Command, frozen=True, kw_only=True):
-    """Pull or release the emergency stop of an account, or of every account ("*")."""
+    """Set the level of the emergency stop of an account, or of every account ("*")."""
 
     level: TradingLevel
     reason: str = ""

@@ -1,4 +1,4 @@
-"""Busts and corrections: a fill as the venue has restated it (FIX ExecType H, TradeCancel, and G, TradeCorrect)."""
+"""Busts and corrections of fills (FIX ExecType H, TradeCancel, and G, TradeCorrect)."""
 
 from decimal import Decimal
 
@@ -16,10 +16,10 @@ from oms_es.vocabulary import QuarantineReason
 
 
 def bust(command: BustFill, order: Order, context: DecisionContext) -> list[Event]:
-    """Return what taking a fill back gives; [] when it was taken back before."""
+    """Return the events of a bust; [] when the fill is already busted."""
     if context.rules >= 3 and find_fill(order, command.trade_id) is None and was_busted(order, command.trade_id):
         return []
-    fill = standing(order, command.trade_id)
+    fill = booked_fill(order, command.trade_id)
     busted = FillBusted(
         account=order.account,
         order_id=order.order_id,
@@ -37,18 +37,18 @@ def bust(command: BustFill, order: Order, context: DecisionContext) -> list[Even
 
 
 def correct(command: CorrectFill, order: Order, context: DecisionContext) -> list[Event]:
-    """Return what changing a fill gives."""
-    fill = standing(order, command.trade_id)
+    """Return the events of a correction, or of its quarantine; [] when it changes nothing."""
+    fill = booked_fill(order, command.trade_id)
     quantity = fill.quantity if command.fill_quantity is None else command.fill_quantity
     price = fill.price if command.fill_price is None else command.fill_price
     fee = fill.fee if command.fee is None else command.fee
     if (quantity, price, fee) == (fill.quantity, fill.price, fill.fee):
         return []
     if any(_asks_the_same(each.fill, command) for each in order.waiting):
-        return []  # it waits already
+        return []  # the same correction is already in quarantine
     over = plus(minus(order.filled_quantity, fill.quantity), quantity) > order.quantity and quantity > fill.quantity
     if over and not order.is_external and not context.accept_exceptions:
-        told = AddFill(
+        reported = AddFill(
             account=order.account,
             order_id=order.order_id,
             fill_quantity=quantity,
@@ -57,7 +57,8 @@ def correct(command: CorrectFill, order: Order, context: DecisionContext) -> lis
             fee=fee,
             actor=command.actor,
         )
-        return [_quarantined_correction(quarantine(told, QuarantineReason.OVERFILL, order.quarantined, order), command)]
+        overfill = quarantine(reported, QuarantineReason.OVERFILL, order.quarantined, order)
+        return [_quarantined_correction(overfill, command)]
     return corrected(command, order, fill, (quantity, price, fee), forced=over and not order.is_external)
 
 
@@ -93,12 +94,12 @@ def corrected(
     Return the events of a correction.
 
     Args:
-        command: what was asked, in full or in part.
-        order: whose fill it is.
+        command: the correction; fields that it does not change are None.
+        order: the order of the fill.
         old: the fill as it is booked.
-        new: its quantity, price and fee from now on.
-        forced: whether it breaks a rule and was accepted all the same.
-        quarantine_id: under which it waited, if it did.
+        new: the corrected quantity, price and fee.
+        forced: whether it breaks a rule and was accepted anyway.
+        quarantine_id: of the correction, if it was in quarantine.
     """
     quantity, price, fee = new
     corrected = FillCorrected(
@@ -127,19 +128,19 @@ def corrected(
     return [corrected, *completed(command, order, order.state, filled)]
 
 
-def standing(order: Order, trade_id: str) -> Fill:
+def booked_fill(order: Order, trade_id: str) -> Fill:
     """
-    Return the fill that a trade id names.
+    Return the fill with this trade id that is not busted.
 
     Raises:
-        UnknownFill: the order has none, or it is busted.
+        UnknownFill: the order has no such fill.
     """
     fill = find_fill(order, trade_id)
     if fill is not None:
         return fill
     was = "is busted already" if was_busted(order, trade_id) else "is not among its fills"
     known = ", ".join(sorted(f.trade_id for f in order.fills if f.trade_id and not f.busted)[:5]) or "none"
-    raise UnknownFill(f"trade {shown(trade_id)} of order {shown(order.order_id)} {was} (standing: {known})")
+    raise UnknownFill(f"trade {shown(trade_id)} of order {shown(order.order_id)} {was} (booked: {known})")
 
 
 def was_busted(order: Order, trade_id: str) -> bool:
@@ -148,7 +149,7 @@ def was_busted(order: Order, trade_id: str) -> bool:
 
 
 def fill_without_fee(command: AddFill, order: Order, context: DecisionContext) -> Fill | None:
-    """Return the fill that was booked without the fee that the same trade is reported with now."""
+    """Return the booked fill of the same trade, if it has no fee and nothing else differs."""
     if context.rules < 3 or command.trade_id is None or symbol_and_side(command, order) != (
         order.symbol, order.side.value
     ):  # fmt: skip
@@ -160,7 +161,7 @@ def fill_without_fee(command: AddFill, order: Order, context: DecisionContext) -
 
 
 def complete_with_fee(command: AddFill, order: Order, fill: Fill) -> list[Event]:
-    """Return the events of a trade that is reported again, now with its fee."""
+    """Return the events of a trade that is reported again with its fee."""
     assert command.trade_id is not None, "a fill without a trade id is never recognised"
     asked = CorrectFill(
         account=order.account,

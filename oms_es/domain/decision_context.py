@@ -1,4 +1,4 @@
-"""What the rules of orders and of fills share."""
+"""The context of a decision, and the event of a state change; both used by the rules of orders and of fills."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from oms_es.vocabulary import OrderState, Origin
 
 
 class DecisionContext(Struct, frozen=True, kw_only=True):
-    """What a decision about one order rests on, besides the order."""
+    """Everything that a decision depends on, besides the command and the order."""
 
     origin: Origin = Origin.COMMAND
     rules: int = DECISION_RULES_VERSION  # the version of the decision rules
@@ -24,11 +24,11 @@ class DecisionContext(Struct, frozen=True, kw_only=True):
     mark: Decimal | None = None  # the last mark of the symbol
     multiplier: Decimal = ONE  # of the instrument
     currency: str = "USD"
-    unknown_contents: frozenset[Content] = frozenset()  # of this order id's fills that came before any order
-    unknown_waiting: tuple[QuarantinedFill, ...] = ()  # those of them that still wait
-    unknown_count: int = 0  # how many fills of unknown orders the account ever had
-    is_ambiguous: bool = False  # the id names several orders, and none of them alone fits the fill
-    external_order: Order | None = None  # the external order that the venue's id in the command has opened before
+    unknown_contents: frozenset[Content] = frozenset()  # of the fills reported under this order id without an order
+    unknown_waiting: tuple[QuarantinedFill, ...] = ()  # those of them in quarantine
+    unknown_count: int = 0  # number of fills of unknown orders that the account ever had
+    is_ambiguous: bool = False  # several orders have this id, and not exactly one fits the fill
+    external_order: Order | None = None  # the external order opened earlier under the venue's id in the command
 
 
 def state_changed(
@@ -42,7 +42,7 @@ def state_changed(
     external_order_id: str | None = None,
     error_message: str | None = None,
 ) -> StateChanged:
-    """Return the event of one transition."""
+    """Return the event of a state change."""
     return StateChanged(
         account=command.account,
         order_id=command.order_id,

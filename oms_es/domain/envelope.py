@@ -1,4 +1,4 @@
-"""An event in its envelope: what goes to the log (`Draft`) and what comes back from it (`Recorded`)."""
+"""Events with their metadata: before the append (`Draft`) and as read from the log (`Recorded`)."""
 
 from msgspec import Struct
 
@@ -7,18 +7,18 @@ from oms_es.vocabulary import Origin
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """An event that was decided and is not yet in the log; times are ns UTC."""
+    """A decided event that is not yet in the log; times are ns UTC."""
 
     event: Event
     origin: Origin
-    occurred_at: int  # when it was so at the venue
+    occurred_at: int  # time at the venue
     effective_at: int  # the later of occurred_at and the order's submission
-    recorded_at: int  # our clock, never backwards
-    trading_day: str  # ISO date, worked out once
-    command_id: str | None  # of the first event of a command: its id, "" for none; None on those that follow
+    recorded_at: int  # time of our clock; never decreases
+    trading_day: str  # ISO date
+    command_id: str | None  # on the first event of a command its id, or ""; None on the other events
 
     def recorded_as(self, seq: int) -> "Recorded":
-        """Return it as it will stand in the log; its place in its stream is told by the log alone, and 0 here."""
+        """Return the recorded event; its stream version is 0, for only the log assigns one."""
         return Recorded(
             seq,
             self.event.originator_id,
@@ -35,11 +35,11 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class Recorded(Struct, frozen=True):
-    """An event as the log holds it."""
+    """An event with its metadata, as read from the log."""
 
-    seq: int  # its place in the log, from 1, gapless
-    originator_id: str  # the stream
-    originator_version: int  # its place in the stream, from 1
+    seq: int  # position in the log, from 1, gapless
+    originator_id: str  # name of the stream
+    originator_version: int  # position in the stream, from 1
     event: Event
     account: str
     origin: Origin

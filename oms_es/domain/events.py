@@ -1,9 +1,9 @@
 """
-What has happened, in the past tense: the only thing the log ever holds.
+Events: what has happened, in the past tense. The log contains nothing else.
 
 An event is frozen, flat and complete: a replay needs nothing else. Its class name is its topic in the log for ever;
 a field added later has a default, and a default never changes. The fields of its stream (`order/<account>/<order_id>`
-and so on) come first: the log writes them once, as the stream's name, and not again in the body.
+and so on) come first: the log writes them as the name of the stream, not in the body.
 
 Quantities are in base units, prices in quote units per base unit, fees in quote units (negative is a rebate).
 """
@@ -18,25 +18,25 @@ from oms_es.vocabulary import OrderSide, OrderState, OrderType, QuarantineReason
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The base of everything the log holds."""
+    """The base of all events."""
 
     stream: ClassVar[str]  # the kind of stream: the first part of its name
 
     @property
     def originator_id(self) -> str:
-        """Return the name of the stream the event belongs into."""
+        """Return the name of the event's stream."""
         raise NotImplementedError
 
 
 class OrderEvent(Event, frozen=True, kw_only=True):
-    """Something that happened to one order."""
+    """The base of the events of one order."""
 
     stream = "order"
     account: str
     order_id: str  # FIX ClOrdID 11
-    clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
-    actor: str = ""  # who asked
-    late_for: str | None = None  # it was so on this trading day, which was closed before it was told
+    clamped: bool = False  # our clock was behind the log: recorded_at is that of the event before
+    actor: str = ""  # sender of the command
+    late_for: str | None = None  # the trading day it happened on, which was closed before it was reported
     ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
 
     @property
@@ -46,7 +46,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
 
 
 class OrderSubmitted(OrderEvent, frozen=True, kw_only=True):
-    """Somebody wants this order; the state is IDLE until a `StateChanged` says more."""
+    """An order was submitted; its state is IDLE until the first `StateChanged`."""
 
     symbol: str  # FIX Symbol 55
     side: OrderSide  # FIX Side 54
@@ -55,32 +55,32 @@ class OrderSubmitted(OrderEvent, frozen=True, kw_only=True):
     order_type: OrderType = OrderType.LIMIT  # FIX OrdType 40
     time_in_force: TimeInForce = TimeInForce.GTC  # FIX TimeInForce 59
     reduce_only: bool = False
-    external: bool = False  # another session's: met through its fill, its quantity grows with its fills
+    external: bool = False  # another session's order, known only from its fills; they make up its quantity
 
 
 class StateChanged(OrderEvent, frozen=True, kw_only=True):
-    """The order went from one state to another (FIX OrdStatus 39)."""
+    """The state of the order changed (FIX OrdStatus 39)."""
 
     old: OrderState
     new: OrderState
     reason: str = ""
-    reported: bool = False  # the venue said so (`update_order_state`); else we decided it
-    violations: tuple[str, ...] = ()  # every limit that refused it
+    reported: bool = False  # the venue reported it (`update_order_state`); else it is our decision
+    violations: tuple[str, ...] = ()  # every limit that the order violates
     external_order_id: str | None = None  # FIX OrderID 37
     error_message: str | None = None  # FIX Text 58
 
 
 class ExternalIdAssigned(OrderEvent, frozen=True, kw_only=True):
-    """A venue's id of the order became known (FIX OrderID 37), apart from a change of state."""
+    """A venue's id of the order became known (FIX OrderID 37), without a change of state."""
 
     external_order_id: str
     reported: OrderState | None = None  # the state that the venue reported with it; None: only the id
-    refused_in: OrderState | None = None  # the state of the order, where it could not go to the reported one
+    refused_in: OrderState | None = None  # the state of the order, if it did not allow the reported one
     error_message: str | None = None  # FIX Text 58, reported with it
 
 
 class MergedFill(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A fill that one order takes over from another, as `OrdersMerged` keeps it."""
+    """A fill of an external order that became a fill of ours; part of `OrdersMerged`."""
 
     seq: int  # of the `FillAdded` that booked it
     booked_as: str  # the order id of that event
@@ -99,10 +99,10 @@ class MergedFill(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class OrdersMerged(OrderEvent, frozen=True, kw_only=True):
     """
-    An external order turned out to be an order of ours; recorded in both streams, the position is as before.
+    An external order was identified as an order of ours; recorded in both streams, the position is unchanged.
 
-    In the stream of our order, `merged` names the external order and `fills` are what it brings along; in the stream
-    of the external order, `into` names ours.
+    In the stream of our order, `merged` names the external order and `fills` are its fills; in the stream of the
+    external order, `into` names ours.
     """
 
     merged: str | None = None
@@ -112,17 +112,17 @@ class OrdersMerged(OrderEvent, frozen=True, kw_only=True):
 
 
 class OrderAmended(OrderEvent, frozen=True, kw_only=True):
-    """The order's total quantity or its price is another now."""
+    """The order's total quantity or its price changed (FIX OrderCancelReplace)."""
 
-    quantity: Decimal  # the new total, never below what is filled
+    quantity: Decimal  # the new total, never below the filled quantity
     price: Decimal | None = None
-    asked_quantity: Decimal | None = None  # the new total that was asked for
+    asked_quantity: Decimal | None = None  # the new total in the command
     asked_price: Decimal | None = None
-    asked_reduction: Decimal | None = None  # asked as "take this off the open quantity"
+    asked_reduction: Decimal | None = None  # the reduction of the open quantity in the command
 
 
 class AmendRefused(OrderEvent, frozen=True, kw_only=True):
-    """A limit refused the amendment; the order is as it was."""
+    """A limit refused the amendment; the order is unchanged."""
 
     violations: tuple[str, ...]
     asked_quantity: Decimal | None = None
@@ -138,29 +138,29 @@ class FillAdded(OrderEvent, frozen=True, kw_only=True):
     fill_price: Decimal  # FIX LastPx 31
     trade_id: str | None = None  # unique per account and order (FIX ExecID 17)
     fee: Decimal = ZERO
-    multiplier: Decimal = ONE  # of the instrument as it was defined then
+    multiplier: Decimal = ONE  # of the instrument when the fill was recorded
     currency: str = "USD"
-    late: bool = False  # it came after the order was CANCELLED or FAILED, or after its trading day was closed
-    forced: bool = False  # it broke a rule and was taken all the same (settings, or a person)
-    quarantine_id: str | None = None  # it waited in quarantine under this id
-    asked_fee: Decimal | None = None  # of the report that told whose fill it is, where it is another than the fee
+    late: bool = False  # recorded after the order was CANCELLED or FAILED, or after its trading day was closed
+    forced: bool = False  # it broke a rule and was accepted anyway, by the settings or by a person
+    quarantine_id: str | None = None  # its id while it was in quarantine
+    asked_fee: Decimal | None = None  # fee in the report that identified its order, if it differs from `fee`
 
 
 class FillBusted(OrderEvent, frozen=True, kw_only=True):
-    """The venue took the fill back (FIX ExecType H, TradeCancel)."""
+    """The venue busted the fill (FIX ExecType H, TradeCancel)."""
 
     symbol: str
     side: OrderSide
     trade_id: str
-    fill_quantity: Decimal  # what is taken back, as it stood last
+    fill_quantity: Decimal  # with all corrections, as the price and the fee
     fill_price: Decimal
     fee: Decimal = ZERO
     reason: str = ""
-    booked_as: str | None = None  # the order id that the fill was booked under, where the orders were merged since
+    booked_as: str | None = None  # the order id that the fill was booked under, if its order was merged later
 
 
 class FillCorrected(OrderEvent, frozen=True, kw_only=True):
-    """The venue changed the fill (FIX ExecType G, TradeCorrect); what it was is kept beside what it is."""
+    """The venue corrected the fill (FIX ExecType G, TradeCorrect); old and new values are recorded."""
 
     symbol: str
     side: OrderSide
@@ -171,11 +171,11 @@ class FillCorrected(OrderEvent, frozen=True, kw_only=True):
     old_price: Decimal
     fee: Decimal = ZERO
     old_fee: Decimal = ZERO
-    multiplier: Decimal = ONE  # as when the fill was added
+    multiplier: Decimal = ONE  # as in the `FillAdded`
     reason: str = ""
     forced: bool = False
     quarantine_id: str | None = None
-    asked_quantity: Decimal | None = None  # what was asked; None kept what it was
+    asked_quantity: Decimal | None = None  # in the command, as the two fields below; None: unchanged
     asked_price: Decimal | None = None
     asked_fee: Decimal | None = None
     booked_as: str | None = None  # as in `FillBusted`
@@ -183,17 +183,17 @@ class FillCorrected(OrderEvent, frozen=True, kw_only=True):
 
 
 class QuarantineEvent(Event, frozen=True, kw_only=True):
-    """Something about a fill that waits; in the order's stream, or in the account's where the order is unknown."""
+    """The base of the events of quarantine; in the order's stream, or in the account's if the order is unknown."""
 
     stream = "quarantine"
     account: str
     order_id: str
     quarantine_id: str
     order_known: bool = True
-    clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
-    actor: str = ""  # who asked
-    late_for: str | None = None  # it was so on this trading day, which was closed before it was told
-    ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
+    clamped: bool = False  # as in `OrderEvent`, like the fields below
+    actor: str = ""
+    late_for: str | None = None
+    ahead: bool = False
 
     @property
     def originator_id(self) -> str:
@@ -202,7 +202,7 @@ class QuarantineEvent(Event, frozen=True, kw_only=True):
 
 
 class FillQuarantined(QuarantineEvent, frozen=True, kw_only=True):
-    """A fill that breaks a rule: kept, and waiting for a person; order and position have not moved."""
+    """A fill that breaks a rule was put in quarantine; order and position are unchanged."""
 
     why: QuarantineReason
     fill_quantity: Decimal
@@ -213,30 +213,30 @@ class FillQuarantined(QuarantineEvent, frozen=True, kw_only=True):
     side: OrderSide | None = None
     correction: bool = False  # it is the new content of the fill `trade_id`
     reason: str = ""
-    asked_quantity: Decimal | None = None  # of a correction
+    asked_quantity: Decimal | None = None  # of a correction, as the two fields below
     asked_price: Decimal | None = None
     asked_fee: Decimal | None = None
 
 
 class QuarantineResolved(QuarantineEvent, frozen=True, kw_only=True):
-    """Somebody decided about a fill in quarantine; an accepted one follows as `FillAdded` or `FillCorrected`."""
+    """A fill in quarantine was accepted or rejected; if accepted, `FillAdded` or `FillCorrected` follows."""
 
     accepted: bool
     symbol: str | None = None
     side: OrderSide | None = None
     reason: str = ""
-    linked: bool = False  # not a person's decision: it became known which order the fill belongs to
+    linked: bool = False  # resolved because the order of the fill became known, not by a person
 
 
 class MarketEvent(Event, frozen=True, kw_only=True):
-    """Something about a symbol, for every account."""
+    """The base of the events of a symbol, valid for every account."""
 
     stream = "market"
     symbol: str
-    clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
-    actor: str = ""  # who asked
-    late_for: str | None = None  # it was so on this trading day, which was closed before it was told
-    ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
+    clamped: bool = False  # as in `OrderEvent`, like the fields below
+    actor: str = ""
+    late_for: str | None = None
+    ahead: bool = False
 
     @property
     def originator_id(self) -> str:
@@ -245,24 +245,24 @@ class MarketEvent(Event, frozen=True, kw_only=True):
 
 
 class MarkRecorded(MarketEvent, frozen=True, kw_only=True):
-    """What one unit was worth, for unrealized P&L and for checks that need a market price."""
+    """A mark price was recorded, for unrealized P&L and for checks that need a market price."""
 
     price: Decimal
 
 
 class InstrumentDefined(MarketEvent, frozen=True, kw_only=True):
-    """What one unit of the symbol stands for."""
+    """The multiplier and currency of a symbol were defined."""
 
     multiplier: Decimal = ONE  # quote units per price unit and base unit
     currency: str = "USD"
 
 
 class AccountEvent(Event, frozen=True, kw_only=True):
-    """Something about an account, or about every account ("*")."""
+    """The base of the events of an account, or of every account ("*")."""
 
     account: str
-    clamped: bool = False  # our clock had run backwards: recorded_at is the log's last
-    actor: str = ""  # who asked
+    clamped: bool = False  # as in `OrderEvent`
+    actor: str = ""
 
     @property
     def originator_id(self) -> str:
@@ -271,17 +271,17 @@ class AccountEvent(Event, frozen=True, kw_only=True):
 
 
 class PolicyChanged(AccountEvent, frozen=True, kw_only=True):
-    """The limits and rules that decide from here on; keys as in the settings, values as text."""
+    """Limits and rules changed; keys as in the settings, values as text."""
 
     stream = "policy"
     values: dict[str, str | tuple[str, ...] | None]
-    from_file: tuple[str, ...] = ()  # the keys among them that a settings file holds
-    rules: int = 1  # the version of the rules that decide
+    from_file: tuple[str, ...] = ()  # the keys among them that come from a settings file
+    rules: int = 1  # the version of the decision rules from here on
     reason: str = ""
 
 
 class TradingLevelChanged(AccountEvent, frozen=True, kw_only=True):
-    """The emergency stop was pulled or released."""
+    """The level of the emergency stop was set."""
 
     stream = "policy"
     level: TradingLevel
@@ -290,28 +290,28 @@ class TradingLevelChanged(AccountEvent, frozen=True, kw_only=True):
 
 
 class DayClosed(AccountEvent, frozen=True, kw_only=True):
-    """A trading day was closed, with what it came to."""
+    """A trading day was closed, with digests of its results."""
 
     stream = "day"
     trading_day: str
     first_seq: int
     last_seq: int
-    digests: dict[str, str]  # of positions, pnl, limits, open_orders as they stood
-    begins_at: int = 0  # ns UTC; what was so from here on
-    ends_at: int = 0  # and before here belongs to the day; both 0 where an early release has closed it
+    digests: dict[str, str]  # of positions, pnl, limits, open_orders when it was closed
+    begins_at: int = 0  # ns UTC, inclusive; 0 in logs of early releases
+    ends_at: int = 0  # ns UTC, exclusive; 0 in logs of early releases
     code: str = ""  # the version of the program that closed it
     log_format: int = 1
     rules: int = 1
     reason: str = ""
-    forced: bool = False  # closed although fills were waiting in quarantine
+    forced: bool = False  # closed although fills were in quarantine
 
 
 class CommandChangedNothing(AccountEvent, frozen=True, kw_only=True):
-    """A command with a command id found done what it asked for; recorded so that its id stands for this content."""
+    """A command with a command id changed nothing; recorded so that the id cannot be used with other content."""
 
     stream = "command"
-    command: str  # the name of its class
-    asked: dict[str, str | bool | None]  # its fields, decimals as text
+    command: str  # the class name of the command
+    asked: dict[str, str | bool | None]  # the fields of the command, decimals as text
     ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
 
 

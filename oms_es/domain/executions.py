@@ -1,7 +1,7 @@
 """
-How an execution changes its order: what it may break, what it books, and when the order is complete.
+Book fills: the rules that a fill can break, its events, and when it completes its order.
 
-The same trade reported again is recognised by its content: account, order, symbol, side, trade id, quantity, price
+A repeated report of a trade is recognised by its content: account, order, symbol, side, trade id, quantity, price
 and fee.
 """
 
@@ -20,7 +20,7 @@ Q = QuarantineReason
 
 
 def reports(command: AddFill, order: Order | None, context: DecisionContext) -> list[Content]:
-    """Return what was reported before under the fill's trade id, of this order or under another of its ids."""
+    """Return the earlier reports with the fill's trade id, for this order or for fills without an order."""
     if command.trade_id is None:
         return []
     own = frozenset[Content]() if order is None else order.contents
@@ -28,7 +28,7 @@ def reports(command: AddFill, order: Order | None, context: DecisionContext) -> 
 
 
 def is_repetition(command: AddFill, known: Content, order: Order | None, context: DecisionContext) -> bool:
-    """Return whether a report of the same trade id says the same; one without the fee is older news."""
+    """Return whether a report of the same trade id adds nothing new; its fee may be missing."""
     if (command.fill_quantity, command.fill_price) != (known.quantity, known.price):
         return False
     if context.rules < 3:
@@ -37,14 +37,14 @@ def is_repetition(command: AddFill, known: Content, order: Order | None, context
 
 
 def symbol_and_side(command: AddFill, order: Order | None) -> tuple[str, str]:
-    """Return the symbol and side of a fill, those of its order where it names none; "" where nobody knows."""
+    """Return the symbol and side of a fill, or else of its order; "" if unknown."""
     symbol = command.symbol or (order.symbol if order else "")
     side = command.side or (order.side if order else None)
     return symbol, "" if side is None else side.value
 
 
 def broken_rule(command: AddFill, order: Order, context: DecisionContext) -> QuarantineReason | None:
-    """Return the first rule that the fill breaks."""
+    """Return the first rule that the fill breaks; None if it breaks none."""
     if command.symbol not in (None, order.symbol) or command.side not in (None, order.side):
         return Q.CONFLICT
     if order.state in (S.REJECTED, S.FILLED, S.IDLE):
@@ -57,7 +57,7 @@ def broken_rule(command: AddFill, order: Order, context: DecisionContext) -> Qua
 
 
 def is_out_of_band(command: AddFill, limit_price: Decimal | None, side: OrderSide, context: DecisionContext) -> bool:
-    """Return whether the price is further from the reference than the band allows; better than the limit never is."""
+    """Return whether the price is too far from the limit price or the mark; better than the limit never is."""
     reference = context.mark if limit_price is None else limit_price
     if context.origin is Origin.IMPORT or context.price_band is None or reference is None:
         return False
@@ -67,7 +67,7 @@ def is_out_of_band(command: AddFill, limit_price: Decimal | None, side: OrderSid
     if limit_price is not None and side.sign * distance <= 0:
         return False
     size = max(reference.copy_abs(), ZERO if context.mark is None else context.mark.copy_abs())
-    floor = context.price_band_floor if size <= context.price_band_floor else ZERO  # a fraction of next to nothing
+    floor = context.price_band_floor if size <= context.price_band_floor else ZERO  # for prices near 0
     return distance.copy_abs() > max(times(context.price_band, size), floor)
 
 
@@ -103,7 +103,7 @@ def execute(
 
 
 def completed(command: OrderCommand, order: Order, state: OrderState, filled: Decimal) -> list[Event]:
-    """Return the move that the new filled quantity asks for, if any."""
+    """Return the state change that follows from the new filled quantity; [] if none."""
     if order.is_external:
         return []
     if state is S.WORKING and filled >= order.quantity:
@@ -115,14 +115,14 @@ def completed(command: OrderCommand, order: Order, state: OrderState, filled: De
 
 def open_external(
     command: AddFill,
-    what: tuple[str, OrderSide],
+    instrument: tuple[str, OrderSide],
     context: DecisionContext,
     *,
     forced: bool = False,
     quarantine_id: str | None = None,
 ) -> list[Event]:
     """Return the events of a fill that opens an external order."""
-    symbol, side = what
+    symbol, side = instrument
     submitted = OrderSubmitted(
         account=command.account,
         order_id=command.order_id,
@@ -134,12 +134,12 @@ def open_external(
         actor=command.actor,
     )
     order = Order(submitted=submitted, quantity=ZERO, price=None, state=S.WORKING)
-    moves: list[Event] = [state_changed(command, S.IDLE, S.PENDING), state_changed(command, S.PENDING, S.WORKING)]
-    return [submitted, *moves, *execute(command, order, context, forced=forced, quarantine_id=quarantine_id)]
+    states: list[Event] = [state_changed(command, S.IDLE, S.PENDING), state_changed(command, S.PENDING, S.WORKING)]
+    return [submitted, *states, *execute(command, order, context, forced=forced, quarantine_id=quarantine_id)]
 
 
 def quarantine(command: AddFill, why: QuarantineReason, ordinal: int, order: Order | None = None) -> FillQuarantined:
-    """Return the event of a fill that breaks a rule; `ordinal` counts the fills quarantined before."""
+    """Return the event that puts a fill in quarantine; `ordinal` counts the fills quarantined before."""
     return FillQuarantined(
         account=command.account,
         order_id=command.order_id,
@@ -157,7 +157,7 @@ def quarantine(command: AddFill, why: QuarantineReason, ordinal: int, order: Ord
 
 
 def _quarantine_id(command: AddFill, ordinal: int, order: Order | None) -> str:
-    """Return an id that a replay works out again: a digest of the fill and of its place in the queue."""
+    """Return a deterministic id, which a replay reproduces: a digest of the fill and its ordinal."""
     known = "order" if order else "unknown"
     figures = (text(command.fill_quantity), text(command.fill_price), text(command.fee))
     parts = (known, command.account, command.order_id, command.trade_id or "", *figures, str(ordinal))

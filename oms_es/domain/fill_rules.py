@@ -1,7 +1,7 @@
 """
-What a fill makes of an order: fills are facts, and none is ever lost or counted twice.
+Decide about a reported fill: book it, put it in quarantine, or recognise it as a repetition.
 
-A fill that breaks a rule waits in quarantine until somebody decides; a repeated one gives nothing.
+A fill is a fact: none is ever lost or counted twice.
 """
 
 from oms_es.domain.commands import AddFill
@@ -25,12 +25,10 @@ Q = QuarantineReason
 
 
 def add_fill(command: AddFill, order: Order, context: DecisionContext) -> list[Event]:
-    """Return what a fill of a known order gives."""
+    """Return the events of a fill of a known order; [] for a repetition."""
     known = reports(command, order, context)
     waiting = waiting_for(command, order, context)
-    if waiting is not None and not reports(
-        command, order, DecisionContext()
-    ):  # the order itself does not know the trade
+    if waiting is not None and not reports(command, order, DecisionContext()):  # the trade is only in quarantine
         return book_waiting(waiting, order, context, command.actor, command.fee)
     if any(is_repetition(command, each, order, context) for each in known):
         return []
@@ -43,7 +41,7 @@ def add_fill(command: AddFill, order: Order, context: DecisionContext) -> list[E
 
 
 def fill_unknown(command: AddFill, context: DecisionContext) -> list[Event]:
-    """Return what a fill gives whose order nobody submitted here."""
+    """Return the events of a fill of an unknown order; [] for a repetition."""
     known = reports(command, None, context)
     if (waiting := waiting_for(command, None, context)) is not None:
         return open_for_waiting(waiting, command, context)
@@ -55,7 +53,7 @@ def fill_unknown(command: AddFill, context: DecisionContext) -> list[Event]:
         return [quarantine(command, Q.UNKNOWN_ORDER, context.unknown_count)]
     if known:
         return [quarantine(command, Q.CONFLICT, context.unknown_count)]
-    wild = is_out_of_band(command, None, command.side, context)
-    if wild and not context.accept_exceptions:
+    out_of_band = is_out_of_band(command, None, command.side, context)
+    if out_of_band and not context.accept_exceptions:
         return [quarantine(command, Q.PRICE_BAND, context.unknown_count)]
-    return open_external(command, (command.symbol, command.side), context, forced=wild)
+    return open_external(command, (command.symbol, command.side), context, forced=out_of_band)

@@ -1,8 +1,8 @@
 """
-A venue's id of an order (FIX OrderID 37) becomes known: what was reported under it before becomes the order's own.
+Link a venue's id (FIX OrderID 37) to an order, with the fills that were reported earlier under this id.
 
-Fills that the venue's id has opened an external order with are merged into the order; the position stays as it is.
-Fills that wait in quarantine under the id are booked, unless they break a rule.
+If these fills opened an external order, it is merged into the order; the position is unchanged.
+Fills in quarantine under the id are booked, unless they break a rule.
 """
 
 from oms_es.decimals import ZERO, plus
@@ -19,7 +19,7 @@ S = OrderState
 
 
 def link(command: LinkOrder | ChangeState, order: Order, context: DecisionContext) -> list[Event]:
-    """Return the events of a venue's id that becomes known; [] when the order has it already."""
+    """Return the events of linking a venue's id; [] when the order already has it."""
     name = command.external_order_id
     if name is None or name in order.external_order_ids:
         return []
@@ -35,7 +35,7 @@ def link(command: LinkOrder | ChangeState, order: Order, context: DecisionContex
 
 
 def join(command: OrderCommand, order: Order, context: DecisionContext) -> list[Event]:
-    """Return the events that make the order's own what was reported under the venue's id before."""
+    """Return the events that assign earlier fills under the venue's id to the order."""
     events = _merge(command, order, context)
     for waiting in context.unknown_waiting:
         events += book_waiting(waiting, after(order, events), context, command.actor)
@@ -43,7 +43,7 @@ def join(command: OrderCommand, order: Order, context: DecisionContext) -> list[
 
 
 def after(order: Order, events: list[Event]) -> Order:
-    """Return the order after events that are about to be recorded; their times do not matter here."""
+    """Return the order after events that are not recorded yet; their times are ignored."""
     for event in events:
         if event.originator_id == f"order/{order.account}/{order.order_id}":
             order = evolve(order, event, order.updated_at, order.recorded_at, order.last_seq)
@@ -54,28 +54,27 @@ def after(order: Order, events: list[Event]) -> Order:
 
 
 def _merge(command: OrderCommand, order: Order, context: DecisionContext) -> list[Event]:
-    """Return the events of merging the external order of the venue's id into the order, if it can be the same."""
+    """Return the events of merging the venue's external order into the order; [] if they cannot be the same."""
     other = context.external_order
     if other is None or (other.symbol, other.side) != (order.symbol, order.side):
         return []
-    doubled = [fill for fill in other.fills if _is_double(fill, other, order)]
-    events: list[Event] = [_bust(other, fill, command.actor) for fill in doubled]
-    for fill in doubled:
+    duplicates = [fill for fill in other.fills if _is_duplicate(fill, other, order)]
+    events: list[Event] = [_bust(other, fill, command.actor) for fill in duplicates]
+    for fill in duplicates:
         events += _restate(fill, after(order, events), command.actor)
     order, other = after(order, events), after(other, events)
     filled = order.filled_quantity
     for fill in other.fills:
         filled = filled if fill.busted else plus(filled, fill.quantity)
     if not order.is_external and filled > order.quantity:
-        return []  # more than the order can have: the venue's number was used again
+        return []  # an overfill: the venue reused the id of another order
     return [*events, *_merged(command, order, other)]
 
 
 def _merged(command: OrderCommand, order: Order, other: Order) -> list[Event]:
-    standing = [fill for fill in other.fills if not fill.busted]
-    acknowledged = order.state is S.PENDING and bool(standing)
+    acknowledged = order.state is S.PENDING and any(not fill.busted for fill in other.fills)
     state = S.WORKING if acknowledged else order.state
-    both = OrdersMerged(
+    merged = OrdersMerged(
         account=order.account,
         order_id=order.order_id,
         merged=other.order_id,
@@ -83,18 +82,18 @@ def _merged(command: OrderCommand, order: Order, other: Order) -> list[Event]:
         external_order_ids=other.external_order_ids,
         actor=command.actor,
     )
-    gone = OrdersMerged(account=other.account, order_id=other.order_id, into=order.order_id, actor=command.actor)
-    began = (
+    merged_into = OrdersMerged(account=other.account, order_id=other.order_id, into=order.order_id, actor=command.actor)
+    acknowledgement = (
         [state_changed(command, S.PENDING, S.WORKING, reason="filled before it was acknowledged")]
         if acknowledged
         else []
     )
-    filled = after(order, [both]).filled_quantity
-    return [*began, gone, both, *completed(command, order, state, filled)]
+    filled = after(order, [merged]).filled_quantity
+    return [*acknowledgement, merged_into, merged, *completed(command, order, state, filled)]
 
 
-def _is_double(fill: Fill, other: Order, order: Order) -> bool:
-    """Return whether the order knows the same trade already, standing or not: it was reported under both ids."""
+def _is_duplicate(fill: Fill, other: Order, order: Order) -> bool:
+    """Return whether the trade was reported under both ids; it may be busted in our order."""
     if fill.trade_id is None or fill.busted:
         return False
     theirs = [each for each in other.contents if each.trade_id == fill.trade_id]
@@ -107,20 +106,20 @@ def _is_same(one: Content, other: Content) -> bool:
     return same and (one.fee == other.fee or ZERO in (one.fee, other.fee))  # a fee may be reported later
 
 
-def _restate(double: Fill, order: Order, actor: str) -> list[Event]:
-    """Return what the other report of a trade adds to the order's own fill: its fee, or the venue's correction."""
-    own = find_fill(order, double.trade_id or "")
-    if own is None or double.trade_id is None:
+def _restate(duplicate: Fill, order: Order, actor: str) -> list[Event]:
+    """Return the correction of the order's fill by its duplicate, which may have the fee or a correction."""
+    own = find_fill(order, duplicate.trade_id or "")
+    if own is None or duplicate.trade_id is None:
         return []
-    new = (own.quantity, own.price, own.fee or double.fee)
-    if double.corrected and not own.corrected:
-        new = (double.quantity, double.price, double.fee)
+    new = (own.quantity, own.price, own.fee or duplicate.fee)
+    if duplicate.corrected and not own.corrected:
+        new = (duplicate.quantity, duplicate.price, duplicate.fee)
     if new == (own.quantity, own.price, own.fee):
         return []
     asked = CorrectFill(
         account=order.account,
         order_id=order.order_id,
-        trade_id=double.trade_id,
+        trade_id=duplicate.trade_id,
         fill_quantity=new[0],
         fill_price=new[1],
         fee=new[2],
@@ -131,7 +130,7 @@ def _restate(double: Fill, order: Order, actor: str) -> list[Event]:
 
 
 def _bust(order: Order, fill: Fill, actor: str) -> FillBusted:
-    assert fill.trade_id is not None, "only a trade id tells that a fill is booked twice"
+    assert fill.trade_id is not None, "a duplicate is recognised by its trade id"
     return FillBusted(
         account=order.account,
         order_id=order.order_id,

@@ -1,7 +1,7 @@
 """
-One order: what it is (`Order`), what a command makes of it (`decide`), what an event makes of it (`evolve`).
+The state of one order (`Order`) and how events change it (`evolve`).
 
-`decide` may refuse; `evolve` may not, for what it is told has happened. Neither reads a clock, draws an id or waits.
+`decide` in `order_rules` may refuse a command; `evolve` may not refuse an event, because it has already happened.
 The rules are those of FIX's order state changes (FIX 4.4 volume 4, appendix D) over the spec's seven states.
 """
 
@@ -35,22 +35,22 @@ S = OrderState
 
 
 class Content(Struct, frozen=True, array_like=True, order=True):
-    """What two reports of one trade must agree in to be the same; symbol and side are "" where nothing was said."""
+    """The content of a reported trade, for detecting repetitions; symbol and side are "" if not reported."""
 
     trade_id: str
     quantity: Decimal
     price: Decimal
     fee: Decimal
-    symbol: str = ""  # states that an earlier release has written do not say it
+    symbol: str = ""  # missing in snapshots of earlier releases
     side: str = ""
 
     def is_of(self, symbol: str, side: str) -> bool:
-        """Return whether the report does not contradict this symbol and side."""
+        """Return whether the report is consistent with this symbol and side."""
         return ("" in (self.symbol, symbol) or self.symbol == symbol) and ("" in (self.side, side) or self.side == side)
 
 
 class Fill(Struct, frozen=True, kw_only=True):
-    """One execution as it stands now."""
+    """One execution, with all corrections so far."""
 
     quantity: Decimal
     price: Decimal
@@ -64,11 +64,11 @@ class Fill(Struct, frozen=True, kw_only=True):
     forced: bool = False
     busted: bool = False
     corrected: bool = False
-    booked_as: str | None = None  # the order id of its event, where that order was merged into this one
+    booked_as: str | None = None  # the order id of its event, if that order was merged into this one
 
 
 class QuarantinedFill(Struct, frozen=True, kw_only=True):
-    """A fill in quarantine, and when it was executed."""
+    """A fill in quarantine, with its times."""
 
     fill: FillQuarantined
     occurred_at: int
@@ -77,64 +77,64 @@ class QuarantinedFill(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """An order as its events have left it; immutable, so a reader never sees half a change."""
+    """An order after its events so far; immutable, so a reader never sees a partial change."""
 
     submitted: OrderSubmitted
     quantity: Decimal
     price: Decimal | None
     state: OrderState = S.IDLE
     filled_quantity: Decimal = ZERO
-    filled_cost: Decimal = ZERO  # sum of quantity times price: what adds up exactly
+    filled_cost: Decimal = ZERO  # sum of quantity times price; exact, unlike an average
     fees: Decimal = ZERO
     fills: tuple[Fill, ...] = ()
-    contents: frozenset[Content] = frozenset()  # of every trade ever told, busted and quarantined ones too
+    contents: frozenset[Content] = frozenset()  # of every reported trade, with busted and quarantined ones
     external_order_ids: tuple[str, ...] = ()
     error_message: str | None = None
     reason: str = ""
     violations: tuple[str, ...] = ()
-    waiting: tuple[QuarantinedFill, ...] = ()
-    quarantined: int = 0  # how many fills ever were
+    waiting: tuple[QuarantinedFill, ...] = ()  # fills in quarantine
+    quarantined: int = 0  # number of fills that ever were in quarantine
     submitted_at: int = 0
     updated_at: int = 0
     version: int = 0
     last_seq: int = 0  # of its last event
     recorded_at: int = 0  # of its last event
     known_at: int = 0  # when its submission was recorded
-    merged_into: str | None = None  # the order of ours that this external order turned out to be
+    merged_into: str | None = None  # the id of our order that this external order was merged into
 
     @property
     def account(self) -> str:
-        """Return the account the order belongs to."""
+        """Return the account of the order."""
         return self.submitted.account
 
     @property
     def order_id(self) -> str:
-        """Return the id the order was submitted under."""
+        """Return our id of the order (FIX ClOrdID 11)."""
         return self.submitted.order_id
 
     @property
     def symbol(self) -> str:
-        """Return what is traded."""
+        """Return the symbol of the order."""
         return self.submitted.symbol
 
     @property
     def side(self) -> OrderSide:
-        """Return which way."""
+        """Return the side of the order."""
         return self.submitted.side
 
     @property
     def is_external(self) -> bool:
-        """Return whether another session placed it."""
+        """Return whether another session placed the order."""
         return self.submitted.external
 
     @property
     def is_open(self) -> bool:
-        """Return whether it counts as an open order."""
+        """Return whether the order counts as an open order."""
         return (self.state is S.WORKING or self.state is S.PENDING) and not self.submitted.external
 
     @property
     def open_quantity(self) -> Decimal:
-        """Return what may still be executed (FIX LeavesQty 151); 0 once the order is done."""
+        """Return the quantity that can still be filled (FIX LeavesQty 151); 0 when the order is done."""
         state = self.state
         if (state is not S.WORKING and state is not S.PENDING) or self.submitted.external:
             return ZERO
@@ -147,7 +147,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
     @property
     def avg_fill_price(self) -> Decimal:
-        """Return the average price of what is filled (FIX AvgPx 6); 0 when nothing is."""
+        """Return the average fill price (FIX AvgPx 6); 0 without fills."""
         if not self.filled_quantity:
             return ZERO
         if len(self.fills) == 1 and not self.fills[0].busted:
@@ -162,9 +162,9 @@ def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int
     Args:
         order: None before the first event of its stream.
         event: one of the order's stream.
-        occurred_at: when it was so at the venue, ns UTC.
-        recorded_at: when we wrote it down, ns UTC.
-        seq: the event's place in the log.
+        occurred_at: time at the venue, ns UTC.
+        recorded_at: time of the append, ns UTC.
+        seq: position of the event in the log.
     """
     if order is None:
         assert isinstance(event, OrderSubmitted), f"a stream begins with OrderSubmitted, not {type(event).__name__}"
@@ -243,7 +243,7 @@ def _fill_of(merged: MergedFill) -> Fill:
 
 
 def merged_fill(fill: Fill, order_id: str) -> MergedFill:
-    """Return a fill of the order `order_id` as `OrdersMerged` keeps it."""
+    """Return a fill of the order `order_id` as a part of `OrdersMerged`."""
     return MergedFill(
         seq=fill.seq,
         booked_as=fill.booked_as or order_id,
@@ -286,14 +286,14 @@ def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: i
 
 def _fill_busted(order: Order, event: FillBusted, *_: int) -> Order:
     old = _restated_fill(order, event)
-    if old is None:  # as of a moment before the fill was known
+    if old is None:  # as of a time before the fill was known
         return order
     fills = tuple(replace(f, busted=True) if f is old else f for f in order.fills)
     return _with_fills(order, fills, ZERO_FILL, old, frozenset())
 
 
 def _restated_fill(order: Order, event: FillBusted | FillCorrected) -> Fill | None:
-    """Return the last standing fill of the trade that was booked under the order id the event names."""
+    """Return the last fill of the trade under the event's order id that is not busted."""
     booked_as = None if event.booked_as == order.order_id else event.booked_as
     fills = (fill for fill in reversed(order.fills) if fill.trade_id == event.trade_id and not fill.busted)
     return next((fill for fill in fills if fill.booked_as == booked_as), None)
@@ -375,7 +375,7 @@ _EVOLVE: dict[type[Event], Callable[..., Order]] = {
 
 
 def content(event: FillAdded | FillCorrected | FillQuarantined) -> frozenset[Content]:
-    """Return what a repetition of this trade would look like; nothing without a trade id."""
+    """Return the content by which a repetition of this trade is recognised; empty without a trade id."""
     if event.trade_id is None:
         return frozenset()
     side = "" if event.side is None else "buy" if event.side is OrderSide.BUY else "sell"  # faster than `.value`
@@ -384,17 +384,17 @@ def content(event: FillAdded | FillCorrected | FillQuarantined) -> frozenset[Con
 
 
 def find_fill(order: Order, trade_id: str) -> Fill | None:
-    """Return the order's standing fill with this trade id, the last one where there are several."""
-    standing = (f for f in reversed(order.fills) if f.trade_id == trade_id and not f.busted)
-    return next(standing, None)
+    """Return the order's last fill with this trade id that is not busted; None if there is none."""
+    found = (f for f in reversed(order.fills) if f.trade_id == trade_id and not f.busted)
+    return next(found, None)
 
 
 def is_order_event(event: Event) -> bool:
-    """Return whether the event belongs into an order's own stream."""
+    """Return whether the event is in the stream of an order."""
     return isinstance(event, OrderEvent) or (isinstance(event, QuarantineEvent) and event.order_known)
 
 
 def describe(order: Order) -> str:
-    """Return the order in a few words, for messages."""
+    """Return a short description of the order, for messages."""
     kind = "market" if order.submitted.order_type is OrderType.MARKET else text(order.price or ZERO)
     return f"{order.side.value} {text(order.quantity)} {order.symbol} @ {kind} ({order.state.value})"

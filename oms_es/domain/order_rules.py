@@ -1,7 +1,7 @@
 """
-What a command makes of an order: the events, or an error and nothing.
+Decide a command for an order: return its events, or raise an error.
 
-Everything a decision rests on comes in: the command, the order, and what is `DecisionContext` around it.
+A decision depends only on its arguments: the command, the order and the `DecisionContext`.
 """
 
 from decimal import Decimal
@@ -38,13 +38,13 @@ S = OrderState
 
 def decide(command: OrderCommand, order: Order | None, context: DecisionContext) -> list[Event]:
     """
-    Return the events that carrying out `command` gives; [] when it was carried out before.
+    Return the events of carrying out `command`; [] when it was carried out before.
 
-    A refusal that is worth remembering is an event as well (REJECTED, `AmendRefused`, `FillQuarantined`).
+    A refusal by a limit or a fill rule is an event as well (REJECTED, `AmendRefused`, `FillQuarantined`).
 
     Raises:
-        UnknownOrder, UnknownFill, UnknownQuarantine: it names what is not there.
-        InvalidTransition: the order's state does not allow it.
+        UnknownOrder, UnknownFill, UnknownQuarantine: the command refers to nothing that exists.
+        InvalidTransition: the order's state does not allow the command.
         CommandConflict: the order id was submitted before, with other content.
     """
     match command:
@@ -99,19 +99,19 @@ def _submit(command: SubmitOrder, context: DecisionContext) -> list[Event]:
     if context.violations:
         return [submitted, state_changed(command, S.IDLE, S.REJECTED, violations=context.violations)]
     events: list[Event] = [submitted, state_changed(command, S.IDLE, S.PENDING)]
-    if context.origin is Origin.IMPORT:  # a fact's order exists and works from here
+    if context.origin is Origin.IMPORT:  # an imported order is already working at the venue
         events.append(state_changed(command, S.PENDING, S.WORKING))
     return events
 
 
 def _resubmit(command: SubmitOrder, order: Order) -> list[Event]:
-    was = order.submitted
+    first = order.submitted
     asked = (command.symbol, command.side, command.order_type, command.quantity, command.price)
-    same = asked == (was.symbol, was.side, was.order_type, was.quantity, was.price)
+    same = asked == (first.symbol, first.side, first.order_type, first.quantity, first.price)
     if (
         same
-        and not was.external
-        and (command.reduce_only, command.time_in_force) == (was.reduce_only, was.time_in_force)
+        and not first.external
+        and (command.reduce_only, command.time_in_force) == (first.reduce_only, first.time_in_force)
     ):
         return []
     raise CommandConflict(
@@ -125,32 +125,32 @@ def _resubmit(command: SubmitOrder, order: Order) -> list[Event]:
 
 def _change_state(command: ChangeState, order: Order, context: DecisionContext) -> list[Event]:
     if context.rules < 3:
-        return _move(command, order)
+        return _transition(command, order)
     name = command.external_order_id
     if command.new is S.WORKING and order.state is S.PENDING:
-        events = _move(command, order)
+        events = _transition(command, order)
         return events if name is None else [*events, *join(command, after(order, events), context)]
-    linked = link(command, order, context)  # first: a fill that has waited for this id comes before the state
+    linked = link(command, order, context)  # before the state: fills in quarantine under this id are booked first
     order = after(order, linked)
     if command.new is order.state:
         return linked
     try:
-        moves = _move(command, order)
+        changes = _transition(command, order)
     except InvalidTransition:
         if not linked:
             raise
         return [_refused(linked[0], command, order), *linked[1:]]
-    return [*linked, *moves] if len(linked) > 1 else moves
+    return [*linked, *changes] if len(linked) > 1 else changes
 
 
 def _refused(assigned: Event, command: ChangeState, order: Order) -> Event:
-    """Return the venue's id with the state that it cannot bring along; an acknowledgement that is late is no error."""
+    """Return the event of the venue's id with the refused state; a late acknowledgement is not an error."""
     assert isinstance(assigned, ExternalIdAssigned), "the id comes first"
     is_late = command.new is S.WORKING and order.state in (S.FILLED, S.CANCELLED)
     return assigned if is_late else replace(assigned, refused_in=order.state)
 
 
-def _move(command: ChangeState, order: Order) -> list[Event]:
+def _transition(command: ChangeState, order: Order) -> list[Event]:
     if command.new not in TRANSITIONS[order.state]:
         raise InvalidTransition(_impossible(order, command.new))
     if command.new is S.FILLED and order.filled_quantity < order.quantity:
@@ -180,7 +180,7 @@ def _impossible(order: Order, new: OrderState) -> str:
 
 
 def impossible(order_id: str, old: OrderState, new: OrderState) -> str:
-    """Return why an order cannot go from one state to another, and where it could go."""
+    """Return the message of an invalid transition, with the possible ones."""
     possible = ", ".join(sorted(state.value for state in TRANSITIONS[old])) or "nothing, it is done"
     return f"order {shown(order_id)} cannot go from {old.value} to {new.value} (from {old.value}: {possible})"
 
@@ -212,7 +212,7 @@ def _reduce(command: ReduceOrder, order: Order) -> list[Event]:
     if command.quantity > order.open_quantity:
         msg = (
             f"order {shown(order.order_id)} has {text(order.open_quantity)} open; "
-            f"{text(command.quantity)} cannot be taken off"
+            f"it cannot be reduced by {text(command.quantity)}"
         )
         raise InvalidInput(msg)
     wanted = canonical(minus(order.quantity, command.quantity))

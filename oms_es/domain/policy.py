@@ -1,7 +1,7 @@
 """
-The policy in force: the settings' keys that decide, as the `PolicyChanged` events have set them.
+The policy in force: limits and rules as set by the `PolicyChanged` events.
 
-A value is text in the log and is typed by one table: the same for YAML, the command line and the log.
+A value is text in the log; one table types it, for YAML, the command line and the log.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,12 +17,12 @@ from oms_es.identifiers import identifier, shown
 from oms_es.timestamps import clock_time
 from oms_es.vocabulary import CostMethod
 
-DECISION_RULES_VERSION = 3  # the version of our decision rules; the log holds the one that decided
+DECISION_RULES_VERSION = 3  # recorded with every change of policy, so that a replay uses the same rules
 Value: TypeAlias = str | tuple[str, ...] | None
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """The policy of one account; None is no limit. Without any `PolicyChanged` in the log nothing is limited."""
+    """The policy of one account; None means no limit. A log without `PolicyChanged` has no limits."""
 
     max_position_size: Decimal | None = None
     max_daily_loss: Decimal | None = None
@@ -47,7 +47,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 def non_negative(value: str, name: str) -> Decimal:
-    """Read a limit: a number of 0 or more."""
+    """Return a limit: a number of 0 or more."""
     number = decimal(value, name)
     if number < 0:
         raise InvalidInput(f"{name}: {text(number)} is negative; a limit is 0 or more, null for none")
@@ -55,7 +55,7 @@ def non_negative(value: str, name: str) -> Decimal:
 
 
 def count(value: str, name: str) -> int:
-    """Read a whole number of 0 or more."""
+    """Return a whole number of 0 or more."""
     number = non_negative(value, name)
     if number != int(number):
         raise InvalidInput(f"{name}: {text(number)} is not a whole number")
@@ -63,14 +63,14 @@ def count(value: str, name: str) -> int:
 
 
 def yes_or_no(value: str, name: str) -> bool:
-    """Read true or false."""
+    """Return a bool from the text true or false."""
     if value.lower() not in ("true", "false"):
         raise InvalidInput(f"{name}: {shown(value)} is neither true nor false")
     return value.lower() == "true"
 
 
 def one_of(*words: str) -> Callable[[str, str], str]:
-    """Return a reader that accepts one of these words."""
+    """Return a function that accepts one of these words."""
 
     def read(value: str, name: str) -> str:
         if value not in words:
@@ -81,7 +81,7 @@ def one_of(*words: str) -> Callable[[str, str], str]:
 
 
 def zone(value: str, name: str) -> str:
-    """Read a time zone of the IANA database."""
+    """Return a valid IANA time zone name."""
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):
@@ -90,22 +90,22 @@ def zone(value: str, name: str) -> str:
 
 
 def roll_time(value: str, name: str) -> str:
-    """Read the time of day at which the next trading day begins."""
+    """Return a valid time of day at which the next trading day begins."""
     clock_time(value, name)
     return value
 
 
 def method(value: str, name: str) -> CostMethod:
-    """Read a cost method."""
+    """Return a cost method from its name."""
     return CostMethod(one_of("fifo", "lifo", "average")(value, name))
 
 
 class Key(Struct, frozen=True):
-    """A key of the settings that decides."""
+    """How to read one key of the policy, and its default."""
 
     read: Callable[[str, str], Any]
     default: Value
-    optional: bool = False  # whether null is allowed, and means no limit
+    optional: bool = False  # whether null is allowed; it means no limit
 
 
 # Path in the settings; the last part is the name of the field in `Policy` and in `set_limits`.
@@ -136,15 +136,15 @@ _PATHS = {path.rpartition(".")[2]: path for path in KEYS}
 
 
 def path_of(name: str) -> str:
-    """Return the full path of a key from `risk.max_daily_loss` or `max_daily_loss`."""
+    """Return the full path of a key: `risk.max_daily_loss` for itself and for `max_daily_loss`."""
     path = name if name in KEYS else _PATHS.get(name)
     if path is None:
-        raise InvalidInput(f"{shown(name)} is not a limit; there are: {', '.join(sorted(_PATHS))}")
+        raise InvalidInput(f"{shown(name)} is not a limit; the limits are: {', '.join(sorted(_PATHS))}")
     return path
 
 
 def checked(path: str, value: Value) -> Value:
-    """Return the value in canonical text, as the log holds it; an ill-typed one is an error with its path."""
+    """Return a valid value in canonical text, as the log stores it."""
     key = KEYS[path]
     if path == "risk.restricted":
         if value is None or isinstance(value, str):
@@ -163,7 +163,7 @@ def checked(path: str, value: Value) -> Value:
 
 
 def typed(values: Mapping[str, Value]) -> Policy:
-    """Return the policy from these values; unknown keys of later versions are ignored."""
+    """Return the policy of these values; unknown keys of later versions are ignored."""
     fields: dict[str, Any] = {}
     for path, value in values.items():
         key = KEYS.get(path)
@@ -175,5 +175,5 @@ def typed(values: Mapping[str, Value]) -> Policy:
 
 
 def differing(values: Mapping[str, Value], last: Mapping[str, Value], keys: Iterable[str]) -> dict[str, Value]:
-    """Return those of `keys` whose value differs from the last one."""
+    """Return the values of `keys` that are new or differ from the last ones."""
     return {key: values[key] for key in keys if key not in last or last[key] != values[key]}

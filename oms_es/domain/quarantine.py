@@ -1,8 +1,4 @@
-"""
-Fills in quarantine: why they wait, and what a decision about them gives.
-
-A person decides, or it becomes known which order the fill belongs to.
-"""
+"""Resolve fills in quarantine: by a person's decision, or because their order became known."""
 
 from decimal import Decimal
 
@@ -10,7 +6,7 @@ from msgspec.structs import replace
 
 from oms_es.decimals import ZERO
 from oms_es.domain.commands import AddFill, CorrectFill, ResolveQuarantined
-from oms_es.domain.corrections import complete_with_fee, corrected, fill_without_fee, standing
+from oms_es.domain.corrections import booked_fill, complete_with_fee, corrected, fill_without_fee
 from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event, FillAdded, FillQuarantined, QuarantineResolved
 from oms_es.domain.executions import (
@@ -32,11 +28,11 @@ _WAITS_FOR_ORDER = (Q.UNKNOWN_ORDER, Q.AMBIGUOUS_ORDER)
 
 
 def resolve(command: ResolveQuarantined, order: Order | None, context: DecisionContext) -> list[Event]:
-    """Return what a decision about a fill in quarantine gives."""
+    """Return the events of accepting or rejecting a fill in quarantine."""
     candidates = (*(order.waiting if order else ()), *context.unknown_waiting)
     waiting = next((w for w in candidates if w.fill.quarantine_id == command.quarantine_id), None)
     if waiting is None:
-        raise UnknownQuarantine(f"nothing waits in quarantine under {shown(command.quarantine_id)}")
+        raise UnknownQuarantine(f"no fill in quarantine has the id {shown(command.quarantine_id)}")
     fill = waiting.fill
     symbol, side = command.symbol or fill.symbol, command.side or fill.side
     resolved = QuarantineResolved(
@@ -53,34 +49,34 @@ def resolve(command: ResolveQuarantined, order: Order | None, context: DecisionC
     if not command.accept:
         return [resolved]
     if fill.correction:
-        assert order is not None, "a correction waits in its order's stream"
+        assert order is not None, "a quarantined correction is in its order's stream"
         return [resolved, *_accept_correction(command, order, fill)]
-    told = as_fill(fill, order, command.actor)
+    add = as_fill(fill, order, command.actor)
     if order is not None:
         _check_fits(fill, command, order)
         if context.rules >= 3 and fill.trade_id is not None and find_fill(order, fill.trade_id) is not None:
             return [resolved, *_replace_fill(command, order, fill)]
-        return [resolved, *execute(told, order, context, forced=True, quarantine_id=fill.quarantine_id)]
+        return [resolved, *execute(add, order, context, forced=True, quarantine_id=fill.quarantine_id)]
     if symbol is None or side is None:
-        msg = f"accepting {shown(command.quarantine_id)} opens order {shown(fill.order_id)}: give its symbol and side"
+        msg = f"accepting {shown(command.quarantine_id)} opens order {shown(fill.order_id)}: name its symbol and side"
         raise InvalidInput(msg)
-    return [resolved, *open_external(told, (symbol, side), context, forced=True, quarantine_id=fill.quarantine_id)]
+    return [resolved, *open_external(add, (symbol, side), context, forced=True, quarantine_id=fill.quarantine_id)]
 
 
 def _check_fits(fill: FillQuarantined, command: ResolveQuarantined, order: Order) -> None:
-    """Refuse to book a fill into an order that it was not told of, unless whoever decides says so."""
+    """Refuse a fill whose symbol or side differs from the order's, unless the command overrides them."""
     symbol, side = command.symbol or fill.symbol, command.side or fill.side
     if symbol in (None, order.symbol) and side in (None, order.side):
         return
-    what = f"{side.value if side else ''} {symbol or ''}".strip()
+    reported = f"{side.value if side else ''} {symbol or ''}".strip()
     raise InvalidInput(
-        f"{fill.quarantine_id} was told as {what}, but order {shown(order.order_id)} is {order.side.value} "
-        f"{order.symbol}: reject it, or give --symbol and --side of the order if it is the order's after all"
+        f"{fill.quarantine_id} was reported as {reported}, but order {shown(order.order_id)} is {order.side.value} "
+        f"{order.symbol}: reject it, or name --symbol and --side of the order if it is a fill of this order"
     )
 
 
 def as_fill(fill: FillQuarantined, order: Order | None, actor: str) -> AddFill:
-    """Return a quarantined fill as the command that would book it."""
+    """Return the command that books a quarantined fill."""
     return AddFill(
         account=fill.account,
         order_id=fill.order_id if order is None else order.order_id,
@@ -93,10 +89,10 @@ def as_fill(fill: FillQuarantined, order: Order | None, actor: str) -> AddFill:
 
 
 def _replace_fill(command: ResolveQuarantined, order: Order, waiting: FillQuarantined) -> list[Event]:
-    """Return what accepting another report of a booked trade gives: it replaces the fill."""
-    assert waiting.trade_id is not None, "only a trade id can be booked already"
+    """Return the events of accepting another report of a booked trade: a correction of the fill."""
+    assert waiting.trade_id is not None, "a booked trade is recognised by its trade id"
     new = (waiting.fill_quantity, waiting.fill_price, waiting.fee)
-    fill = standing(order, waiting.trade_id)
+    fill = booked_fill(order, waiting.trade_id)
     if new == (fill.quantity, fill.price, fill.fee):
         return []
     asked = CorrectFill(
@@ -114,7 +110,7 @@ def _replace_fill(command: ResolveQuarantined, order: Order, waiting: FillQuaran
 
 def _accept_correction(command: ResolveQuarantined, order: Order, waiting: FillQuarantined) -> list[Event]:
     assert waiting.trade_id is not None, "a correction names its trade"
-    fill = standing(order, waiting.trade_id)
+    fill = booked_fill(order, waiting.trade_id)
     asked = CorrectFill(
         account=order.account,
         order_id=order.order_id,
@@ -125,7 +121,7 @@ def _accept_correction(command: ResolveQuarantined, order: Order, waiting: FillQ
         reason=waiting.reason,
         actor=command.actor,
     )
-    # What was not asked for stays as it is by now: another correction may have come in between.
+    # Fields that the correction does not change have their current value: another correction may have changed them.
     new = (
         fill.quantity if waiting.asked_quantity is None else waiting.asked_quantity,
         fill.price if waiting.asked_price is None else waiting.asked_price,
@@ -138,7 +134,7 @@ def _accept_correction(command: ResolveQuarantined, order: Order, waiting: FillQ
 
 
 def waiting_for(command: AddFill, order: Order | None, context: DecisionContext) -> QuarantinedFill | None:
-    """Return the same trade in quarantine, if it waits only because nobody knew its order."""
+    """Return the same trade in quarantine, if it is there only because its order was unknown."""
     for each in context.unknown_waiting if context.rules >= 3 and command.trade_id is not None else ():
         fill = each.fill
         same = (fill.trade_id, fill.fill_quantity, fill.fill_price) == (
@@ -162,47 +158,46 @@ def book_waiting(
     Return the events of booking a quarantined fill whose order became known.
 
     Args:
-        waiting: the fill.
-        order: the order it belongs to.
-        given: the context.
-        actor: who reported it.
-        fee: of a later report of the same trade; None: there is none.
+        waiting: the fill in quarantine.
+        order: its order.
+        context: the context of the decision.
+        actor: the sender of the report.
+        fee: of a later report of the same trade; None if there is none.
 
     Returns:
-        [] where it contradicts the order or breaks a rule: then it goes on waiting for a person.
+        [] if the fill contradicts the order or breaks a rule; then it stays in quarantine.
     """
     fill = waiting.fill
     if fill.why not in (*_WAITS_FOR_ORDER, Q.PRICE_BAND) or not _reported(fill).is_of(order.symbol, order.side.value):
         return []
-    told = as_fill(fill, order, actor)
-    told = replace(told, fee=fill.fee or fee or ZERO)
-    known = reports(told, order, DecisionContext())
+    add = replace(as_fill(fill, order, actor), fee=fill.fee or fee or ZERO)
+    known = reports(add, order, DecisionContext())
     if known:
-        booked = any(is_repetition(told, each, order, context) for each in known)
-        if not booked and (bare := fill_without_fee(told, order, context)) is not None:
-            return [_linked(fill, actor, accepted=True), *complete_with_fee(told, order, bare)]
+        booked = any(is_repetition(add, each, order, context) for each in known)
+        if not booked and (without_fee := fill_without_fee(add, order, context)) is not None:
+            return [_linked(fill, actor, accepted=True), *complete_with_fee(add, order, without_fee)]
         return [_linked(fill, actor, accepted=False, reason="booked under another id of the order")] if booked else []
-    why = broken_rule(told, order, context)
+    why = broken_rule(add, order, context)
     if why is not None and not context.accept_exceptions:
         return []
-    booking = execute(told, order, context, forced=why is not None, quarantine_id=fill.quarantine_id)
-    return [_linked(fill, actor, accepted=True), *_as_asked(booking, fee)]
+    booking = execute(add, order, context, forced=why is not None, quarantine_id=fill.quarantine_id)
+    return [_linked(fill, actor, accepted=True), *_with_reported_fee(booking, fee)]
 
 
 def open_for_waiting(waiting: QuarantinedFill, command: AddFill, context: DecisionContext) -> list[Event]:
-    """Return what a repetition of a fill gives that waits for its symbol and side: with both, its external order."""
+    """Return the events of a repeated fill that now names symbol and side: they open an external order."""
     if context.is_ambiguous or command.symbol is None or command.side is None:
         return []
     fill = waiting.fill
-    told = replace(as_fill(fill, None, command.actor), fee=fill.fee or command.fee)
-    if is_out_of_band(told, None, command.side, context) and not context.accept_exceptions:
+    add = replace(as_fill(fill, None, command.actor), fee=fill.fee or command.fee)
+    if is_out_of_band(add, None, command.side, context) and not context.accept_exceptions:
         return []
-    opened = open_external(told, (command.symbol, command.side), context, quarantine_id=fill.quarantine_id)
-    return [_linked(fill, command.actor, accepted=True), *_as_asked(opened, command.fee)]
+    opened = open_external(add, (command.symbol, command.side), context, quarantine_id=fill.quarantine_id)
+    return [_linked(fill, command.actor, accepted=True), *_with_reported_fee(opened, command.fee)]
 
 
-def _as_asked(events: list[Event], fee: Decimal | None) -> list[Event]:
-    """Return the events with the fee that was reported last, where the fill has another."""
+def _with_reported_fee(events: list[Event], fee: Decimal | None) -> list[Event]:
+    """Return the events with the last reported fee as `asked_fee`, where the fill has another fee."""
     if fee is None:
         return events
     return [

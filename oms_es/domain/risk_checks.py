@@ -1,8 +1,8 @@
 """
-The limits: one function per check, None when it holds. A check asks nobody; all it needs is in its arguments.
+Risk checks: one pure function per check, which returns None when the order passes.
 
-The text starts with a code that never changes, then what was measured, then the limit. All checks run, so that a
-refusal names everything that is wrong.
+The text of a violation starts with a code that never changes, then the measured value, then the limit. All checks
+run, so that a rejection lists every violation.
 """
 
 from collections.abc import Callable
@@ -17,23 +17,23 @@ from oms_es.vocabulary import OrderSide, OrderType, TradingLevel
 
 
 class Proposal(Struct, frozen=True, kw_only=True):
-    """What is to be judged: a new order, or what an amendment adds to one."""
+    """The input of the checks: a new order, or the change that an amendment makes to one."""
 
     symbol: str
     side: OrderSide
     order_type: OrderType
-    quantity: Decimal  # what it adds to what is open; 0 for an amendment that adds nothing
-    total: Decimal  # the order's whole quantity
+    quantity: Decimal  # added to the open quantity; 0 for an amendment that adds nothing
+    total: Decimal  # the order's total quantity
     price: Decimal | None
     reduce_only: bool = False
     amends: bool = False
 
 
 class Exposure(Struct, frozen=True, kw_only=True):
-    """A snapshot of what an account holds and may come to hold in one symbol; base units."""
+    """A snapshot of an account's position and open orders in one symbol; base units."""
 
     position: Decimal = ZERO  # + long, - short
-    open_buys: Decimal = ZERO  # what open orders and fills in quarantine may still buy
+    open_buys: Decimal = ZERO  # quantity that open orders and fills in quarantine can still buy
     open_sells: Decimal = ZERO
     open_orders: int = 0  # of the account, over all symbols
     daily_pnl: Decimal = ZERO  # of the account's trading day so far, in the symbol's currency
@@ -41,21 +41,21 @@ class Exposure(Struct, frozen=True, kw_only=True):
     mark: Decimal | None = None
     multiplier: Decimal = Decimal(1)
     recent_orders: int = 0  # submits and amends in the last second
-    clock_behind: int = 0  # seconds that our clock is behind the log's head
+    clock_behind: int = 0  # seconds by which our clock is behind the log's head
 
     def worst_case(self, order: Proposal) -> Decimal:
-        """Return the position if everything open on the order's side, and the order, is filled."""
+        """Return the position after a complete fill of the order and all open orders on its side."""
         if order.side is OrderSide.BUY:
             return plus(plus(self.position, self.open_buys), order.quantity)
         return minus(minus(self.position, self.open_sells), order.quantity)
 
     def reduced_by(self, order: Proposal) -> bool:
-        """Return whether the order only takes off what is held, after the open orders already on that side."""
+        """Return whether the order only reduces the position, after the open orders on its side."""
         opposite = self.position < 0 if order.side is OrderSide.BUY else self.position > 0
         return opposite and order.quantity <= self.left_after(order)
 
     def left_after(self, order: Proposal) -> Decimal:
-        """Return what is held against the order's side, less the open orders on that side; below 0 nothing is left."""
+        """Return the quantity that orders on this side can still close; negative if none is left."""
         if order.side is OrderSide.BUY:
             return minus(negate(self.position), self.open_buys)
         return minus(self.position, self.open_sells)
@@ -65,7 +65,7 @@ Check = Callable[[Proposal, Exposure, Policy], str | None]
 
 
 def position_size(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse what could end beyond `risk.max_position_size`."""
+    """Refuse an order that can lead to a position above `risk.max_position_size`."""
     if limits.max_position_size is None or not order.quantity:
         return None
     after = exposure.worst_case(order).copy_abs()
@@ -75,7 +75,7 @@ def position_size(order: Proposal, exposure: Exposure, limits: Policy) -> str | 
 
 
 def daily_loss(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse what adds risk once the trading day's loss has reached `risk.max_daily_loss`."""
+    """Refuse an order that adds risk when the trading day's loss is at least `risk.max_daily_loss`."""
     adds_nothing = order.amends and not order.quantity
     if limits.max_daily_loss is None or adds_nothing or exposure.reduced_by(order):
         return None
@@ -86,7 +86,7 @@ def daily_loss(order: Proposal, exposure: Exposure, limits: Policy) -> str | Non
 
 
 def position_skew(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse what would increase a position that is beyond `trading.max_skew`."""
+    """Refuse an order that increases a position above `trading.max_skew`."""
     held = exposure.position.copy_abs()
     if limits.max_skew is None or held <= limits.max_skew or not order.quantity or exposure.reduced_by(order):
         return None
@@ -96,9 +96,9 @@ def position_skew(order: Proposal, exposure: Exposure, limits: Policy) -> str | 
 
 
 def order_quantity(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse orders below `trading.min_quote_size` or above `risk.max_order_quantity`; what reduces has no maximum."""
+    """Refuse a quantity below `trading.min_quote_size`, or above `risk.max_order_quantity` unless it reduces."""
     if order.amends and not order.quantity:
-        return None  # another price for what was let through before
+        return None  # only the price changes; the quantity was checked before
     least, most, reduces = limits.min_quote_size, limits.max_order_quantity, exposure.reduced_by(order)
     closes = reduces and order.quantity == exposure.left_after(order)
     if least is not None and order.total < least and not closes:
@@ -111,7 +111,7 @@ def order_quantity(order: Proposal, exposure: Exposure, limits: Policy) -> str |
 
 
 def order_quantity_before_3(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Judge the quantity by the rules of versions 1 and 2, whose maximum holds for what reduces as well."""
+    """Check the quantity by versions 1 and 2 of the rules, whose maximum also applies to reducing orders."""
     if order.amends and not order.quantity:
         return None
     least, most = limits.min_quote_size, limits.max_order_quantity
@@ -124,7 +124,7 @@ def order_quantity_before_3(order: Proposal, exposure: Exposure, limits: Policy)
 
 
 def order_notional(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse orders worth more than `risk.max_order_notional`."""
+    """Refuse an order with a notional above `risk.max_order_notional`."""
     most = limits.max_order_notional
     if most is None:
         return None
@@ -138,14 +138,14 @@ def order_notional(order: Proposal, exposure: Exposure, limits: Policy) -> str |
 
 
 def open_orders(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse one more open order than `risk.max_open_orders`."""
+    """Refuse an order when `risk.max_open_orders` orders are open."""
     if limits.max_open_orders is None or order.amends or exposure.open_orders < limits.max_open_orders:
         return None
     return f"OPEN_ORDERS: {exposure.open_orders} orders are open, the limit is {limits.max_open_orders}"
 
 
 def emergency_stop(order: Proposal, exposure: Exposure, _: Policy) -> str | None:
-    """Refuse every order while trading is halted, and what does not reduce while it may only reduce."""
+    """Refuse every order at level HALTED, and orders that do not reduce at REDUCE_ONLY."""
     if exposure.level is TradingLevel.HALTED:
         return "EMERGENCY_STOP: trading is halted"
     if exposure.level is TradingLevel.REDUCE_ONLY and not exposure.reduced_by(order):
@@ -154,7 +154,7 @@ def emergency_stop(order: Proposal, exposure: Exposure, _: Policy) -> str | None
 
 
 def price_collar(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse a limit price further from the mark than `risk.price_collar` allows."""
+    """Refuse a limit price that differs from the mark by more than `risk.price_collar`."""
     mark, collar = exposure.mark, limits.price_collar
     if collar is None or mark is None or order.price is None:
         return None
@@ -164,7 +164,7 @@ def price_collar(order: Proposal, exposure: Exposure, limits: Policy) -> str | N
 
 
 def order_rate(_: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse more submits and amends in a second than `risk.max_orders_per_second`."""
+    """Refuse an order when the last second had `risk.max_orders_per_second` submits and amends."""
     most = limits.max_orders_per_second
     if most is None or exposure.recent_orders < most:
         return None
@@ -172,35 +172,35 @@ def order_rate(_: Proposal, exposure: Exposure, limits: Policy) -> str | None:
 
 
 def restricted_symbol(order: Proposal, _: Exposure, limits: Policy) -> str | None:
-    """Refuse symbols that `risk.restricted` lists."""
+    """Refuse a symbol in `risk.restricted`."""
     return f"RESTRICTED_SYMBOL: {order.symbol} is on the list" if order.symbol in limits.restricted else None
 
 
 def reduce_only(order: Proposal, exposure: Exposure, _: Policy) -> str | None:
-    """Refuse an order that promised to reduce and would not."""
+    """Refuse an order with `reduce_only` that does not reduce the position."""
     if not order.reduce_only or exposure.reduced_by(order):
         return None
     return f"REDUCE_ONLY: {text(order.quantity)} {order.symbol} does not reduce a position of {text(exposure.position)}"
 
 
 def clock(_: Proposal, exposure: Exposure, limits: Policy) -> str | None:
-    """Refuse orders while our clock is far behind the log."""
+    """Refuse an order when our clock is more than `day.max_clock_step` behind the log."""
     if exposure.clock_behind <= limits.max_clock_step:
         return None
     return f"CLOCK: our clock is {exposure.clock_behind} s behind the log, the limit is {limits.max_clock_step} s"
 
 
 class RiskCheck(Struct, frozen=True):
-    """A check, the settings it goes by, and what it looks at."""
+    """A check with its code, its settings and its inputs."""
 
     code: str  # never changes
     check: Check
     keys: tuple[str, ...]  # paths in the settings
     reads: tuple[str, ...]  # fields of `Exposure`
-    says: str
-    setting: str = ""  # what the message names: the first of `keys`, or what stands in for one
+    description: str
+    setting: str = ""  # named at the end of a violation
     binds_reducing: bool = False  # whether it can refuse an order that reduces a position
-    before_3: Check | None = None  # the check of rules before version 3, where it is another one
+    before_3: Check | None = None  # the check of rules before version 3, if different
 
 
 CHECKS: tuple[RiskCheck, ...] = (
@@ -309,11 +309,11 @@ CHECKS: tuple[RiskCheck, ...] = (
 
 def violations(order: Proposal, exposure: Exposure, limits: Policy, version: int = VERSION) -> tuple[str, ...]:
     """
-    Return everything that is wrong with the order, in the order of `CHECKS`; () when it may go.
+    Return every violation of an order, in the order of `CHECKS`; () when it passes.
 
     Args:
-        order: what is judged.
-        exposure: what the account holds and may come to hold.
+        order: the order, or the change of an amendment.
+        exposure: the account's position and open orders.
         limits: the policy of the account.
         version: of the decision rules; before 3, some limits refused orders that reduce, and no text named a setting.
     """
@@ -328,7 +328,7 @@ def violations(order: Proposal, exposure: Exposure, limits: Policy, version: int
 def violation(
     rule: RiskCheck, order: Proposal, exposure: Exposure, limits: Policy, version: int = VERSION
 ) -> str | None:
-    """Return what one rule finds wrong with the order; None when it passes."""
+    """Return the violation of one check; None when the order passes."""
     if version < 3:
         return (rule.before_3 or rule.check)(order, exposure, limits)
     broken = rule.check(order, exposure, limits)

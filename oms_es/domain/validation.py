@@ -1,4 +1,4 @@
-"""Reading what a caller gives: enums by member or by value, numbers exactly, everything named in the message."""
+"""Validate arguments; an error message names the argument, its value and the accepted values."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -16,7 +16,7 @@ E = TypeVar("E", bound=Enum)
 
 
 def choice(kind: type[E], value: object, name: str) -> E:
-    """Return the member that `value` is, or that has it as its value ("buy", "limit", …)."""
+    """Return an enum member from the member or from its value ("buy", "limit", …)."""
     if isinstance(value, kind):
         return value
     if isinstance(value, str) and (found := kind._value2member_map_.get(value.lower())) is not None:
@@ -26,7 +26,7 @@ def choice(kind: type[E], value: object, name: str) -> E:
 
 
 def one_of(value: str, words: Sequence[str], name: str) -> str:
-    """Return the word that `value` is."""
+    """Return `value` if it is one of `words`."""
     if value not in words:
         raise InvalidInput(f"{name}: {shown(value)} is not one of {', '.join(words)}")
     return value
@@ -49,60 +49,60 @@ def not_negative(value: object, name: str) -> Decimal:
 
 
 def limit_price(order_type: OrderType, value: object) -> Decimal | None:
-    """Return the price of an order: needed at a limit, none at market."""
+    """Return the price of an order: required for a limit order, None for a market order."""
     if order_type is OrderType.LIMIT:
         if value is None:
             raise InvalidInput("price: a limit order needs one")
         return decimal(value, "price")
     if value is not None:
-        raise InvalidInput(f"price: a market order has none, {shown(value)} was given")
+        raise InvalidInput(f"price: a market order has none, got {shown(value)}")
     return None
 
 
 def limits(changes: Mapping[str, Any]) -> dict[str, Value]:
-    """Return changes of limits as the log keeps them; keys by full path or by last part."""
+    """Return changed limits as the log stores them; a key is its full path or the last part of it."""
     if not changes:
-        raise InvalidInput("no limit was named; give some, like max_position_size=500")
+        raise InvalidInput("no limit was named; name at least one, like max_position_size=500")
     values: dict[str, Value] = {}
     for name, value in changes.items():
         path = path_of(name)
         many = isinstance(value, list | tuple | set | frozenset)
-        kept: Value = tuple(identifier(each, path) for each in value) if many else limit_text(value, path)
-        values[path] = checked(path, kept)
+        stored: Value = tuple(identifier(each, path) for each in value) if many else limit_text(value, path)
+        values[path] = checked(path, stored)
     if "risk.emergency_stop" in values:
-        raise InvalidInput("risk.emergency_stop: halt and resume pull and release it")
+        raise InvalidInput("risk.emergency_stop: use halt and resume to change it")
     return values
 
 
 def flag(value: object, name: str) -> bool:
-    """Return a bool that is one."""
+    """Return a bool."""
     if not isinstance(value, bool):
         raise InvalidInput(f"{name}: {shown(value)} is neither True nor False")
     return value
 
 
 def named(value: object, name: str) -> str | None:
-    """Return an id or a symbol that may be left out."""
+    """Return an optional id or symbol."""
     return None if value is None else identifier(value, name)
 
 
 def named_account(value: object) -> str:
-    """Return an account; the default one when none is named."""
+    """Return an account; the default account for None."""
     return DEFAULT_ACCOUNT if value is None else account(value)
 
 
 def named_scope(value: object) -> str:
-    """Return the account that a rule is for; every account when none is named."""
+    """Return the account that a rule applies to; every account ("*") for None."""
     return EVERY_ACCOUNT if value in (None, EVERY_ACCOUNT) else account(value)
 
 
 def named_actor(value: object) -> str:
-    """Return who asks; may be empty."""
+    """Return an actor; may be empty."""
     return actor(value)
 
 
 def limit_text(value: Any, path: str) -> str | None:
-    """Return a single value as settings keep it: text, or None; floats are refused."""
+    """Return a single value as settings store it: text, or None; floats are refused."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -112,9 +112,7 @@ def limit_text(value: Any, path: str) -> str | None:
             return text(decimal(value, path))
         except InvalidInput as error:
             raise settings_error(str(error)) from None
-    raise settings_error(
-        f"{path}: {shown(value)} ({type(value).__name__}) is not exact; give text, an int or a Decimal"
-    )
+    raise settings_error(f"{path}: {shown(value)} ({type(value).__name__}) is not exact; use text, an int or a Decimal")
 
 
 def settings_error(message: str) -> SettingsError:

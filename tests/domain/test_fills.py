@@ -143,14 +143,14 @@ def test_a_repeated_fill_of_an_unknown_order_is_told_where_it_waits() -> None:
         (
             "buy 100@10, ack, fill 40@10 t1",
             "bust t2",
-            "trade 't2' of order 'o-1' is not among its fills (standing: t1)",
+            "trade 't2' of order 'o-1' is not among its fills (booked: t1)",
         ),
         (
             "buy 100@10, fill 40@10 t1, bust t1",
             "correct t1 30",
-            "trade 't1' of order 'o-1' is busted already (standing: none)",
+            "trade 't1' of order 'o-1' is busted already (booked: none)",
         ),
-        ("buy 100@10, fill 4@10 t2, fill 4@10 t1, fill 4@10", "correct t3 5", "(standing: t1, t2)"),
+        ("buy 100@10, fill 4@10 t2, fill 4@10 t1, fill 4@10", "correct t3 5", "(booked: t1, t2)"),
     ],
 )
 def test_a_fill_that_is_not_there_is_named_with_those_that_are(history: str, command: str, message: str) -> None:
@@ -313,7 +313,7 @@ def test_a_fill_told_of_the_other_side_is_not_booked_as_the_orders_own_unless_so
     desk.perform(add_fill("40", trade="t1", side=OrderSide.SELL))
     (waiting,) = desk.waiting()
 
-    with pytest.raises(InvalidInput, match="was told as sell AAA, but order 'o-1' is buy AAA"):
+    with pytest.raises(InvalidInput, match="was reported as sell AAA, but order 'o-1' is buy AAA"):
         desk.perform(ResolveQuarantined(order_id="", quarantine_id=waiting, accept=True))
     desk.perform(ResolveQuarantined(order_id="", quarantine_id=waiting, accept=True, side=OrderSide.BUY))
 

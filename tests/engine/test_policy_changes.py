@@ -14,7 +14,7 @@ from tests.desk import ADA, Clock, D, desk, ruled, submit
 def test_set_limits_refuses_for_one_account_what_holds_for_the_whole_log(tmp_path: Path) -> None:
     oms = desk(tmp_path / "day.db")
     for changes in ({"timezone": "Asia/Tokyo"}, {"method": "lifo"}, {"max_clock_step": 1}):
-        with pytest.raises(InvalidInput, match="holds for every account"):
+        with pytest.raises(InvalidInput, match="applies to every account"):
             asyncio.run(oms.set_limits(account="a", **changes))
     assert not (tmp_path / "day.db").exists()
 
