@@ -1,5 +1,5 @@
 """
-The embedded API: `OrderManagementSystem`, one module per group of its methods, and the errors it raises.
+The embedded API: `OrderManagementSystem`, with one module per group of its methods.
 
-May import: engine, queries and what they import.
+May import: engine, queries and the packages they import.
 """

@@ -1,4 +1,4 @@
-"""The part of the API that takes executions in, and decides about those that wait."""
+"""API methods for fills: add, bust, correct, and resolve quarantine."""
 
 from typing import Any
 
@@ -33,23 +33,23 @@ class FillMethods(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Record an execution; the same trade id and content again changes nothing.
+        Record a fill; idempotent for the same trade id and content.
 
         Args:
-            order_id: ours, or the venue's.
+            order_id: our id of the order, or the venue's.
             fill_quantity: base units, above 0.
             fill_price: quote units per base unit.
-            trade_id: unique per account and order; without one a repetition cannot be recognised.
+            trade_id: unique per account and order; without it a repetition cannot be recognised.
             fee: quote units, negative for a rebate.
-            symbol: with `side`, opens an external order where the order is unknown.
+            symbol: with `side`, opens an external order if the order is unknown.
             side: see `symbol`.
-            account: whose order it is; every account is looked in when None.
+            account: of the order; None searches all accounts.
             command_id: as in `submit_order`.
-            occurred_at: when it was executed; None: now.
-            actor: who tells.
+            occurred_at: time of the execution; None: now.
+            actor: name of the sender.
 
         Raises:
-            FillQuarantinedError: it breaks a rule; it is recorded and waits for `resolve_quarantined`.
+            FillQuarantinedError: it breaks a rule; it is in quarantine until `resolve_quarantined`.
         """
         command = AddFill(
             account=named_account(account),
@@ -79,10 +79,10 @@ class FillMethods(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Take a fill back (FIX TradeCancel); lots are folded again as if it had never been.
+        Bust a fill (FIX TradeCancel); lots are computed again without it.
 
         Raises:
-            UnknownFill: the order has no standing fill with this trade id.
+            UnknownFill: the order has no fill with this trade id that is not busted.
         """
         command = BustFill(
             account=named_account(account),
@@ -108,14 +108,14 @@ class FillMethods(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Change a fill (FIX TradeCorrect); None keeps what it is.
+        Correct a fill (FIX TradeCorrect); None: unchanged.
 
         Raises:
-            UnknownFill: the order has no standing fill with this trade id.
+            UnknownFill: the order has no fill with this trade id that is not busted.
             FillQuarantinedError: the new quantity overfills the order.
         """
         if fill_quantity is None and fill_price is None and fee is None:
-            raise InvalidInput("correct_fill: give fill_quantity, fill_price or fee")
+            raise InvalidInput("correct_fill: pass fill_quantity, fill_price or fee")
         command = CorrectFill(
             account=named_account(account),
             actor=named_actor(actor),
@@ -140,13 +140,13 @@ class FillMethods(Session):
         actor: str = "",
     ) -> OMSOrder | None:
         """
-        Accept a fill in quarantine, or reject it; accepted, it moves order and position at the time it was executed.
+        Accept or reject a fill in quarantine; an accepted fill is booked at its time of execution.
 
         Returns:
             The order; None when a fill of an unknown order was rejected.
 
         Raises:
-            UnknownQuarantine: nothing waits under this id.
+            UnknownQuarantine: no fill in quarantine has this id.
         """
         command = ResolveQuarantined(
             actor=named_actor(actor),

@@ -1,4 +1,4 @@
-"""The part of the API that sets marks and limits, and pulls the emergency stop."""
+"""API methods for marks, instruments, trading days, limits and the emergency stop."""
 
 from importlib.metadata import version
 from typing import Any
@@ -15,20 +15,20 @@ from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
 
 class LimitMethods(Session):
-    """Marks, limits, halt and resume."""
+    """Marks, instruments, trading days, limits and the emergency stop."""
 
     async def record_mark(
         self, symbol: str, price: Number, *, occurred_at: Any = None, command_id: str | None = None, actor: str = ""
     ) -> None:
         """
-        Record what one unit is worth, for unrealized P&L and for checks that need a market price.
+        Record a mark price, for unrealized P&L and for checks that need a market price.
 
         Args:
-            symbol: of what.
+            symbol: of the mark.
             price: quote units per base unit.
-            occurred_at: when it was so; None: now.
-            command_id: the same id and content again changes nothing.
-            actor: who tells.
+            occurred_at: time of the mark; None: now.
+            command_id: idempotency key: a repetition has the same id and content, and changes nothing.
+            actor: name of the sender.
         """
         mark = RecordMark(actor=named_actor(actor), symbol=identifier(symbol, "symbol"), price=decimal(price, "price"))
         await self._perform(mark, command_id, occurred_at)
@@ -43,17 +43,17 @@ class LimitMethods(Session):
         actor: str = "",
     ) -> None:
         """
-        Say what one unit of a symbol stands for; a symbol never defined has multiplier 1 and counts in USD.
+        Define the multiplier and currency of a symbol; an undefined symbol has multiplier 1 and currency USD.
 
         Args:
-            symbol: of what.
+            symbol: of the instrument.
             multiplier: quote units per price unit and base unit, above 0 (a future on 50 barrels: 50).
-            currency: what its money is counted in; sums and limits in money apply per currency.
-            command_id: the same id and content again changes nothing.
-            actor: who says so.
+            currency: the quote currency; sums and limits in money apply per currency.
+            command_id: as in `record_mark`.
+            actor: name of the sender.
 
         Raises:
-            InstrumentInUse: somebody holds it, so it may not become something else.
+            InstrumentInUse: an account has an open position in the symbol.
         """
         command = DefineInstrument(
             actor=named_actor(actor),
@@ -73,17 +73,17 @@ class LimitMethods(Session):
         command_id: str | None = None,
     ) -> None:
         """
-        Close a trading day: what comes later is booked on the next one, and history for it is refused.
+        Close a trading day: late events are booked on the next day, and imports for it are refused.
 
         Args:
-            trading_day: the day, like "2012-06-21"; the day that still runs is closed early.
-            reason: why; kept in the log.
-            force: close it although fills wait in quarantine; needs a reason.
-            actor: who asks.
-            command_id: the same id and content again changes nothing.
+            trading_day: like "2012-06-21"; the current day is closed early.
+            reason: recorded in the log.
+            force: close the day although fills are in quarantine; requires a reason.
+            actor: name of the sender.
+            command_id: as in `record_mark`.
 
         Raises:
-            DayNotClosable: fills wait, it has not come, nothing is booked on it, or it was closed before.
+            DayNotClosable: fills are in quarantine, or the day is in the future, empty or already closed.
         """
         command = CloseDay(
             account=EVERY_ACCOUNT,
@@ -105,14 +105,14 @@ class LimitMethods(Session):
         **changes: Any,
     ) -> None:
         """
-        Change limits; they stand until somebody changes them again, also after a restart.
+        Change limits; they are in force until the next change, also after a restart.
 
         Args:
-            account: whose; every account's when None.
-            actor: who asks.
-            reason: why; both are kept in the log.
-            command_id: the same id and content again changes nothing.
-            changes: `max_position_size=500`, `max_daily_loss=None`, …: the settings' keys by their last part.
+            account: None: every account.
+            actor: name of the sender.
+            reason: recorded in the log, like the actor.
+            command_id: as in `record_mark`.
+            changes: `max_position_size=500`, `max_daily_loss=None`, …: keys of the settings by their last part.
         """
         _check_scope(account, changes)
         command = SetLimits(
@@ -133,19 +133,19 @@ class LimitMethods(Session):
         command_id: str | None = None,
     ) -> None:
         """
-        Pull the emergency stop: HALTED refuses every new order, REDUCE_ONLY what does not reduce a position.
+        Set the emergency stop: HALTED refuses every new order, REDUCE_ONLY those that do not reduce a position.
 
-        Cancels and fills always pass. It stands until `resume`, also after a restart and in every process.
+        Cancels and fills always pass. It is in force until `resume`, also after a restart and in every process.
         """
         wanted = choice(TradingLevel, level, "level")
         if wanted is TradingLevel.NORMAL:
-            raise InvalidInput("level: halt takes halted or reduce_only; resume goes back to normal")
+            raise InvalidInput("level: halt accepts halted or reduce_only; use resume to return to normal")
         await self._set_level(wanted, account, reason, actor, command_id)
 
     async def resume(
         self, *, account: str | None = None, reason: str = "", actor: str = "", command_id: str | None = None
     ) -> None:
-        """Release the emergency stop of the account, or the one for every account when None."""
+        """Release the emergency stop of an account; None: the one for every account."""
         await self._set_level(TradingLevel.NORMAL, account, reason, actor, command_id)
 
     async def _set_level(
@@ -158,9 +158,9 @@ class LimitMethods(Session):
 
 
 def _check_scope(account: str | None, changes: dict[str, Any]) -> None:
-    """Refuse for a single account what holds for a whole log: its calendar and its cost method."""
-    foreign = [name for name in changes if path_of(name).startswith(("day.", "accounting."))]
-    if foreign and account not in (None, EVERY_ACCOUNT):
+    """Refuse to change the calendar or the cost method for a single account."""
+    common = [name for name in changes if path_of(name).startswith(("day.", "accounting."))]
+    if common and account not in (None, EVERY_ACCOUNT):
         raise InvalidInput(
-            f"{', '.join(sorted(foreign))}: holds for every account and cannot differ for {shown(account)}"
+            f"{', '.join(sorted(common))}: applies to every account and cannot differ for {shown(account)}"
         )

@@ -1,4 +1,4 @@
-"""The part of the API that places and changes orders."""
+"""API methods for orders: submit, state reports of the venue, link, cancel, amend."""
 
 import uuid
 from typing import Any
@@ -25,7 +25,7 @@ from oms_es.vocabulary import OrderSide, OrderState, OrderType, TimeInForce
 
 
 class OrderMethods(Session):
-    """Orders: submit, what the venue says, cancel, amend."""
+    """Orders: submit, state reports of the venue, link, cancel, amend."""
 
     async def submit_order(
         self,
@@ -44,26 +44,26 @@ class OrderMethods(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Judge an order by the limits in force and record it as PENDING.
+        Check an order against the limits in force and record it as PENDING.
 
         Args:
-            symbol: what is traded.
-            side: which way.
+            symbol: of the instrument.
+            side: buy or sell.
             order_type: limit or market.
             quantity: base units, above 0.
-            price: quote units; needed at a limit.
-            order_id: unique per account for ever; drawn when None. The same id and content again changes nothing.
-            account: whose order it is; "default" when None.
-            reduce_only: refuse it unless it reduces the position.
-            time_in_force: recorded and shown; the venue acts on it.
-            command_id: the same id and content again returns the first outcome.
-            occurred_at: when it was so (ISO text with zone, aware datetime or int ns); None: now.
-            actor: who asks; kept in the log.
+            price: quote units; required for a limit order.
+            order_id: unique per account for ever; generated when None. Idempotent for the same id and content.
+            account: "default" when None.
+            reduce_only: refuse the order unless it reduces the position.
+            time_in_force: recorded and shown; the venue applies it.
+            command_id: idempotency key: a repetition has the same id and content, and returns the first outcome.
+            occurred_at: time of the order (ISO text with zone, aware datetime or int ns); None: now.
+            actor: name of the sender; recorded in the log.
 
         Raises:
-            OrderRejected: a limit refuses it; recorded, with everything that was wrong.
+            OrderRejected: a limit refuses the order; recorded, with every violation.
             CommandConflict: the order id or command id was used with other content.
-            InvalidInput: a value that cannot be; nothing is recorded.
+            InvalidInput: an argument is invalid; nothing is recorded.
         """
         kind = choice(OrderType, order_type, "order_type")
         command = SubmitOrder(
@@ -93,14 +93,14 @@ class OrderMethods(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Record the state that the venue reports; knows only the spec's transitions.
+        Record the order state that the venue reports; only the spec's transitions are allowed.
 
-        A state that the order has already changes nothing. A new `external_order_id` is recorded in whatever state the
-        order is, as `link_order` does; an acknowledgement that brings one is no error on a filled or cancelled order.
+        Reporting the current state again changes nothing. A new `external_order_id` is recorded in any state of the
+        order, as by `link_order`; a late acknowledgement with one is not an error on a filled or cancelled order.
 
         Raises:
-            InvalidTransition: the order cannot go there; names what would have been possible.
-            UnknownOrder, AmbiguousOrder: the id names none, or several.
+            InvalidTransition: the order cannot change to this state; names the possible ones.
+            UnknownOrder, AmbiguousOrder: no order, or several orders, have this id.
         """
         command = ChangeState(
             account=named_account(account),
@@ -123,21 +123,21 @@ class OrderMethods(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Record a venue's id of an order, in whatever state it is; an id that the order has already changes nothing.
+        Link a venue's id to an order, in any state; an id that the order already has changes nothing.
 
-        Fills that were booked under that id before become the order's own, and fills that wait in quarantine under it
-        are booked, unless they break a rule.
+        Fills booked earlier under the venue's id are assigned to the order. Fills in quarantine under it are booked,
+        unless they break a rule.
 
         Args:
-            order_id: ours, or a venue's id that is known already.
-            external_order_id: the venue's id (FIX OrderID 37); an order may have several.
-            account: whose order it is; every account is looked in when None.
+            order_id: our id of the order, or a venue's id that is already linked.
+            external_order_id: the venue's id (FIX OrderID 37); an order can have several.
+            account: of the order; None searches all accounts.
             command_id: as in `submit_order`.
-            occurred_at: when the venue reported it; None: now.
-            actor: who reports it.
+            occurred_at: time of the venue's report; None: now.
+            actor: name of the sender.
 
         Raises:
-            UnknownOrder, AmbiguousOrder: the id names none, or several.
+            UnknownOrder, AmbiguousOrder: no order, or several orders, have this id.
         """
         command = LinkOrder(
             account=named_account(account),
@@ -158,10 +158,10 @@ class OrderMethods(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Cancel what is open of a PENDING or WORKING order; a CANCELLED one stays as it is.
+        Cancel the open quantity of a PENDING or WORKING order; no effect on a CANCELLED one.
 
         Raises:
-            InvalidTransition: the order is done in another way.
+            InvalidTransition: the order is in another final state.
         """
         command = CancelOrder(
             account=named_account(account),
@@ -183,16 +183,16 @@ class OrderMethods(Session):
         actor: str = "",
     ) -> OMSOrder:
         """
-        Ask for another total quantity (FIX OrderQty 38) or another price.
+        Change the total quantity (FIX OrderQty 38) or the price of an order.
 
-        At or below what is filled the order becomes FILLED; to nothing, with nothing filled, CANCELLED.
+        At or below the filled quantity the order becomes FILLED; at 0 without fills CANCELLED.
 
         Raises:
-            OrderRejected: a limit refuses what is added; recorded, and the order is as it was.
-            InvalidTransition: the order is done.
+            OrderRejected: a limit refuses the amendment; recorded, and the order is unchanged.
+            InvalidTransition: the order is not open.
         """
         if quantity is None and price is None:
-            raise InvalidInput("amend_order: give a new quantity, a new price, or both")
+            raise InvalidInput("amend_order: pass a new quantity, a new price, or both")
         command = AmendOrder(
             account=named_account(account),
             actor=named_actor(actor),

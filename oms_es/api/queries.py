@@ -1,4 +1,4 @@
-"""The part of the API that answers: now, and at any moment of the log."""
+"""API methods for queries, of the current state and of any earlier one."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from oms_es.vocabulary import CostMethod, OrderState
 
 
 class QueryMethods(Session):
-    """Questions. They see durable state only, and never write."""
+    """Queries. They see durable state only, and never write."""
 
     def get_order(self, order_id: str, *, account: str | None = None) -> OMSOrder | None:
         """
-        Return the order with this id (ours, or else the venue's); None when there is none.
+        Return the order with our id, or else with the venue's id; None when there is none.
 
         Raises:
-            AmbiguousOrder: several orders have it.
+            AmbiguousOrder: several orders have this id.
         """
         with self.sequencer.reading() as state:
             key = state.orders.find(order_id, account)
@@ -32,7 +32,7 @@ class QueryMethods(Session):
         self, symbol: str | None = None, state: OrderState | str | None = None, *, account: str | None = None
     ) -> list[OMSOrder]:
         """
-        Return orders, by account and order id; only those of a symbol, a state, an account where given.
+        Return orders, sorted by account and order id; filtered by symbol, state and account.
 
         Completed ones leave memory after `system.order_history_retention`; `orders()` reads all of them from the log.
         """
@@ -40,7 +40,7 @@ class QueryMethods(Session):
         return [order_view(each) for each in self._orders(symbol, account) if wanted in (None, each.state)]
 
     def get_open_orders(self, symbol: str | None = None, *, account: str | None = None) -> list[OMSOrder]:
-        """Return the orders with something open: PENDING and WORKING ones."""
+        """Return the open orders: PENDING and WORKING ones."""
         return [order_view(each) for each in self._orders(symbol, account) if each.is_open]
 
     def _orders(self, symbol: str | None, account: str | None) -> list[Order]:
@@ -50,32 +50,32 @@ class QueryMethods(Session):
 
     def get_position(self, symbol: str, *, account: str | None = None) -> Position | None:
         """
-        Return the position in a symbol, flat ones too; None when it was never traded.
+        Return the position in a symbol, also a flat one; None when it was never traded.
 
-        Of a symbol that was redefined in another currency, the one in today's currency, unless only another is open;
-        `get_all_positions` has all of them.
+        A symbol redefined in another currency has one position per currency. Returned is the one in the current
+        currency, unless only another is open; `get_all_positions` returns all.
 
         Raises:
-            AmbiguousOrder: several accounts hold it and none was named.
+            AmbiguousOrder: several accounts have a position and `account` is None.
         """
         found = [each for each in self.get_all_positions() if each.symbol == symbol and account in (None, each.account)]
         accounts = sorted({each.account for each in found})
         if len(accounts) > 1:
             where = ", ".join(accounts)
-            raise AmbiguousOrder(f"{shown(symbol)} is held in several accounts ({where}); give account=")
+            raise AmbiguousOrder(f"{shown(symbol)} is held in several accounts ({where}); pass account=")
         with self.sequencer.reading() as state:
             today = state.positions.currency(symbol)
         found.sort(key=lambda each: (bool(each.quantity), each.currency == today))
         return found[-1] if found else None
 
     def get_all_positions(self, *, account: str | None = None) -> list[Position]:
-        """Return every position, flat ones too, by account and symbol."""
+        """Return every position, with flat ones, sorted by account and symbol."""
         with self.sequencer.reading() as state:
             held = sorted(state.positions.held.items())
             return [position_view(state.positions, each) for key, each in held if account in (None, key[0])]
 
     def get_portfolio_summary(self, *, account: str | None = None) -> dict[str, Any]:
-        """Return totals over what is held, open and earned; see `oms_es.queries.portfolio` for the keys."""
+        """Return totals of positions, open orders and P&L; see `oms_es.queries.portfolio` for the keys."""
         with self.sequencer.reading() as state:
             return portfolio_summary(state, self.risk_manager.today(state), account)
 
@@ -90,18 +90,18 @@ class QueryMethods(Session):
         account: str | None = None,
     ) -> QueryResult[Position]:
         """
-        Return what was held at a moment.
+        Return the positions at an earlier time or seq.
 
         Args:
-            as_of: true then, with all that is known now (late fills and corrections at their own time).
-            known_at: what the log held then. With `as_of`: true at `as_of`, with what was known at `known_at`.
-            at_seq: what the log held after this event.
+            as_of: event time; uses all that is known now (late fills and corrections at their own time).
+            known_at: recording time; uses only events recorded until then. Can be combined with `as_of`.
+            at_seq: uses only events up to this seq.
             method: fifo, lifo or average; the log's policy when None.
             symbol: only this one.
             account: only this one.
 
-        Instants are ISO text with a zone, aware datetimes or int ns UTC; that very nanosecond is included.
-        The answer is a list with a `basis`.
+        Times are ISO text with a zone, aware datetimes or int ns UTC, and inclusive.
+        The result is a list with a `basis`.
         """
         queries = Queries(self.log, self.settings.policy.method)
         basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
@@ -122,7 +122,7 @@ class QueryMethods(Session):
         symbol: str | None = None,
         account: str | None = None,
     ) -> QueryResult[OMSOrder]:
-        """Return the orders as they stood at a moment; the arguments are those of `positions`."""
+        """Return the orders at an earlier time or seq; the arguments are those of `positions`."""
         queries = Queries(self.log, self.settings.policy.method)
         basis = queries.basis(as_of_from(as_of, known_at, at_seq))
         found = queries.orders(basis).sorted()
@@ -141,10 +141,10 @@ class QueryMethods(Session):
         account: str | None = None,
     ) -> QueryResult[dict[str, Any]]:
         """
-        Return what each trading day brought, a row (dict) for a day, an account and a symbol.
+        Return the P&L per trading day, account and symbol, one row (dict) each.
 
         Keys as in `oms pnl --json`; money as Decimal in the row's `currency`. `unrealized_pnl` is the level at the
-        day's end, `unrealized_change` how far it moved that day. The other arguments are those of `positions`.
+        day's end, `unrealized_change` its change on that day. The other arguments are those of `positions`.
         """
         queries = Queries(self.log, self.settings.policy.method)
         basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))

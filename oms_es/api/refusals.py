@@ -1,4 +1,4 @@
-"""Errors that the recorded outcome of a command raises: a rejection, or a fill in quarantine."""
+"""Raise the error of a recorded refusal: a rejection, or a fill in quarantine."""
 
 from collections.abc import Sequence
 from typing import NoReturn
@@ -17,17 +17,17 @@ from oms_es.vocabulary import OrderState
 
 def raise_refusal(command: Command, events: Sequence[Event], order: Order | None) -> None:
     """
-    Raise what the recorded outcome of a command asks for, if anything.
+    Raise the error of a refused command; do nothing for any other outcome.
 
     Args:
-        command: what was asked.
+        command: the command.
         events: of the command; [] for an order id that was submitted before.
-        order: the order as it is now; the error carries a view of it.
+        order: the order after the command; the error carries a view of it.
 
     Raises:
         OrderRejected: a limit refused the order or its amendment.
-        FillQuarantinedError: the fill waits.
-        InvalidTransition: the order could not go to a state, but the venue's id that came with it is recorded.
+        FillQuarantinedError: the fill is in quarantine.
+        InvalidTransition: the reported state is refused; the venue's id reported with it is recorded.
     """
     if isinstance(command, SubmitOrder) and not events and order is not None and order.violations:
         raise OrderRejected(order.violations, order_view(order))
@@ -43,7 +43,7 @@ def raise_refusal(command: Command, events: Sequence[Event], order: Order | None
 
 
 def quarantine_error(fill: FillQuarantined) -> FillQuarantinedError:
-    """Return the error that tells of a fill in quarantine."""
+    """Return the error of a fill in quarantine."""
     trade = "a fill" if fill.trade_id is None else f"trade {shown(fill.trade_id)}"
     return FillQuarantinedError(
         f"{trade} of {text(fill.fill_quantity)} @ {text(fill.fill_price)} for order {shown(fill.order_id)} is in "
@@ -54,7 +54,7 @@ def quarantine_error(fill: FillQuarantined) -> FillQuarantinedError:
 
 
 def raise_known_fill(state: State, fill: AddFill) -> NoReturn:
-    """Raise for a repeated fill of an unknown order: it waits in quarantine, or was rejected from there."""
+    """Raise the error of a repeated fill of an unknown order: in quarantine, or rejected from it."""
     content = (fill.trade_id, fill.fill_quantity, fill.fill_price)
     for each in state.orders.waiting_of((fill.account, fill.order_id)):
         if (each.fill.trade_id, each.fill.fill_quantity, each.fill.fill_price) == content:

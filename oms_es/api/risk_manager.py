@@ -1,4 +1,4 @@
-"""The spec's `RiskManager`: the same checks that `submit_order` makes, to ask without submitting."""
+"""The spec's `RiskManager`: the checks of `submit_order`, without submitting."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,7 +18,7 @@ from oms_es.vocabulary import OrderSide
 
 
 class RiskManager:
-    """Asks the limits; decides nothing and writes nothing."""
+    """Risk checks and daily P&L; read-only."""
 
     def __init__(self, sequencer: Sequencer, settings: Settings, clock: Callable[[], int]) -> None:
         self._sequencer = sequencer
@@ -27,19 +27,19 @@ class RiskManager:
 
     def check_risk(self, order: OMSOrder, position: Position | None) -> tuple[bool, list[str]]:
         """
-        Judge an order as `submit_order` would.
+        Check an order as `submit_order` would.
 
         Args:
-            order: the order; one that is open already is not counted twice.
-            position: what is held of its symbol; None: what the log says.
+            order: the order; if it is already open, it is not counted twice.
+            position: the position in its symbol; None: the recorded one.
 
         Returns:
-            Whether it may go, and everything that is wrong with it.
+            Whether the order passes, and its violations.
         """
         with self._sequencer.reading() as state, self._sequencer.with_next_policy(state):
-            moment = self._moment(state)
-            today, behind = moment.day_of(moment.now), -(-moment.behind // SECOND)
-            exposure = state.exposure(order.account, order.symbol, today, moment.now, behind)
+            time = self._decision_time(state)
+            today, behind = time.day_of(time.now), -(-time.behind // SECOND)
+            exposure = state.exposure(order.account, order.symbol, today, time.now, behind)
             limits = state.policies.policy(order.account)
             known = state.orders.orders.get((order.account, order.order_id))
         if known is not None and known.is_open:
@@ -68,8 +68,7 @@ class RiskManager:
         """
         Return the P&L of the trading day so far, net of fees, over all accounts; quote units.
 
-        None when money is counted in several currencies, for they do not add up; `get_portfolio_summary()` has the
-        sums of each under `currencies`.
+        None when there are several currencies; `get_portfolio_summary()` has the sum of each under `currencies`.
         """
         with self._sequencer.reading() as state:
             today, earned = self.today(state), dict[str, Decimal]()
@@ -82,16 +81,16 @@ class RiskManager:
 
     @property
     def open_order_count(self) -> int:
-        """Return how many orders are open (PENDING or WORKING), over all accounts."""
+        """Return the number of open orders (PENDING or WORKING), over all accounts."""
         with self._sequencer.reading() as state:
             return sum(state.orders.open_count.values())
 
     def today(self, state: State) -> str:
-        """Return the trading day that a command would be booked on now."""
-        moment = self._moment(state)
-        return moment.day_of(moment.now)
+        """Return the trading day on which a command would be booked now."""
+        time = self._decision_time(state)
+        return time.day_of(time.now)
 
-    def _moment(self, state: State) -> DecisionTime:
+    def _decision_time(self, state: State) -> DecisionTime:
         return DecisionTime.of(self._clock(), state, self._policy)
 
 

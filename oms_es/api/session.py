@@ -1,4 +1,4 @@
-"""What all parts of the embedded API stand on: one log, one sequencer, settings, callbacks."""
+"""The common base of the API methods: log, sequencer, settings and callbacks."""
 
 import os
 import time
@@ -25,7 +25,7 @@ from oms_es.timestamps import instant
 
 
 class Session:
-    """An open log, and the one way to put something into it."""
+    """An open log with its sequencer, through which every command is written."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Session:
         await self.close()
 
     async def close(self) -> None:
-        """Wait for what is under way and let go of the file; not needed, for every answer is durable already."""
+        """Wait for running commands and close the log; optional, because every result is already durable."""
         self._watch.end()
         await self.sequencer.idle()
         self.sequencer.close()
@@ -64,7 +64,7 @@ class Session:
     @property
     def metrics(self) -> Metrics:
         """
-        Return latencies and sizes; measured from the first look on.
+        Return latencies and sizes, measured from the first use of this property.
 
         Raises:
             MetricsMissing: prometheus-client is not installed (`pip install 'oms_es[metrics]'`).
@@ -75,20 +75,20 @@ class Session:
 
     def add_order_callback(self, callback: OrderCallback) -> None:
         """
-        Call `callback` with the order after each of its events, after the commit, in log order.
+        Call `callback` with the order for each of its events, after the commit, in log order.
 
-        Events of other processes are told as well, within a moment. A synchronous callback runs in a thread of its own.
+        This includes events of other processes, with a short delay. A synchronous callback has its own thread.
         """
         self._listen()
         self._callbacks.add_order_callback(callback)
 
     def add_position_callback(self, callback: PositionCallback) -> None:
-        """Call `callback` with the position after each change; otherwise as `add_order_callback`."""
+        """Call `callback` with the position for each of its changes, as `add_order_callback`."""
         self._listen()
         self._callbacks.add_position_callback(callback)
 
     def _listen(self) -> None:
-        """Listen from here on: what stands in the log by now is no news, what other processes add is."""
+        """Start polling the log for events that other processes append from now on."""
         _ = self.sequencer.state
         self._watch.begin()
 
@@ -101,7 +101,7 @@ class Session:
         any_account: bool = False,
         drawn_id: bool = False,
     ) -> CommandResult:
-        """Carry out a command and raise what its recorded outcome asks for."""
+        """Carry out a command; raise an error if it was refused."""
         request = Request(
             command=command,
             command_id=None if command_id is None else identifier(command_id, "command_id"),
@@ -118,5 +118,5 @@ class Session:
     @staticmethod
     def _order(answer: CommandResult) -> OMSOrder:
         if answer.order is None:
-            raise UnknownOrder("no order came of this command")
+            raise UnknownOrder("this command has no order")
         return order_view(answer.order)
