@@ -10,7 +10,7 @@ from oms_es.projections.state import State
 
 def portfolio_summary(state: State, trading_day: str, account: str | None = None) -> dict[str, Any]:
     """
-    Return totals over what is held, open and earned, of one account or of all.
+    Return totals of positions, open orders and P&L, of one account or of all.
 
     Keys: `total_positions` (not flat), `open_orders`, `total_notional` (at the last mark, at cost without one),
     `total_realized_pnl` (net of fees), `total_unrealized_pnl` (None when a mark is missing), `total_fees`,
