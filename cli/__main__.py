@@ -1,4 +1,4 @@
-"""`python -m oms_es.cli` is `oms`."""
+"""`python -m oms_es.cli` is `oms`, like `python -m oms_es`."""
 
 from oms_es.cli.app import main
 

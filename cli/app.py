@@ -1,4 +1,4 @@
-"""The commands of `oms`, in the order in which its help lists them."""
+"""The commands of `oms` by subject, in the order in which its help lists them."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -23,51 +23,71 @@ from oms_es.cli.commands import (
 )
 from oms_es.cli.commands.demo import demo
 from oms_es.cli.exit_codes import Guarded, GuardedCommand
-from oms_es.cli.options import ConfigPath, LogPath
+from oms_es.cli.options import LogOptions, expand_bundles
 from oms_es.cli.render import show
 
 Command = Callable[..., None]
-COMMANDS: dict[str, Command | tuple[Command, dict[str, Command]]] = {
-    "demo": demo,
-    "import": (imports.root, {"facts": imports.facts, "lobster": imports.lobster}),
-    "submit": orders.submit,
-    "ack": orders.ack,
-    "link": orders.link,
-    "reject": orders.reject,
-    "fail": orders.fail,
-    "fill": fills.fill,
-    "cancel": orders.cancel,
-    "amend": orders.amend,
-    "bust": fills.bust,
-    "correct": fills.correct,
-    "mark": limits.mark,
-    "instrument": limits.instrument,
-    "halt": limits.halt,
-    "resume": limits.resume,
-    "limits": (limits.limits, {"set": limits.set_limits}),
-    "quarantine": (fills.quarantine, {"accept": fills.accept, "reject": fills.reject}),
-    "positions": queries.positions,
-    "orders": queries.orders,
-    "order": queries.order,
-    "fills": queries.fills,
-    "pnl": pnl.pnl,
-    "daily": pnl.daily,
-    "history": history.history,
-    "diff": history.diff,
-    "why": (why.root, {"position": why.position, "order": why.order}),
-    "bisect": bisect.bisect,
-    "replay": replay.replay,
-    "close-day": export.close_day,
-    "export": export.export,
-    "tail": tail.tail,
-    "tables": tables.tables,
-    "rebuild": tables.rebuild,
+COMMANDS: dict[str, dict[str, Command | tuple[Command, dict[str, Command]]]] = {
+    "Trade": {
+        "submit": orders.submit,
+        "ack": orders.ack,
+        "link": orders.link,
+        "reject": orders.reject,
+        "fail": orders.fail,
+        "fill": fills.fill,
+        "cancel": orders.cancel,
+        "amend": orders.amend,
+        "bust": fills.bust,
+        "correct": fills.correct,
+        "quarantine": (fills.quarantine, {"accept": fills.accept, "reject": fills.reject}),
+    },
+    "Ask": {
+        "positions": queries.positions,
+        "orders": queries.orders,
+        "order": queries.order,
+        "fills": queries.fills,
+        "pnl": pnl.pnl,
+        "daily": pnl.daily,
+        "history": history.history,
+        "diff": history.diff,
+    },
+    "Audit": {
+        "why": (why.root, {"position": why.position, "order": why.order}),
+        "bisect": bisect.bisect,
+        "replay": replay.replay,
+        "close-day": export.close_day,
+    },
+    "Data": {
+        "demo": demo,
+        "import": (imports.root, {"facts": imports.facts, "lobster": imports.lobster}),
+        "mark": limits.mark,
+        "instrument": limits.instrument,
+        "export": export.export,
+        "tables": tables.tables,
+    },
+    "Operate": {
+        "limits": (limits.limits, {"set": limits.set_limits}),
+        "halt": limits.halt,
+        "resume": limits.resume,
+        "tail": tail.tail,
+        "rebuild": tables.rebuild,
+    },
 }
 
 
-class _InOrder(Guarded):
-    def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(super().list_commands(ctx), key=list(COMMANDS).index)
+SUMMARY = 50  # characters, at most, of a command's summary
+WIDEST = max(len(name) for commands in COMMANDS.values() for name in commands)
+
+
+class _BySubject(Guarded):
+    """The group of all commands; its help lists them under their subjects."""
+
+    def format_commands(self, _: Any, formatter: Any) -> None:
+        for subject, commands in COMMANDS.items():
+            with formatter.section(subject):
+                formatter.write_dl(
+                    [(name.ljust(WIDEST), self.commands[name].get_short_help_str(SUMMARY)) for name in commands]
+                )
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,17 +101,12 @@ Version = Annotated[
 ]
 
 
-def root(
-    context: typer.Context,
-    log: LogPath = None,  # noqa: ARG001 - the options of commands look here
-    config: ConfigPath = None,  # noqa: ARG001
-    version: Version = False,  # noqa: ARG001
-) -> None:
+def root(context: typer.Context, *, version: Version = False, options: LogOptions) -> None:  # noqa: ARG001
     """
-    An order management system whose memory is its log.
+    An event-sourced order management system.
 
-    Exit codes: 0 fine; 1 refused, a bad file, or the log disagrees; 2 wrong usage. A query for a symbol, account, order
-    or day that the log does not contain says so and ends with 1; with --allow-empty it ends with 0.
+    Exit codes: 0 fine; 1 rejected, a bad input file, or the log disagrees; 2 wrong usage. A query for a symbol,
+    account, order or day that the log does not contain reports it and ends with 1; with --allow-empty it ends with 0.
 
     For example:
 
@@ -103,30 +118,32 @@ def root(
         show(context.get_help())
 
 
-def _group(callback: Command, cls: type[Guarded] = Guarded) -> typer.Typer:
-    made = typer.Typer(
+def _group(callback: Command, cls: type[Guarded] = Guarded, **settings: Any) -> typer.Typer:
+    group = typer.Typer(
         cls=cls,
         invoke_without_command=True,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        **settings,
     )
-    made.callback()(callback)
-    return made
+    group.callback()(expand_bundles(callback))
+    return group
 
 
 def _app() -> typer.Typer:
-    made = _group(root, _InOrder)
-    for name, command in COMMANDS.items():
-        if isinstance(command, tuple):
-            callback, commands = command
-            below = _group(callback)
-            for each, function in commands.items():
-                below.command(each, cls=GuardedCommand)(function)
-            made.add_typer(below, name=name)
-        else:
-            made.command(name, cls=GuardedCommand)(command)
-    return made
+    # -h goes for every command: a context has the names of its parent's help option.
+    found = _group(root, _BySubject, context_settings={"help_option_names": ["-h", "--help"]})
+    for commands in COMMANDS.values():
+        for name, command in commands.items():
+            if isinstance(command, tuple):
+                callback, below = command
+                group = _group(callback, add_completion=False)
+                for each, function in below.items():
+                    group.command(each, cls=GuardedCommand)(expand_bundles(function))
+                found.add_typer(group, name=name)
+            else:
+                found.command(name, cls=GuardedCommand)(expand_bundles(command))
+    return found
 
 
 app = _app()

@@ -1,9 +1,8 @@
-"""What stands in which column: orders, positions, fills, quarantine, limits, imports."""
+"""The columns of tables: their titles and cells. Their rows are those of JSON."""
 
-from collections.abc import Callable
 from decimal import Decimal
 
-from oms_es.cli.render import Column, Row, age, average, instant, number, pairs, plainly, words
+from oms_es.cli.render import Column, Row, age, any_value, average, instant, number, pairs, words
 from oms_es.decimals import text
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderState, TimeInForce
 
@@ -119,7 +118,7 @@ LEFT_OUT = (
     Column("why", words("why"), usual=""),
 )
 
-# --- what days brought, how it came about, what differs ---
+# --- P&L, history, differences ---
 
 
 def _used(row: Row) -> str:
@@ -175,19 +174,15 @@ CHANGES = (
 )
 
 
-def _side(key: str) -> Callable[[Row], str]:
-    return lambda row: plainly(row[key])
-
-
 DIFFERENCES = (
     Column("day", words("trading_day"), usual=""),
     _ACCOUNT,
     Column("symbol", words("symbol")),
     Column("order", words("order_id"), usual=""),
     Column("figure", words("figure")),
-    Column("from", _side("from"), right=True),
-    Column("to", _side("to"), right=True),
-    Column("change", _side("change"), right=True),
+    Column("from", any_value("from"), right=True),
+    Column("to", any_value("to"), right=True),
+    Column("change", any_value("change"), right=True),
 )
 
 LOTS = (
@@ -236,11 +231,11 @@ CHECKED = (
 
 STATES = (
     Column("figure", words("figure")),
-    Column("before", _side("before"), right=True),
-    Column("after", _side("after"), right=True),
+    Column("before", any_value("before"), right=True),
+    Column("after", any_value("after"), right=True),
 )
 
-# --- under other limits ---
+# --- what if ---
 
 FLIPS = (
     Column("seq", number("seq"), right=True),
@@ -266,25 +261,25 @@ WHAT_IF_PNL = (
     Column("day", words("trading_day")),
     _ACCOUNT,
     Column("symbol", words("symbol")),
-    Column("realized", _side("realized_pnl"), right=True),
-    Column("would be", _side("realized_pnl_what_if"), right=True),
-    Column("change", _side("change"), right=True),
-    Column("unrealized", _side("unrealized_pnl"), right=True),
-    Column("would be", _side("unrealized_pnl_what_if"), right=True),
+    Column("realized", any_value("realized_pnl"), right=True),
+    Column("would be", any_value("realized_pnl_what_if"), right=True),
+    Column("change", any_value("change"), right=True),
+    Column("unrealized", any_value("unrealized_pnl"), right=True),
+    Column("would be", any_value("unrealized_pnl_what_if"), right=True),
     Column("in", words("currency"), usual="USD"),
 )
 
 _REACHED = (
-    Column("limit", _side("limit"), right=True),
-    Column("would be", _side("most_what_if"), right=True),
-    Column("limit", _side("limit_what_if"), right=True),
+    Column("limit", any_value("limit"), right=True),
+    Column("would be", any_value("most_what_if"), right=True),
+    Column("limit", any_value("limit_what_if"), right=True),
 )
 
 WHAT_IF_EXPOSURE = (
     Column("day", words("trading_day")),
     _ACCOUNT,
     Column("symbol", words("symbol")),
-    Column("largest exposure", _side("most"), right=True),
+    Column("largest exposure", any_value("most"), right=True),
     *_REACHED,
 )
 
@@ -292,6 +287,6 @@ WHAT_IF_LOSS = (
     Column("day", words("trading_day")),
     _ACCOUNT,
     Column("in", words("currency")),
-    Column("worst daily loss", _side("most"), right=True),
+    Column("worst daily loss", any_value("most"), right=True),
     *_REACHED,
 )

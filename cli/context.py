@@ -1,4 +1,4 @@
-"""Opening a log: to ask it something, or to carry something out."""
+"""Opening a log: for queries, or to carry out a command."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from oms_es import OrderManagementSystem
-from oms_es.cli.progress import walked
+from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import counted, print_message
 from oms_es.engine.settings import Settings
 from oms_es.errors import LogMissing
@@ -21,53 +21,53 @@ T = TypeVar("T")
 
 
 def print_quarantine_hint(count: int) -> None:
-    """Point to the quarantine when something is in it."""
+    """Print how many fills are in quarantine, if there are any."""
     if count:
         print_message(f"{counted(count, 'fill waits', 'fills wait')} in quarantine (oms quarantine)")
 
 
 class Place(NamedTuple):
-    """Which log a command is about, and under which settings."""
+    """The log of a command, and its settings."""
 
     settings: Settings
     log: Path
 
 
 def place(log: Path | None, config: Path | None) -> Place:
-    """Return where to look: what was given, else the environment, else the settings."""
+    """Return the log and the settings that the options, else the environment, else the settings name."""
     settings = Settings.find() if config is None else Settings.from_file(config)
     return Place(settings, log or Path(os.environ.get("OMS_LOG") or settings.log_path))
 
 
 class OpenLog(NamedTuple):
-    """An open log, and the questions to it."""
+    """An open log and its queries."""
 
     log: SqliteLog
     queries: Queries
     settings: Settings
 
     def first_method(self) -> CostMethod:
-        """Return the cost method that the log begins with; a fold follows its rules from there."""
+        """Return the cost method at the start of the log; a replay follows the log's policy from there."""
         return first_method(self.log, self.settings.policy.method)
 
 
 @contextmanager
 def open_log(log: Path | None, config: Path | None) -> Iterator[OpenLog]:
     """
-    Open a log to ask it; nothing is ever written.
+    Open a log for queries; nothing is written.
 
     Raises:
-        LogMissing, NotALog, NewerLog, DamagedLog: what stands there instead.
+        LogMissing, NotALog, NewerLog, DamagedLog: the path has no log that can be read.
     """
     settings, path = place(log, config)
     if not path.exists():
         raise LogMissing(
-            f"there is no log at {path}; --log PATH or $OMS_LOG names another, and oms import, oms submit or oms demo "
-            "begins one"
+            f"there is no log at {path}; name another with --log PATH or $OMS_LOG, or create one with oms import, "
+            "oms submit or oms demo"
         )
     opened = SqliteLog.existing(path)
     try:
-        yield OpenLog(opened, Queries(opened, settings.policy.method, walked), settings)
+        yield OpenLog(opened, Queries(opened, settings.policy.method, events_with_progress), settings)
     finally:
         opened.close()
 
@@ -76,9 +76,9 @@ def carry_out(
     log: Path | None,
     config: Path | None,
     act: Callable[[OrderManagementSystem], Awaitable[T]],
-    tell: Callable[[T], None] = lambda _: None,
+    report: Callable[[T], None] = lambda _: None,
 ) -> T:
-    """Open the log, do `act` with it, let go of it, tell what came of it, and return it."""
+    """Run `act` on the log, close the log, report the result, and return it."""
     settings, path = place(log, config)
 
     async def run() -> tuple[T, int]:
@@ -86,6 +86,6 @@ def carry_out(
             return await act(oms), len(oms.sequencer.state.orders.all_waiting())
 
     outcome, count = asyncio.run(run())
-    tell(outcome)
+    report(outcome)
     print_quarantine_hint(count)
     return outcome

@@ -1,4 +1,4 @@
-"""Events in words: what a history shows beside their names."""
+"""Events in words, for histories."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -43,11 +43,11 @@ def _amend_refused(event: AmendRefused) -> str:
 
 
 def _busted(event: FillBusted) -> str:
-    return _with(f"trade {event.trade_id} taken back: {_at(event.fill_quantity, event.fill_price)}", event.reason)
+    return _with(f"trade {event.trade_id} busted: {_at(event.fill_quantity, event.fill_price)}", event.reason)
 
 
 def _quarantined(event: FillQuarantined) -> str:
-    return f"{_trade(event)}: {event.why.value}; waits as {event.quarantine_id}"
+    return f"{_trade(event)}: {event.why.value}; quarantined as {event.quarantine_id}"
 
 
 def _resolved(event: QuarantineResolved) -> str:
@@ -80,10 +80,10 @@ def _submitted(event: OrderSubmitted) -> str:
     found += "" if event.price is None else f" {text(event.price)}"
     found += "" if event.time_in_force is TimeInForce.GTC else f", {event.time_in_force.value}"
     found += ", reduce only" if event.reduce_only else ""
-    return f"{found}, another session's" if event.external else found
+    return f"{found}, external" if event.external else found
 
 
-def _moved(event: StateChanged) -> str:
+def _state_changed(event: StateChanged) -> str:
     found = f"{event.old.value} -> {event.new.value}"
     found += "" if event.external_order_id is None else f", the venue's id is {event.external_order_id}"
     return _with(found, event.reason, event.error_message or "", *event.violations)
@@ -128,7 +128,7 @@ def _with(found: str, *reasons: str) -> str:
 
 _WORDS: dict[type[Event], Callable[[Any], str]] = {
     OrderSubmitted: _submitted,
-    StateChanged: _moved,
+    StateChanged: _state_changed,
     ExternalIdAssigned: _assigned,
     OrdersMerged: _merged,
     FillAdded: _fill,

@@ -1,4 +1,4 @@
-"""The one place where what goes wrong becomes a line for a person, and an exit code."""
+"""The one place where an error becomes a line on standard error and an exit code."""
 
 import io
 import logging
@@ -23,16 +23,16 @@ REFUSED: Final = 1  # or a bad file, a missing or foreign log, an unknown order
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 _NOWHERE: Final = logging.NullHandler()
-# Wrong usage, as typer tells it: click's exception, or the one of the click that newer versions bring along.
+# Wrong usage: click's exception, or that of the copy of click in newer versions of typer.
 _Usage: Final[type[Exception]] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException" and issubclass(kind, Exception)
 )
 
 
 def _check_given_once(command: Any, context: typer.Context, arguments: list[str]) -> None:
-    """Refuse an option that takes one value and is given several; the parser would silently use the last."""
+    """Refuse an option with one value that is given several times; the parser would silently use the last."""
     _, _, given = command.make_parser(context).parse_args(args=list(arguments))
-    if any(parameter.is_eager for parameter in given):  # --help and --version answer whatever else is given
+    if any(parameter.is_eager for parameter in given):  # --help and --version ignore the other options
         return
     for parameter, count in Counter(given).items():
         if count > 1 and _takes_one_value(parameter):
@@ -43,11 +43,11 @@ def _check_given_once(command: Any, context: typer.Context, arguments: list[str]
 def _takes_one_value(parameter: Any) -> bool:
     if parameter.param_type_name != "option" or parameter.multiple or parameter.count:
         return False
-    return not parameter.is_flag or bool(parameter.secondary_opts)  # --json twice says the same
+    return not parameter.is_flag or bool(parameter.secondary_opts)  # --json twice has the same meaning
 
 
 class GuardedCommand(TyperCommand):
-    """A command whose options are given once."""
+    """A command that refuses an option given twice."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _check_given_once(self, ctx, args)
@@ -55,7 +55,7 @@ class GuardedCommand(TyperCommand):
 
 
 class Guarded(TyperGroup):
-    """The group of all commands; run as a program, it ends with an exit code and never with a traceback."""
+    """A group of commands; as a program it ends with an exit code and never with a traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _check_given_once(self, ctx, args)
@@ -71,7 +71,7 @@ class Guarded(TyperGroup):
 
 
 def _flushed() -> bool:
-    """Return whether all was written; a disk that is full is told by the exit code, not by Python at its end."""
+    """Return whether everything was written; a full disk becomes an exit code, not an error of Python at its end."""
     written = True
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -84,8 +84,8 @@ def _flushed() -> bool:
     return written
 
 
-class _Loud(logging.Handler):
-    """Says what the log warns of, like limits that a settings file has changed; tracebacks are not for people."""
+class _PrintWarnings(logging.Handler):
+    """Prints warnings, like limits that a settings file has changed; never a traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if not record.exc_info:
@@ -95,15 +95,15 @@ class _Loud(logging.Handler):
 def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no emoji is no reason to stop
+            stream.reconfigure(errors="backslashreplace")  # a terminal without emoji is no reason to stop
     named = logging.getLogger("oms_es")
-    if not any(isinstance(each, _Loud) for each in named.handlers):
-        named.addHandler(_Loud(logging.WARNING))
-    logging.getLogger().addHandler(_NOWHERE)  # what is logged beside an error would be a traceback
+    if not any(isinstance(each, _PrintWarnings) for each in named.handlers):
+        named.addHandler(_PrintWarnings(logging.WARNING))
+    logging.getLogger().addHandler(_NOWHERE)  # a logged error would print a traceback
 
 
 def exit_code(run: Callable[[], object]) -> int:
-    """Run; say in one line what went wrong, if anything, and return the exit code for it."""
+    """Run and return the exit code; an error is printed in one line."""
     try:
         code = run()
     except (KeyboardInterrupt, typer.Abort):
@@ -115,7 +115,7 @@ def exit_code(run: Callable[[], object]) -> int:
         for line in (
             f"oms: {_text(error)}".split("\n") if isinstance(error, ExpressionError) else [f"oms: {_text(error)}"]
         ):
-            print_message(line)  # a claim is shown with a caret under what is wrong
+            print_message(line)  # a claim is printed with a caret under the error
         return WRONG_USAGE if isinstance(error, InvalidInput) else REFUSED
     except Exception as error:
         _print_bug(error)
@@ -138,7 +138,7 @@ def _text(error: OmsError | OSError) -> str:
 def _print_usage(error: Any) -> None:
     message = error.format_message()
     if re.match(r"No such option:? '?-[.\d]", message):
-        message += "; a value that begins with a minus stands after --"
+        message += "; write a value that begins with a minus after --"
     if getattr(error, "ctx", None) is not None:
         print_message(" ".join(error.ctx.get_usage().split()))
         message += f" (see {error.ctx.command_path} --help)"

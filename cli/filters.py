@@ -1,4 +1,6 @@
-"""What a filter names: a symbol, an account, an order or a day that the log does not contain is reported."""
+"""Report a symbol, account, order or day in a filter that the log does not contain."""
+
+from collections.abc import Mapping
 
 import typer
 
@@ -14,39 +16,35 @@ from oms_es.projections.state import State
 from oms_es.queries.known_names import Name, Unknown, nearest, topics_with, unknown_names
 from oms_es.queries.queries import AsOf, find_order
 
-_PARTS = ("orders", "positions", "policies", "days")  # whose events are all there are
+_PARTS = ("orders", "positions", "policies", "days")  # together they have handlers for every event
 
 
-def check_filter(
-    opened: OpenLog,
-    *,
-    symbol: str | None = None,
-    account: str | None = None,
-    order: str | None = None,
-    day: str | None = None,
-    allow_empty: bool,
-) -> None:
+def check_filter(opened: OpenLog, names: Mapping[str, str | None], *, allow_empty: bool) -> None:
     """
-    Report what a filter names and the log does not contain, at any moment; exit code 1 unless `allow_empty`.
+    Report names of a filter that the whole log does not contain; exit code 1 unless `allow_empty`.
 
-    To be called where an answer has no rows: rows show that the log contains what the filter names.
+    Call it for an answer without rows: rows show that the log contains the names.
+
+    Args:
+        opened: the log.
+        names: what the filter names, by kind: symbol, account, order or day.
+        allow_empty: exit code 0 all the same.
     """
-    given = {"symbol": symbol, "account": account, "order": order}
-    names = [Name(kind, text) for kind, text in given.items() if text is not None]
-    unknown = unknown_in_log(opened, names)
+    day = names.get("day")
+    unknown = unknown_in_log(opened, [Name(kind, text) for kind, text in names.items() if text and kind != "day"])
     for each in unknown:
         print_message(f"{each} in this log{each.hint()}")
-    empty_day = day is not None and not opened.log.last_of_day(day)
-    if empty_day:
+    is_empty_day = day is not None and not opened.log.last_of_day(day)
+    if is_empty_day:
         print_message(f"no event is booked on {shown(day)}{_days(opened.log, str(day))}")
-    if (unknown or empty_day) and not allow_empty:
+    if (unknown or is_empty_day) and not allow_empty:
         raise typer.Exit(REFUSED)
 
 
 def unknown_in_log(opened: OpenLog, names: list[Name]) -> list[Unknown]:
-    """Return which names the whole log does not contain; it is read only for a name that no index has."""
-    open_names = [name for name in names if not _is_indexed(opened, name)]
-    return unknown_names(open_names, opened.log.read(topics=topics_with(open_names))) if open_names else []
+    """Return the names that the log does not contain; the log is read only for names that are not in an index."""
+    unindexed = [name for name in names if not _is_indexed(opened, name)]
+    return unknown_names(unindexed, opened.log.read(topics=topics_with(unindexed))) if unindexed else []
 
 
 def _is_indexed(opened: OpenLog, name: Name) -> bool:
@@ -60,7 +58,7 @@ def _is_indexed(opened: OpenLog, name: Name) -> bool:
 
 
 def _days(log: SqliteLog, day: str) -> str:
-    """Return in words on which days something is booked: those most like the one that was given, or the last ones."""
+    """Return days with events in words: those most like `day`, or the last ones."""
     days = sorted(log.ends_of_days(log.head().seq, State().restrict(_PARTS)))
     close = nearest(day, days)
     if close:
@@ -70,10 +68,11 @@ def _days(log: SqliteLog, day: str) -> str:
 
 def named_order(opened: OpenLog, orders: Orders, order_id: str, account: str | None) -> Order:
     """
-    Return the order that an id names.
+    Return the order with this id, or with this venue's order id.
 
     Raises:
-        UnknownOrder, AmbiguousOrder: none, or several; an id or an account that the log does not contain is named.
+        UnknownOrder: there is none; the message names an id or an account that the log does not contain.
+        AmbiguousOrder: there are several.
     """
     try:
         return find_order(orders, order_id, account)

@@ -1,4 +1,4 @@
-"""The trading level in force for an account: its own, or the one for every account, whichever is stricter."""
+"""The trading level in force for an account: the stricter of its own level and the level of every account."""
 
 from oms_es.cli.render import Row, print_message
 from oms_es.domain.events import TradingLevelChanged
@@ -12,10 +12,10 @@ from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
 def level_row(policies: Policies, log: Log, scope: str, seq: int) -> Row:
     """
-    Return the level in force for a scope after the event `seq`, and where it comes from.
+    Return the level in force for a scope after the event `seq`, and its source.
 
-    `own_level` is what was set for the scope itself, `because` the stricter level of every account that is in force
-    instead; under `others` are the accounts whose own level is stricter than the one for every account.
+    `own_level` is the level of the scope itself, `because` the stricter level of every account if that is in force;
+    `others` are the accounts whose own level is stricter than that of every account.
     """
     own, level = own_level(policies, scope), policies.level(scope)
     return {
@@ -29,7 +29,7 @@ def level_row(policies: Policies, log: Log, scope: str, seq: int) -> Row:
 
 
 def own_level(policies: Policies, scope: str) -> TradingLevel:
-    """Return the level that was set for the scope itself."""
+    """Return the level of the scope itself."""
     return policies.levels.get(scope) or TradingLevel.NORMAL
 
 
@@ -45,14 +45,14 @@ def _set_level(log: Log, scope: str, level: TradingLevel, seq: int) -> Row:
     return {"account": scope, "level": level.value, "seq": max(each.seq for each in changes if each.seq <= seq)}
 
 
-def say_level(row: Row) -> None:
-    """Say which level is in force for a scope, and because of what."""
+def print_level(row: Row) -> None:
+    """Print the level in force for a scope, and its source."""
     because = row["because"]
     if because is None:
         print_message(f"{_whose(row['account'])}: {row['level']} (seq {row['seq']})")
     else:
         print_message(f"{_whose(row['account'])}: set to {row['own_level']} (seq {row['seq']})")
-        say_because(row)
+        print_because(row)
     for other in row["others"]:
         print_message(f"account {other['account']}: {other['level']} in force, by its own level (seq {other['seq']})")
     if row["level"] != TradingLevel.NORMAL.value:
@@ -62,8 +62,8 @@ def say_level(row: Row) -> None:
         )
 
 
-def say_because(row: Row) -> None:
-    """Say that the level of every account is in force, and not the account's own."""
+def print_because(row: Row) -> None:
+    """Print that the level of every account is in force instead of the account's own."""
     because = row["because"]
     every = f"every account is {because['level']} (seq {because['seq']})"
     print_message(
@@ -75,12 +75,12 @@ def _whose(scope: str) -> str:
     return "every account" if scope == EVERY_ACCOUNT else f"account {scope}"
 
 
-def say_if_new(state: State, account: str | None) -> None:
-    """Say that an account occurs for the first time; a command for it is carried out all the same."""
+def print_if_new(state: State, account: str | None) -> None:
+    """Print that an account is not in the log yet; its command is carried out all the same."""
     if account in (None, EVERY_ACCOUNT):
         return
-    cells = (state.positions.symbols, state.orders.open_count, state.policies.values, state.policies.levels)
-    known = {name for cell in cells for name in cell} - {EVERY_ACCOUNT}
+    by_account = (state.positions.symbols, state.orders.open_count, state.policies.values, state.policies.levels)
+    known = {name for each in by_account for name in each} - {EVERY_ACCOUNT}
     if account not in known:
         near = nearest(str(account), known)
         hint = f" (did you mean {', '.join(map(shown, near))}?)" if near else ""

@@ -1,45 +1,50 @@
-"""How far an import, or a walk through the log, has come: a bar on a terminal, nothing anywhere else."""
+"""Progress as a wrapped iterator: on a terminal it draws a bar, anywhere else it is the iterator itself."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import TypeAlias
 
 from oms_es.domain.envelope import Recorded
 from oms_es.importers.facts import Fact
-from oms_es.importers.importer import Progress
 
-Read: TypeAlias = Callable[[], Iterator[Fact]]
-Events: TypeAlias = Callable[[int, int], None]  # events taken, events in all
+ReadFacts: TypeAlias = Callable[[], Iterator[Fact]]
 SHORT = 20_000  # events that are read before a bar would be seen
 
 
-def watched(read: Read) -> AbstractContextManager[tuple[Read, Progress | None]]:
-    """Return `read`, and who is to be told how far the import has come; both move a bar where a terminal is."""
+def events_with_progress(events: Iterable[Recorded], last: int) -> Iterable[Recorded]:
+    """Return the events up to seq `last`; on a terminal many of them draw a bar."""
+    return _drawn(events, last) if last > SHORT and sys.stderr.isatty() else events
+
+
+def _drawn(events: Iterable[Recorded], last: int) -> Iterator[Recorded]:
+    rest = iter(events)
+    first = next(rest, None)
+    if first is None:
+        return
+    total, whole = last - first.seq + 1, chain([first], rest)
+    if total <= SHORT:
+        yield from whole
+        return
+    from oms_es.cli.progress_bar import draw  # noqa: PLC0415 - most commands draw no bar and need not wait for it
+
+    yield from draw(whole, "events", total=total, done=lambda _, each: each.seq - first.seq)
+
+
+def facts_with_progress(read: ReadFacts) -> ReadFacts:
+    """Return `read`, which is called twice; on a terminal the checking and then the importing draw a bar."""
     if not sys.stderr.isatty():
-        return nullcontext((read, None))
-    from oms_es.cli.progress_bar import drawn  # noqa: PLC0415 - most commands draw no bar and need not wait for it
+        return read
+    from oms_es.cli.progress_bar import draw  # noqa: PLC0415
 
-    return drawn(read)
+    total: int | None = None
 
+    def checked() -> Iterator[Fact]:
+        nonlocal total
+        number = 0
+        for fact in draw(read(), "facts", "checking" if total is None else "importing", total):
+            number += 1
+            yield fact
+        total = number
 
-def counting() -> AbstractContextManager[Events | None]:
-    """Return who is to be told how many events of how many were taken; it moves a bar where a terminal is."""
-    if not sys.stderr.isatty():
-        return nullcontext()
-    from oms_es.cli.progress_bar import drawn_events  # noqa: PLC0415
-
-    return drawn_events()
-
-
-def walked(events: Iterable[Recorded], last: int) -> Iterable[Recorded]:
-    """Pass events on; where there are many and a terminal is, a bar moves until the event `last` is reached."""
-    return _walked(events, last) if last > SHORT and sys.stderr.isatty() else events
-
-
-def _walked(events: Iterable[Recorded], last: int) -> Iterator[Recorded]:
-    with counting() as told:
-        for number, recorded in enumerate(events):
-            if told is not None and number % 1000 == 0:
-                told(recorded.seq, last)
-            yield recorded
+    return checked

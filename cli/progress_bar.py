@@ -1,58 +1,37 @@
-"""The bar of an import (checking first, then facts a second), and of a walk through the log."""
+"""The progress bar on standard error."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from oms_es.importers.facts import Fact
-from oms_es.importers.importer import Progress as Told
-
-Read: TypeAlias = Callable[[], Iterator[Fact]]
-_STEP = 1000  # facts between two looks at the bar
+T = TypeVar("T")
+STEP = 1000  # things between two updates of the bar
 
 
 class _Rate(ProgressColumn):
-    def __init__(self, things: str) -> None:
+    def __init__(self, noun: str) -> None:
         super().__init__()
-        self._things = things
+        self._noun = noun
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f} {self._things}/s" if task.speed else "")
+        return Text(f"{task.speed:,.0f} {self._noun}/s" if task.speed else "")
 
 
-@contextmanager
-def drawn(read: Read) -> Iterator[tuple[Read, Told]]:
-    """Draw a bar on standard error for as long as this lasts."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Rate("facts"))
+def draw(
+    things: Iterable[T],
+    noun: str,
+    title: str = "",
+    total: int | None = None,
+    done: Callable[[int, T], int] = lambda number, _: number,
+) -> Iterator[T]:
+    """Yield the things and draw a bar meanwhile; `done` returns how much of `total` is done before a thing."""
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Rate(noun))
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        checking = bar.add_task("checking", total=None)
-        importing = bar.add_task("importing", total=None, visible=False)
-
-        def checked() -> Iterator[Fact]:
-            for number, fact in enumerate(read()):
-                if number % _STEP == 0:
-                    bar.update(checking, completed=number)
-                yield fact
-
-        def told(done: int, total: int) -> None:
-            bar.update(checking, visible=False)
-            bar.update(importing, visible=True, completed=done, total=total)
-
-        yield checked, told
-
-
-@contextmanager
-def drawn_events() -> Iterator[Callable[[int, int], None]]:
-    """Draw a bar on standard error for as long as this lasts; it is moved by telling how many events were taken."""
-    columns = (BarColumn(), MofNCompleteColumn(), _Rate("events"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        walking = bar.add_task("", total=None)
-
-        def told(done: int, total: int) -> None:
-            bar.update(walking, completed=done, total=total)
-
-        yield told
+        task = bar.add_task(title, total=total)
+        for number, thing in enumerate(things):
+            if number % STEP == 0:
+                bar.update(task, completed=done(number, thing))
+            yield thing

@@ -1,4 +1,4 @@
-"""Rows as JSON or as aligned columns; words to standard error. Nothing leaves here that could deceive a terminal."""
+"""Rows as JSON or as aligned columns; messages to standard error. All output is safe for a terminal."""
 
 import json
 import os
@@ -20,12 +20,12 @@ _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 class Column(NamedTuple):
-    """One column of a table: its title, and what stands in it for a row."""
+    """One column of a table: its title, and its cell for a row."""
 
     title: str
     cell: Callable[[Row], str]
     right: bool = False  # numbers are aligned to the right
-    usual: str | None = None  # the column is left out when nothing else stands in it
+    usual: str | None = None  # the column is left out if every cell is this
 
 
 def print_message(line: str) -> None:
@@ -34,7 +34,7 @@ def print_message(line: str) -> None:
 
 
 def show(content: str) -> None:
-    """Write safe text to standard output; a reader that has read enough (`| head`) ends the command quietly."""
+    """Write safe text to standard output; a reader that closes the pipe (`| head`) ends the command quietly."""
     try:
         typer.echo(content)
     except BrokenPipeError:
@@ -56,7 +56,7 @@ def show_rows_json(head: Row, name: str, rows: Iterable[Row]) -> None:
 
 
 def show_lists_json(head: Row, lists: Mapping[str, Iterable[Row]], under: str | None = None) -> None:
-    """Write a JSON object: the keys of `head`, and the lists (in an object under `under`, if given), a line a row."""
+    """Write a JSON object: the keys of `head`, and the lists (in an object under `under`, if any), a line a row."""
     keys = [f'"{key}": {_json(value)}' for key, value in head.items()]
     listed = [f'"{name}": {_list(rows)}' for name, rows in lists.items()]
     found = listed if under is None else [f'"{under}": {{' + ",\n".join(listed) + "}"]
@@ -83,16 +83,16 @@ def _plain(value: object) -> str:
 
 
 def show_table(columns: Sequence[Column], rows: Iterable[Row], *, footer: bool = False) -> None:
-    """Write rows as aligned columns under their titles; nothing when there are none. A footer has no -."""
+    """Write rows as aligned columns under their titles; nothing if there are none. A footer has no -."""
     cells = [[escaped(column.cell(row)) for column in columns] for row in rows]
     if footer:
         cells[-1] = ["" if cell == "-" else cell for cell in cells[-1]]
     if not cells:
         return
-    kept = [n for n, column in enumerate(columns) if not all(row[n] == column.usual for row in cells)]
-    lines = [[columns[n].title for n in kept], *([row[n] for n in kept] for row in cells)]
+    used = [n for n, column in enumerate(columns) if not all(row[n] == column.usual for row in cells)]
+    lines = [[columns[n].title for n in used], *([row[n] for n in used] for row in cells)]
     widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    rights = [columns[n].right for n in kept]
+    rights = [columns[n].right for n in used]
     drawn = [_line(line, widths, rights) for line in lines]
     drawn[0] = typer.style(drawn[0], bold=True)
     show("\n".join(drawn))
@@ -146,6 +146,11 @@ def plainly(value: object) -> str:
     if isinstance(value, list | tuple):
         return ",".join(map(plainly, value)) or "-"
     return "-" if value is None else str(value)
+
+
+def any_value(key: str) -> Callable[[Row], str]:
+    """Return a cell with any value under `key` as text; - where there is none."""
+    return lambda row: plainly(row[key])
 
 
 def pairs(values: Row) -> str:

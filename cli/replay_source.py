@@ -1,13 +1,16 @@
-"""What is gone through again: a log from its first event on, or a day that travels in a box."""
+"""The events of a replay: those of a log from its first event on, or those of a day archive."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypeAlias
+
+import typer
 
 from oms_es.audit.day_archive import unpack
 from oms_es.audit.replay import end_of_day
-from oms_es.cli.context import OpenLog, open_log
+from oms_es.cli.context import OpenLog
+from oms_es.cli.options import LogOptions
 from oms_es.cli.results import checked_day
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
@@ -17,49 +20,53 @@ from oms_es.projections.state import State
 from oms_es.queries.queries import AsOf
 from oms_es.vocabulary import CostMethod
 
+Archive: TypeAlias = Annotated[
+    Path | None, typer.Argument(metavar="[ARCHIVE]", help="A day archive of `oms export -o day.omsday`, not a log.")
+]
+
 
 class Source(NamedTuple):
     """Events, and the state before the first of them."""
 
-    opening: Callable[[], State]  # a state of one's own, each time it is asked for
+    opening: Callable[[], State]  # a new copy of that state for each call
     events: Callable[[frozenset[str] | None], Iterator[Recorded]]  # all, or those of some topics
     first_seq: int
     last_seq: int
     day: str | None  # the trading day that is reported; None: all of them
-    history: Callable[[str], list[Recorded]]  # the events of a stream, as far as they are there
-    opened: OpenLog | None  # the log; None for a box
+    history: Callable[[str], list[Recorded]]  # the events of a stream that the source contains
+    opened: OpenLog | None  # the log; None for an archive
 
 
 @contextmanager
-def source(
-    box: Path | None, log: Path | None, config: Path | None, day: str | None = None, *, from_zero: bool = True
+def open_source(
+    archive: Path | None, options: LogOptions, day: str | None = None, *, from_zero: bool = True
 ) -> Iterator[Source]:
     """
-    Open a box, or a log up to the end of the trading day that is named.
+    Open a day archive, or a log up to the end of a trading day.
 
-    Unless it is to be from zero, a day of a log opens with the state of the last day that was closed before it, if a
-    replay has left that beside the log.
+    Without `from_zero`, a day of a log starts from the state after the last closed day before it, if an earlier replay
+    saved that state beside the log.
 
     Raises:
-        BadBox: the box is none, or not what was packed.
-        LogMissing, NotALog, NewerLog, DamagedLog: what stands where the log should be.
-        InvalidInput: a day that is none, or another than the box holds.
+        BadBox: the file is not a day archive, or it was changed.
+        LogMissing, NotALog, NewerLog, DamagedLog: the path has no log that can be read.
+        InvalidInput: `day` is not a day, or not the day of the archive.
     """
     wanted = checked_day(day)
-    if box is not None:
-        yield _of_box(box, wanted)
+    if archive is not None:
+        yield _of_archive(archive, wanted)
         return
-    with open_log(log, config) as opened:
+    with options.open() as opened:
         last = opened.queries.basis(AsOf()).seq
         if wanted is not None:
             last = min(last, end_of_day(opened.log, wanted))
-        begins_with = opened.first_method()
+        method = opened.first_method()
         state = None
         if wanted is not None and last and not from_zero:
             state = load_state(opened.log, "day", opened.log.first_of_day(wanted))
         packed, seq = (None, 0) if state is None else (encode_state(state), state.committed_seq)
         yield Source(
-            opening=lambda: State(begins_with) if packed is None else decode_state(packed),
+            opening=lambda: State(method) if packed is None else decode_state(packed),
             events=lambda topics: opened.log.read(seq, last, topics),
             first_seq=seq + 1,
             last_seq=last,
@@ -69,28 +76,30 @@ def source(
         )
 
 
-def _of_box(path: Path, wanted: str | None) -> Source:
+def _of_archive(path: Path, wanted: str | None) -> Source:
     found = unpack(path)
-    packed = found.manifest.trading_day
-    if wanted not in (None, packed):
-        raise InvalidInput(f"--day: the box holds {packed}, not {wanted}")
+    day = found.manifest.trading_day
+    if wanted not in (None, day):
+        raise InvalidInput(f"--day: the archive contains {day}, not {wanted}")
     state = encode_state(found.opening)
     return Source(
         opening=lambda: decode_state(state),
         events=lambda topics: (e for e in found.events if topics is None or type(e.event).__name__ in topics),
         first_seq=found.manifest.first_seq,
         last_seq=found.manifest.last_seq,
-        day=packed,
+        day=day,
         history=lambda stream: [each for each in found.events if each.originator_id == stream],
         opened=None,
     )
 
 
 def by_method(opening: Callable[[], State], method: CostMethod | None) -> State:
-    """Return a state that goes by the method asked for, whatever the log's rules say; None leaves it to them."""
+    """Return a state with the chosen cost method; None is the method of the log's policy."""
     state = opening()
     if method is None:
         return state
     if state.committed_seq:
-        raise InvalidInput("--method: a box opens with lots that the log's own rules made; it goes by them")
+        raise InvalidInput(
+            "--method: the lots in a day archive are those of the log's policy; no other method can be used"
+        )
     return State(method, follows=False)

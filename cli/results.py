@@ -1,61 +1,83 @@
-"""What answers have in common: checked names, rows with what they rest on, and a word about the quarantine."""
+"""What queries have in common: open the log, ask, print the rows with their basis, report unknown names."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
 from typing import Any
 
 from oms_es.cli.basis import print_basis
 from oms_es.cli.context import OpenLog
+from oms_es.cli.filters import check_filter
+from oms_es.cli.options import AccountFilter, AsOfOptions, CommonOptions
 from oms_es.cli.render import Column, counted, show_lists_json, show_rows_json, show_table
 from oms_es.errors import InvalidInput
-from oms_es.identifiers import account as checked_account
-from oms_es.identifiers import identifier, shown
-from oms_es.queries.queries import AsOf, Basis
+from oms_es.identifiers import shown
+from oms_es.queries.queries import AsOf, Basis, cost_method
 from oms_es.timestamps import instant
 from oms_es.vocabulary import CostMethod
 
 ALL = "all"  # cost methods
+Ask = Callable[[OpenLog, Basis], list[dict[str, Any]]]
 
 
 def answer(
-    opened: OpenLog,
-    basis: Basis,
-    what: str,
-    rows: list[dict[str, Any]],
+    ask: Ask,
+    name: str,
     columns: tuple[Column, ...],
     *,
-    as_json: bool,
-    method: bool = False,
-    things: str | None = None,
+    options: CommonOptions,
+    when: AsOfOptions,
+    only: AccountFilter,
+    names: Mapping[str, str | None] | None = None,
+    method: str | None = None,
+    by_method: tuple[Column, ...] | None = None,
+    show_method: bool = False,
+    noun: str | None = None,
 ) -> None:
-    """Show rows with what they rest on, and point to the quarantine; `things` says what they are, if not `what`."""
-    if as_json:
-        count = len(opened.queries.waiting(basis))
-        show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, what, rows)
-    else:
-        show_table(columns, rows)
-    print_basis(opened, basis, counted(len(rows), (things or what).removesuffix("s")), method=method)
+    """
+    Print the rows that `ask` returns, with their basis.
+
+    Args:
+        ask: returns the rows at a basis.
+        name: the key of the rows in JSON.
+        columns: the columns of the table.
+        options: the log and the form of the answer.
+        when: the moment.
+        only: the filter, to report names that the log does not contain when there are no rows.
+        names: further names that the query contains: symbol, order or day.
+        method: the cost method, or all if the query has columns for it.
+        by_method: the columns of the table for every method.
+        show_method: whether the cost method is part of the basis.
+        noun: the name of one row in messages, if not `name` without its s.
+    """
+    moment, thing = when.moment(), noun or name.removesuffix("s")
+    every = by_method is not None and method is not None and method.lower() == ALL
+    chosen = None if every else cost_method(method)
+    only.check_names()
+    with options.open() as opened:
+        if every:
+            found = _by_method(opened, moment, ask, thing, by_method or columns, as_json=options.as_json)
+        else:
+            basis = opened.queries.basis(moment, chosen)
+            rows = ask(opened, basis)
+            if options.as_json:
+                count = len(opened.queries.waiting(basis))
+                show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, name, rows)
+            else:
+                show_table(columns, rows)
+            print_basis(opened, basis, counted(len(rows), thing), method=show_method)
+            found = bool(rows)
+        if not found:
+            check_filter(opened, {**only.names, **(names or {})}, allow_empty=only.allow_empty)
 
 
-def is_every(method: str | None) -> bool:
-    """Return whether every cost method is asked for."""
-    return method is not None and method.lower() == ALL
-
-
-def by_method(
-    opened: OpenLog,
-    moment: AsOf,
-    ask: Callable[[Basis], list[dict[str, Any]]],
-    thing: str,
-    columns: tuple[Column, ...],
-    *,
-    as_json: bool,
+def _by_method(
+    opened: OpenLog, moment: AsOf, ask: Ask, thing: str, columns: tuple[Column, ...], *, as_json: bool
 ) -> bool:
-    """Show the rows of each cost method side by side, with other figures; return whether there are any."""
+    """Print the rows of each cost method side by side; return whether there are any."""
     bases = [opened.queries.basis(moment, each) for each in CostMethod]
-    found = {basis.method.value: ask(basis) for basis in bases}
+    found = {basis.method.value: ask(opened, basis) for basis in bases}
     if as_json:
         head = {**bases[0].rows(), "method": ALL, "quarantined": len(opened.queries.waiting(bases[0]))}
         show_lists_json({"basis": head}, found, under="methods")
@@ -66,22 +88,14 @@ def by_method(
     return any(found.values())
 
 
-def check_names(symbol: str | None, account: str | None) -> None:
-    """Refuse what can be no symbol, and no account."""
-    if symbol is not None:
-        identifier(symbol, "--symbol")
-    if account is not None:
-        checked_account(account, "--account")
-
-
 def checked_day(day: str | None, name: str = "--day") -> str | None:
-    """Return the trading day that was asked for."""
+    """Return a trading day that is valid, or None."""
     if day is None:
         return None
     with suppress(ValueError):
         if re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
             return date.fromisoformat(day).isoformat()
-    raise InvalidInput(f"{name}: {shown(day)} is no day; expected ISO text like 2012-06-21")
+    raise InvalidInput(f"{name}: {shown(day)} is not a day; expected ISO text like 2012-06-21")
 
 
 def span(between: tuple[str, str] | None) -> tuple[int, int] | None:
@@ -94,28 +108,28 @@ def span(between: tuple[str, str] | None) -> tuple[int, int] | None:
     return first, last
 
 
-def point(given: str, true_at: int | None = None, *, known: bool) -> AsOf:
+def point(text: str, as_of: int | None = None, *, known: bool) -> AsOf:
     """
-    Return what a point names: seq:N, now, or an instant.
+    Return the moment that a point names: seq:N, now, or an instant.
 
     Args:
-        given: the point.
-        true_at: the moment that all points are states of knowledge about.
-        known: an instant means what the log held then; else what was true then.
+        text: the point.
+        as_of: the event time that all points are about.
+        known: an instant is a recording time; otherwise an event time.
     """
-    if given == "now":
-        return AsOf(as_of=true_at)
-    name, colon, seq = given.partition(":")
+    if text == "now":
+        return AsOf(as_of=as_of)
+    name, colon, seq = text.partition(":")
     if name == "seq" and colon:
         if not (seq.isascii() and seq.isdigit() and len(seq) <= 18):
-            raise InvalidInput(f"{shown(given)} names no event; expected seq:N like seq:120")
-        return AsOf(as_of=true_at, at_seq=int(seq))
+            raise InvalidInput(f"{shown(text)} is not an event; expected seq:N like seq:120")
+        return AsOf(as_of=as_of, at_seq=int(seq))
     try:
-        moment = instant(given, "POINT")
+        moment = instant(text, "POINT")
     except InvalidInput as error:
         raise InvalidInput(f"{error}; a point is seq:N, now, or an instant") from None
     if known:
-        return AsOf(as_of=true_at, known_at=moment)
-    if true_at is not None:
-        raise InvalidInput("with --as-of the points are states of knowledge: seq:N, now, or instants with --known")
+        return AsOf(as_of=as_of, known_at=moment)
+    if as_of is not None:
+        raise InvalidInput("with --as-of a point is a recording time: seq:N, now, or an instant with --known")
     return AsOf(as_of=moment)

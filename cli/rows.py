@@ -1,4 +1,4 @@
-"""Answers as rows, ready for JSON: decimals as they are, times as ISO text, null where there is nothing."""
+"""Answers as rows for JSON and tables: exact decimals, times as ISO text, null for no value."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -9,9 +9,9 @@ from msgspec.structs import asdict
 
 from oms_es.cli.describe_event import describe_event
 from oms_es.domain.envelope import Recorded
-from oms_es.domain.order import QuarantinedFill
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
+from oms_es.projections.rows import timed
 from oms_es.timestamps import iso
 from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
@@ -19,41 +19,16 @@ Row = dict[str, Any]
 
 
 def position_rows(positions: Positions, now: int) -> list[Row]:
-    """Return what is held, by account and symbol; a mark's age is counted to `now`, ns UTC."""
-    rows = positions.rows()
-    for row in rows:
-        marked_at = row["mark_at"]
-        row["mark_at"] = None if marked_at is None else iso(marked_at)
-        row["mark_age_ns"] = None if marked_at is None else max(0, now - marked_at)
-        row["updated_at"] = iso(row["updated_at"])
-    return rows
+    """Return positions by account and symbol; the age of a mark is counted to `now`, ns UTC."""
+    return [{**timed(row), "mark_age_ns": _age(row["mark_at"], now)} for row in positions.rows()]
 
 
-def quarantine_row(waiting: QuarantinedFill, now: int) -> Row:
-    """Return a fill in quarantine; its age is counted to `now`, ns UTC."""
-    fill = waiting.fill
-    return {
-        "quarantine_id": fill.quarantine_id,
-        "account": fill.account,
-        "order_id": fill.order_id,
-        "order_known": fill.order_known,
-        "why": fill.why.value,
-        "symbol": fill.symbol,
-        "side": None if fill.side is None else fill.side.value,
-        "quantity": fill.fill_quantity,
-        "price": fill.fill_price,
-        "fee": fill.fee,
-        "trade_id": fill.trade_id,
-        "correction": fill.correction,
-        "occurred_at": iso(waiting.occurred_at),
-        "recorded_at": iso(waiting.recorded_at),
-        "age_ns": max(0, now - waiting.occurred_at),
-        "seq": waiting.seq,
-    }
+def _age(marked_at: int | None, now: int) -> int | None:
+    return None if marked_at is None else max(0, now - marked_at)
 
 
 def event_row(recorded: Recorded) -> Row:
-    """Return an event of the log, with what it says in words and in full."""
+    """Return an event of the log, in words and with all its fields."""
     return {
         "seq": recorded.seq,
         "event": type(recorded.event).__name__,
@@ -79,7 +54,7 @@ def _plain(value: Any) -> Any:
 
 
 def limit_rows(policies: Policies, account: str | None) -> list[Row]:
-    """Return the limits in force for every account, and for each that has its own; or for the one that is named."""
+    """Return the limits in force for every account and for each account with its own, or for one account."""
     own = {*policies.values, *policies.levels}
     accounts = [account] if account is not None else sorted(own | ({EVERY_ACCOUNT} if own else set()))
     every = policies.values.get(EVERY_ACCOUNT, {})
@@ -95,5 +70,5 @@ def limit_rows(policies: Policies, account: str | None) -> list[Row]:
 
 
 def _values(values: Mapping[str, Any]) -> Row:
-    # What a settings file said of the emergency stop has become a level, and the level is what is in force.
+    # The emergency stop of a settings file became a level; the level is in force.
     return {key: values[key] for key in sorted(values) if key != "risk.emergency_stop"}

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.decimals import ZERO, added, canonical, minus, negate, plus
+from oms_es.decimals import ZERO, added, minus, negate, plus
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import (
     AmendRefused,
@@ -28,6 +28,7 @@ from oms_es.domain.order import Content, Order, QuarantinedFill, content, evolve
 from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
 from oms_es.projections.projection import Projection, canonical_json, on
+from oms_es.projections.rows import order_row
 from oms_es.projections.undo import UndoDict, UndoLog
 from oms_es.vocabulary import OrderSide
 
@@ -332,32 +333,3 @@ def _waiting_of(order: Order) -> dict[tuple[str, OrderSide], Decimal]:
             found[key] = plus(found.get(key, ZERO), fill.fill_quantity)
     beyond = max(ZERO, minus(own, order.open_quantity))
     return {**found, (order.symbol, order.side): beyond} if beyond else found
-
-
-def order_row(order: Order) -> dict[str, Any]:
-    """Return an order as its row in `oms orders --json`: decimals as they are, null where there is no number."""
-    submitted = order.submitted
-    return {
-        "order_id": order.order_id,
-        "account": order.account,
-        "symbol": order.symbol,
-        "side": order.side.value,
-        "order_type": submitted.order_type.value,
-        "quantity": order.quantity,
-        "price": order.price,
-        "state": order.state.value,
-        "filled_quantity": order.filled_quantity,
-        "remaining_quantity": order.remaining_quantity,
-        "open_quantity": order.open_quantity,
-        "avg_fill_price": order.avg_fill_price if order.filled_quantity else None,
-        "fees": canonical(order.fees),
-        "time_in_force": submitted.time_in_force.value,
-        "reduce_only": submitted.reduce_only,
-        "external": submitted.external,
-        "external_order_id": order.external_order_ids[-1] if order.external_order_ids else None,
-        "error_message": order.error_message,
-        "reason": order.reason or None,
-        "violations": list(order.violations),
-        "fills": sum(not fill.busted for fill in order.fills),
-        "waiting": len(order.waiting),
-    }

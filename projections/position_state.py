@@ -1,7 +1,6 @@
 """The parts of a position: books of fills, marks, daily P&L; and how a book is folded."""
 
 from decimal import Decimal
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -107,27 +106,6 @@ class BookedFill(Struct, frozen=True):
     lot: Lot
     fee: Decimal
     multiplier: Decimal = ONE
-
-
-def position_row(held: PositionState, mark: Mark | None) -> dict[str, Any]:
-    """Return the position as its row in `oms positions --json`."""
-    return {
-        "account": held.account,
-        "symbol": held.symbol,
-        "quantity": held.quantity,
-        "avg_price": held.avg_price,
-        "cost_basis": held.cost_basis,
-        "realized_pnl": held.realized,
-        "gross_realized_pnl": held.gross,
-        "fees": held.fees,
-        "mark_price": None if mark is None else mark.price,
-        "mark_at": None if mark is None else mark.at,
-        "unrealized_pnl": None if mark is None else held.unrealized(mark.price),
-        "currency": held.currency,
-        "multiplier": held.multiplier,
-        "fills": held.fills,
-        "updated_at": held.updated_at,
-    }
 
 
 def refolded(held: PositionState, trail: list[BookedFill], method: CostMethod, at: int) -> PositionState:

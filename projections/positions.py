@@ -22,11 +22,11 @@ from oms_es.projections.position_state import (
     PositionKey,
     PositionState,
     last_place,
-    position_row,
     refolded,
     restated,
 )
 from oms_es.projections.projection import Projection, canonical_json, on
+from oms_es.projections.rows import DAY, BookedDay, position_row
 from oms_es.projections.undo import UndoDict, UndoLists, UndoLog
 from oms_es.vocabulary import CostMethod
 
@@ -276,20 +276,7 @@ class Positions(Projection):
 
     def day_row(self, key: DayKey, day: PositionDay) -> dict[str, Any]:
         """Return the P&L of a trading day as its row in `oms pnl --json`."""
-        trading_day, account, symbol, currency = key
-        return {
-            "trading_day": trading_day,
-            "account": account,
-            "symbol": symbol,
-            "currency": currency,
-            "realized_pnl": day.realized,
-            "gross_realized_pnl": day.gross,
-            "fees": day.fees,
-            "unrealized_pnl": day.unrealized,
-            "unrealized_change": day.unrealized_change,
-            "total_pnl": canonical(plus(day.realized, day.unrealized_change)),
-            "fills": day.fills,
-        }
+        return DAY.row(BookedDay(key, day))
 
     def digest(self) -> str:
         """Return one digest over positions, lots and daily P&L."""

@@ -11,10 +11,11 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event, PolicyChanged
 from oms_es.domain.risk_checks import Exposure
 from oms_es.projections.order_rate import Rates
-from oms_es.projections.orders import Orders, order_row
+from oms_es.projections.orders import Orders
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.projections.projection import UNFIT, Projection, canonical_json, damaged
+from oms_es.projections.rows import order_row
 from oms_es.projections.trading_days import Days
 from oms_es.projections.undo import UndoLog
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod

@@ -9,7 +9,7 @@ come from the same fold as every other answer. Money and quantities are TEXT, so
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from itertools import islice
@@ -21,52 +21,55 @@ import sqlite_utils
 from oms_es.decimals import text
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillQuarantined, QuarantineResolved
-from oms_es.domain.order import Order
+from oms_es.domain.order import Order, QuarantinedFill
 from oms_es.errors import LogError, LogMissing
+from oms_es.log.contract import WrapEvents, unwrapped
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.orders import Orders, order_row
+from oms_es.projections.orders import Orders
 from oms_es.projections.policies import policies_of_every_account
 from oms_es.projections.position_state import Key, PositionKey
 from oms_es.projections.positions import Positions
+from oms_es.projections.rows import (
+    DAY,
+    FILL,
+    ORDER,
+    POSITION,
+    QUARANTINE,
+    OrderFill,
+    ReadModel,
+    kind,
+    quarantine_row,
+    timed,
+)
 from oms_es.timestamps import iso
 from oms_es.vocabulary import CostMethod
 
 VERSION = f"2.{Orders.version}.{Positions.version}"
 _POSITION_COLUMNS = {"id", "version", "method", "log_id", "seq", "chain"}
 CHUNK = 5000  # events in one transaction
-Progress = Callable[[int, int], None]  # events taken, events in all
 _TOPICS = Orders.topics() | Positions.topics()
 
-_ORDER = {
-    "key": str, "account": str, "order_id": str, "symbol": str, "side": str, "order_type": str, "quantity": str,
-    "price": str, "state": str, "filled_quantity": str, "remaining_quantity": str, "open_quantity": str,
-    "avg_fill_price": str, "fees": str, "time_in_force": str, "reduce_only": int, "external": int,
-    "external_order_id": str, "error_message": str, "reason": str, "violations": str, "submitted_at": str,
-    "updated_at": str, "seq": int,
-}  # fmt: skip
-_FILL = {
-    "seq": int, "order_key": str, "account": str, "symbol": str, "side": str, "quantity": str, "price": str,
-    "fee": str, "multiplier": str, "currency": str, "trade_id": str, "occurred_at": str, "late": int, "forced": int,
-    "busted": int, "corrected": int,
-}  # fmt: skip
-_POSITION = {
-    "key": str, "account": str, "symbol": str, "quantity": str, "avg_price": str, "cost_basis": str,
-    "realized_pnl": str, "gross_realized_pnl": str, "fees": str, "mark_price": str, "mark_at": str,
-    "unrealized_pnl": str, "currency": str, "multiplier": str, "fills": int, "updated_at": str,
-}  # fmt: skip
-_DAY = {
-    "key": str, "trading_day": str, "account": str, "symbol": str, "position_key": str, "currency": str,
-    "realized_pnl": str, "gross_realized_pnl": str, "fees": str, "unrealized_pnl": str, "unrealized_change": str,
-    "total_pnl": str, "fills": int,
-}  # fmt: skip
-_QUARANTINE = {
-    "quarantine_id": str, "account": str, "order_id": str, "why": str, "symbol": str, "side": str, "quantity": str,
-    "price": str, "fee": str, "trade_id": str, "occurred_at": str, "recorded_at": str, "state": str, "resolved_at": str,
-    "resolved_by": str, "reason": str, "seq": int,
-}  # fmt: skip
+
+def _columns(model: ReadModel[Any], first: str, last: str = "", without: str = "") -> dict[str, type]:
+    """Return the columns of a table: those of a read model, and further ones before and after them."""
+    names = (*first.split(), *(name for name in model.columns if name not in without.split()), *last.split())
+    return {name: str if kind(name) == "text" else int for name in names}
 
 
-def update_tables(log: SqliteLog, path: Path, progress: Progress | None = None) -> int:
+_ORDER = _columns(ORDER, "key account", "submitted_at updated_at seq", without="fills waiting")
+_FILL = _columns(
+    FILL,
+    "seq order_key account symbol side quantity price fee multiplier currency trade_id",
+    without="order_id notional",
+)
+_POSITION = _columns(POSITION, "key")
+_DAY = _columns(DAY, "key trading_day account symbol position_key")
+_QUARANTINE = _columns(
+    QUARANTINE, "", "state resolved_at resolved_by reason seq", without="order_known correction age_ns seq"
+)
+
+
+def update_tables(log: SqliteLog, path: Path, wrap: WrapEvents = unwrapped) -> int:
     """
     Bring the tables at `path` up to the end of the log; return how many events were applied.
 
@@ -80,14 +83,14 @@ def update_tables(log: SqliteLog, path: Path, progress: Progress | None = None) 
         raise LogMissing(f"{log.path} holds no events yet")
     try:
         if not path.exists() or not _go_on(log, path):
-            return rebuild_tables(log, path, progress)
+            return rebuild_tables(log, path, wrap)
         with closing(sqlite_utils.Database(path)) as tables:
-            return _Tables(log, tables).take(progress)
+            return _Tables(log, tables).take(wrap)
     except sqlite3.Error as error:
         raise LogError(f"{path}: {error}") from error
 
 
-def rebuild_tables(log: SqliteLog, path: Path, progress: Progress | None = None) -> int:
+def rebuild_tables(log: SqliteLog, path: Path, wrap: WrapEvents = unwrapped) -> int:
     """Make the tables anew side by side, and swap them in when they are complete; return how many events there are."""
     if log.head().seq == 0:
         raise LogMissing(f"{log.path} holds no events yet")
@@ -97,7 +100,7 @@ def rebuild_tables(log: SqliteLog, path: Path, progress: Progress | None = None)
     fresh = path.with_name(f"{path.name}.new-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with closing(sqlite_utils.Database(fresh)) as tables:
-            taken = _Tables(log, tables).take(progress)
+            taken = _Tables(log, tables).take(wrap)
         _swap_in(fresh, path)
     except sqlite3.Error as error:
         raise LogError(f"{fresh}: {error}") from error
@@ -185,7 +188,7 @@ class _Tables:
                 self._note(0)
         ((self._seq,),) = tables.execute("SELECT seq FROM log_position")
 
-    def take(self, progress: Progress | None) -> int:
+    def take(self, wrap: WrapEvents) -> int:
         """Fold up to where the tables stand, then go on and write what changes."""
         if self._seq == self._log.head().seq:
             return 0
@@ -193,7 +196,7 @@ class _Tables:
             self._apply(recorded)
         self._commit()
         begun, last = self._seq, self._log.head().seq
-        events = iter(self._log.read(self._seq, last, _TOPICS))
+        events = iter(wrap(self._log.read(self._seq, last, _TOPICS), last))
         while self._seq < last:
             chunk = list(islice(events, CHUNK))
             end = chunk[-1].seq if len(chunk) == CHUNK else last
@@ -207,8 +210,6 @@ class _Tables:
                 self._write(chunk, changed)
                 self._note(end)
             self._seq = end
-            if progress is not None:
-                progress(end - begun, last - begun)
         return last - begun
 
     @contextmanager
@@ -274,9 +275,7 @@ class _Tables:
         for key in changed.positions:
             held = self._positions.held.get(key)
             if held is not None:
-                shown = self._positions.row(held)
-                shown["mark_at"] = None if shown["mark_at"] is None else iso(shown["mark_at"])
-                yield {"key": "/".join(key), **shown, "updated_at": iso(held.updated_at)}
+                yield {"key": "/".join(key), **timed(self._positions.row(held))}
 
     def _day_rows(self, changed: _Changed) -> Iterable[dict[str, Any]]:
         for day in self._positions.day_rows():
@@ -311,12 +310,11 @@ def _of(chunk: list[Recorded], kind: type) -> list[Recorded]:
 
 
 def _order_row(order: Order) -> dict[str, Any]:
-    shown = order_row(order)
-    shown["violations"] = "; ".join(order.violations) or None
-    kept = {name: shown[name] for name in _ORDER if name in shown}
+    row = {name: value for name, value in ORDER.row(order).items() if name in _ORDER}
     return {
         "key": f"{order.account}/{order.order_id}",
-        **kept,
+        **row,
+        "violations": "; ".join(order.violations) or None,
         "submitted_at": iso(order.submitted_at),
         "updated_at": iso(order.updated_at),
         "seq": order.last_seq,
@@ -325,45 +323,18 @@ def _order_row(order: Order) -> dict[str, Any]:
 
 def _fill_rows(order: Order) -> Iterable[dict[str, Any]]:
     for fill in order.fills:
-        yield {
-            "seq": fill.seq,
-            "order_key": f"{order.account}/{order.order_id}",
-            "account": order.account,
-            "symbol": order.symbol,
-            "side": order.side.value,
-            "quantity": fill.quantity,
-            "price": fill.price,
-            "fee": fill.fee,
-            "multiplier": fill.multiplier,
-            "currency": fill.currency,
-            "trade_id": fill.trade_id,
-            "occurred_at": iso(fill.occurred_at),
-            "late": fill.late,
-            "forced": fill.forced,
-            "busted": fill.busted,
-            "corrected": fill.corrected,
-        }
+        row = {name: value for name, value in FILL.row(OrderFill(order, fill)).items() if name in _FILL}
+        yield {**row, "order_key": f"{order.account}/{order.order_id}", "multiplier": fill.multiplier}
 
 
 def _waiting_row(recorded: Recorded) -> dict[str, Any]:
     fill = recorded.event
     assert isinstance(fill, FillQuarantined), "chosen by kind"
-    return {
-        "quarantine_id": fill.quarantine_id,
-        "account": fill.account,
-        "order_id": fill.order_id,
-        "why": fill.why.value,
-        "symbol": fill.symbol,
-        "side": None if fill.side is None else fill.side.value,
-        "quantity": fill.fill_quantity,
-        "price": fill.fill_price,
-        "fee": fill.fee,
-        "trade_id": fill.trade_id,
-        "occurred_at": iso(recorded.occurred_at),
-        "recorded_at": iso(recorded.recorded_at),
-        "state": "waiting",
-        "seq": recorded.seq,
-    }
+    quarantined = QuarantinedFill(
+        fill=fill, occurred_at=recorded.occurred_at, recorded_at=recorded.recorded_at, seq=recorded.seq
+    )
+    row = quarantine_row(quarantined, recorded.recorded_at)
+    return {**{name: value for name, value in row.items() if name in _QUARANTINE}, "state": "waiting"}
 
 
 def _resolved_row(recorded: Recorded) -> dict[str, Any]:

@@ -26,6 +26,7 @@ RANKS = (
 RANK = {package: rank for rank, packages in enumerate(RANKS) for package in packages}
 BASE = {"vocabulary", "decimals", "identifiers", "timestamps", "errors", "files"}
 ROOT_MODULES = {"oms_es", "oms_es.metrics"}
+CLI_MODULES = {"oms_es.__main__"}  # `python -m oms_es`
 
 HOMES = {
     "eventsourcing": "oms_es.log",
@@ -63,6 +64,8 @@ TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in
 def package_of(module: str) -> str:
     if module in ROOT_MODULES:
         return "root"
+    if module in CLI_MODULES:
+        return "cli"
     name = module.split(".")[1]
     return "base" if name in BASE else name
 

@@ -1,42 +1,40 @@
 """`oms bisect`: the first event after which a claim is false."""
 
 import time
+from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from oms_es.audit.bisect import Turn, unknown_to
-from oms_es.audit.bisect import bisect as turned
+from oms_es.audit.bisect import bisect as find_turn
 from oms_es.audit.expression import Expression
 from oms_es.cli.columns import HISTORY, STATES
 from oms_es.cli.context import print_quarantine_hint
 from oms_es.cli.exit_codes import REFUSED
-from oms_es.cli.options import AllowEmpty, ConfigPath, Json, LogPath, Method
-from oms_es.cli.progress import counting
+from oms_es.cli.options import AllowEmpty, CommonOptions, Method
+from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import print_message, show_json, show_table
-from oms_es.cli.replay_source import Source, by_method, source
+from oms_es.cli.replay_source import Archive, Source, by_method, open_source
 from oms_es.cli.results import point
 from oms_es.cli.rows import event_row
+from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
+from oms_es.projections.rows import timed
 from oms_es.queries.known_names import Unknown
 from oms_es.queries.queries import AsOf, cost_method
-from oms_es.timestamps import iso
 
 Row = dict[str, Any]
-ExpressionText = Annotated[str, typer.Argument(metavar="EXPRESSION", help="A claim that is true or false.")]
-Boxed = Annotated[
-    Path | None, typer.Argument(metavar="[BOX]", help="A day that `oms export -o day.omsday` packed, instead of a log.")
-]
+ExpressionText = Annotated[str, typer.Argument(metavar="EXPRESSION", help="A condition that is true or false.")]
 Points = Annotated[
     tuple[str, str] | None,
-    typer.Option(metavar="POINT POINT", help="Only from the one to the other: seq:N, now, or what the log held then."),
+    typer.Option(metavar="POINT POINT", help="Only the events between two points: seq:N, now, or a recording time."),
 ]
 
 
 class _Range(NamedTuple):
-    """The events to be looked at."""
+    """The events to check."""
 
     first: int
     last: int
@@ -49,24 +47,23 @@ class _Range(NamedTuple):
 
 def bisect(
     expression: ExpressionText,
-    box: Boxed = None,
+    archive: Archive = None,
     between: Points = None,
-    log: LogPath = None,
-    config: ConfigPath = None,
     method: Method = None,
     allow_empty: AllowEmpty = False,
-    as_json: Json = False,
+    *,
+    options: CommonOptions,
 ) -> None:
     """
-    Find the first event after which a claim about the state is false; exit code 1 when there is one.
+    Find the first event after which a claim is false.
 
-    A claim compares figures with < <= > >= == !=, and, or, not, + - * and these functions: position(SYMBOL),
-    realized_pnl(SYMBOL), unrealized_pnl(SYMBOL), daily_pnl(), open_orders(), quarantined(), mark(SYMBOL), state(ORDER),
-    filled(ORDER), abs, min, max; those of an account take its name as one more text. A figure that does not exist makes
-    its comparison false.
+    Exit code 1 if there is one. A claim compares figures with < <= > >= == !=, and, or, not, + - * and these functions:
+    position(SYMBOL), realized_pnl(SYMBOL), unrealized_pnl(SYMBOL), daily_pnl(), open_orders(), quarantined(),
+    mark(SYMBOL), state(ORDER), filled(ORDER), abs, min, max; those of an account take its name as a further text. A
+    comparison with a figure that does not exist is false.
 
-    Exit code 1 also when nothing is certified: the claim names a symbol, account or order that does not occur up to the
-    last event looked at, or there is no event to look at. --allow-empty accepts both.
+    Exit code 1 also if nothing is certified: the claim names a symbol, account or order that is not in the log up to
+    the last event checked, or there is no event to check. --allow-empty accepts both.
 
     For example:
 
@@ -76,37 +73,39 @@ def bisect(
 
         oms bisect 'open_orders() <= 10' day.omsday
     """
-    claim, chosen, begun = Expression(expression), cost_method(method), time.monotonic()
+    claim, chosen, started = Expression(expression), cost_method(method), time.monotonic()
     points = [point(each, known=True) for each in between or ("seq:1", "now")]
-    with source(box, log, config) as found:
+    with open_source(archive, options) as found:
         events = _between(found, points)
         opening = partial(by_method, found.opening, chosen)
         used = opening().positions.method
-        with counting() as told:
-            watch = None if told is None else lambda seen: told(seen, events.size)
-            first, last = events.first, events.last
-            turn = turned(claim, opening, found.events, found.history, first=first, last=last, progress=watch)
+        first, last = events.first, events.last
+
+        def read(topics: frozenset[str] | None) -> Iterable[Recorded]:
+            return events_with_progress(found.events(topics), last)
+
+        turn = find_turn(claim, opening, read, found.history, first=first, last=last)
         unknown = unknown_to(claim, opening, found.events, last)
         certified = allow_empty or not (unknown or not events.size)
-        if as_json:
+        if options.as_json:
             basis = {"seq": last, "first_seq": first, "method": used.value, "log_seq": found.last_seq}
             answer = {"claim": expression, "holds": _holds(turn, certified=certified), "turn": _turn_row(turn)}
             doubts = {"events": events.size, "unknown": [each.row() for each in unknown]}
             show_json({"basis": {**basis, "past_end": events.past_end}, **answer, **doubts})
         elif turn is not None:
             _show(turn)
-        _say_doubts(events, unknown, found.last_seq)
+        _print_doubts(events, unknown, found.last_seq)
         _print_turn(turn, certified=certified)
         if found.opened is not None:
             print_quarantine_hint(len(found.opened.queries.waiting(found.opened.queries.basis(AsOf()))))
-    looked = f"looked at from seq {first} to {last}" if events.size else "looked at no event"
-    print_message(f"{looked}, {used.value.upper()}, in {_seconds(begun)}")
+    checked = f"checked seq {first} to {last}" if events.size else "checked no event"
+    print_message(f"{checked}, {used.value.upper()}, in {time.monotonic() - started:.2f} s")
     if turn is not None or not certified:
         raise typer.Exit(REFUSED)
 
 
 def _between(found: Source, points: list[AsOf]) -> _Range:
-    """Return which events are to be looked at; none where the first point is past the end of the log."""
+    """Return the events to check; none if the first point is past the end of the log."""
     if found.opened is not None:
         bases = [found.opened.queries.basis(each) for each in points]
         (begin, end), past = (each.seq for each in bases), [each.past_end for each in bases]
@@ -114,7 +113,7 @@ def _between(found: Source, points: list[AsOf]) -> _Range:
         seqs = [found.last_seq if each.at_seq is None else each.at_seq for each in points]
         (begin, end), past = (min(found.last_seq, seq) for seq in seqs), [seq > found.last_seq for seq in seqs]
     else:
-        raise InvalidInput("--between: of a box the points are seq:N or now")
+        raise InvalidInput("--between: for a day archive the points are seq:N or now")
     if past[0]:
         return _Range(found.last_seq + 1, found.last_seq, past_end=True)
     first = max(found.first_seq, begin)
@@ -124,12 +123,8 @@ def _between(found: Source, points: list[AsOf]) -> _Range:
 
 
 def _holds(turn: Turn | None, *, certified: bool) -> bool | None:
-    """Return whether the claim holds throughout; None where that is not certified."""
+    """Return whether the claim is true after every event; None if that is not certified."""
     return False if turn is not None else True if certified else None
-
-
-def _seconds(begun: float) -> str:
-    return f"{time.monotonic() - begun:.2f} s"
 
 
 def _turn_row(turn: Turn | None) -> Row | None:
@@ -147,14 +142,7 @@ def _turn_row(turn: Turn | None) -> Row | None:
 
 def _state(state: Row) -> Row:
     """Return a state with its times as text."""
-    return {**state, "positions": [_timed(each) for each in state["positions"]]}
-
-
-def _timed(position: Row) -> Row:
-    return {
-        **position,
-        **{name: None if position[name] is None else iso(position[name]) for name in ("mark_at", "updated_at")},
-    }
+    return {**state, "positions": list(map(timed, state["positions"]))}
 
 
 def _show(turn: Turn) -> None:
@@ -179,21 +167,21 @@ _ORDER = ("state", "quantity", "filled_quantity", "open_quantity", "waiting")
 _POSITION = ("quantity", "cost_basis", "realized_pnl", "mark_price", "unrealized_pnl")
 
 
-def _say_doubts(events: _Range, unknown: list[Unknown], log_seq: int) -> None:
-    """Say what the answer lacks: names that do not occur, events to look at."""
+def _print_doubts(events: _Range, unknown: list[Unknown], log_seq: int) -> None:
+    """Print why nothing is certified: names that are not in the log, or no events."""
     for each in unknown:
         print_message(f"{each} up to seq {max(0, events.last)}{each.hint()}")
     if events.past_end:
-        print_message(f"--between reaches past the end of the log (seq {log_seq})")
+        print_message(f"--between goes past the end of the log (seq {log_seq})")
     if not events.size:
-        print_message("there is no event to look at")
+        print_message("there is no event to check")
 
 
 def _print_turn(turn: Turn | None, *, certified: bool) -> None:
     if turn is None and not certified:
         print_message("nothing is certified: exit code 1 (--allow-empty accepts it)")
     elif turn is None:
-        print_message("the claim holds throughout")
+        print_message("the claim is true after every event")
     elif turn.from_the_start:
         print_message(f"the claim is false from the start, and after seq {turn.at.seq}")
     else:

@@ -47,7 +47,7 @@ class DayClock:
 
 def demo(context: typer.Context, log: LogPath = None) -> None:
     """
-    Record a day of trading in a fresh log and query it.
+    Record a sample day in a new log and query it.
 
     Without --log the log is in a new folder, beside the files that the examples of `oms COMMAND --help` name.
 
@@ -91,7 +91,7 @@ def program() -> str:
     """Return how the shell that started this program starts it again."""
     started = Path(sys.argv[0])
     if started.name == "__main__.py":
-        return f"{shlex.quote(sys.executable)} -m oms_es.cli"
+        return f"{shlex.quote(sys.executable)} -m oms_es"
     found = shutil.which("oms")
     on_path = found and Path(found).with_suffix("").resolve() == started.with_suffix("").resolve()
     return "oms" if on_path or started.stem != "oms" else shlex.quote(sys.argv[0])

@@ -1,4 +1,4 @@
-"""Commands for audit: closing a trading day, and carrying one, or any answer, away as a file."""
+"""Commands that close a trading day, and export a day or rows as a file."""
 
 import sys
 from pathlib import Path
@@ -8,26 +8,18 @@ import typer
 
 from oms_es import OrderManagementSystem, __version__
 from oms_es.audit.day_archive import SUFFIX, pack
-from oms_es.cli.basis import when
-from oms_es.cli.context import carry_out, open_log
 from oms_es.cli.filters import check_filter
 from oms_es.cli.options import (
-    Actor,
-    AllowEmpty,
-    AsOfTime,
-    AtSeq,
-    CommandId,
-    ConfigPath,
-    Json,
-    KnownAt,
-    LogPath,
-    OfAccount,
+    AsOfOptions,
+    CommandOptions,
+    CommonOptions,
+    Filter,
+    Method,
     OfDay,
-    OfSymbol,
     Reason,
 )
 from oms_es.cli.render import counted, print_message, show_json
-from oms_es.cli.results import check_names, checked_day
+from oms_es.cli.results import checked_day
 from oms_es.domain.events import DayClosed
 from oms_es.domain.validation import one_of
 from oms_es.errors import InvalidInput
@@ -37,32 +29,24 @@ from oms_es.queries.export import FORMATS, WHAT, ExportFilter, export_rows, writ
 from oms_es.queries.queries import cost_method
 
 TradingDay = Annotated[str, typer.Argument(metavar="DAY", help="The trading day, like 2012-06-21.")]
-Force = Annotated[bool, typer.Option("--force", help="Close it although fills wait in quarantine; needs --reason.")]
+Force = Annotated[bool, typer.Option("--force", help="Close it although fills are in quarantine; needs --reason.")]
 What = Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(WHAT)} [default: events].")]
 Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jsonl, csv or parquet [default: jsonl].")]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help=f"Where to [default: standard output]; {SUFFIX} packs a day."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help=f"The file [default: standard output]; {SUFFIX} for a day archive."
+    ),
 ]
 OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER", help="Only this order.")]
-Method = Annotated[str | None, typer.Option(metavar="NAME", help="fifo, lifo or average.")]
 
 
-def close_day(
-    day: TradingDay,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    force: Force = False,
-    reason: Reason = "",
-    command_id: CommandId = None,
-    actor: Actor = "",
-    as_json: Json = False,
-) -> None:
+def close_day(day: TradingDay, force: Force = False, reason: Reason = "", *, options: CommandOptions) -> None:
     """
-    Close a trading day: what comes later is booked on the next, and a replay is held to the day's digests.
+    Close a trading day.
 
-    On imported history the closing records the calendar and the cost method, but no limit that a settings file does not
-    name.
+    Later events are booked on the next day, and every replay must come to the digests of the closed day. On imported
+    history the closing records the calendar and the cost method, but only those limits that a settings file names.
 
     For example:
 
@@ -71,52 +55,44 @@ def close_day(
     wanted = checked_day(day, "DAY")
 
     async def run(oms: OrderManagementSystem) -> DayClosed | None:
-        await oms.close_day(str(wanted), force=force, reason=reason, actor=actor, command_id=command_id)
+        await oms.close_day(str(wanted), force=force, reason=reason, **options.recorded())
         found = [each.event for each in oms.log.stream("day/*") if isinstance(each.event, DayClosed)]
         return next((each for each in reversed(found) if each.trading_day == wanted), None)
 
-    closed = carry_out(log, config, run)
+    closed = options.carry_out(run)
     assert closed is not None, "it was closed just now"
-    if as_json:
-        show_json(
-            {
-                "trading_day": closed.trading_day,
-                "first_seq": closed.first_seq,
-                "last_seq": closed.last_seq,
-                "forced": closed.forced,
-                "digests": closed.digests,
-            }
-        )
+    if options.as_json:
+        show_json({name: getattr(closed, name) for name in _CLOSED})
     else:
         print_message(f"{closed.trading_day} is closed, seq {closed.first_seq} to {closed.last_seq}")
         for name, digest in closed.digests.items():
             print_message(f"  {name:<12}{digest}")
 
 
+_CLOSED = ("trading_day", "first_seq", "last_seq", "forced", "digests")
+
+
 def export(
-    log: LogPath = None,
-    config: ConfigPath = None,
     output: Output = None,
     what: What = None,
     form: Format = None,
     day: OfDay = None,
-    symbol: OfSymbol = None,
-    account: OfAccount = None,
     order: OfOrder = None,
-    as_of: AsOfTime = None,
-    known_at: KnownAt = None,
-    at_seq: AtSeq = None,
     method: Method = None,
-    allow_empty: AllowEmpty = False,
-    as_json: Json = False,
+    *,
+    when: AsOfOptions,
+    only: Filter,
+    options: CommonOptions,
 ) -> None:
     """
-    Carry away a trading day as a box, or orders, fills, positions, P&L or raw events as a file.
+    Export a trading day, or rows, as a file.
 
-    A box (-o day.omsday) holds the slice of the log with its chain and the state it opens with; `oms replay day.omsday`
-    gives the same report and digest on any machine. All other exports can be narrowed by day, symbol, account, order:
-    orders to those that something was booked of on the day, positions to how they stood at its end, positions and P&L
-    of an order to what its fills went into.
+    A day archive (-o day.omsday) contains the day's part of the log with its hash chain and the state before it; `oms
+    replay day.omsday` gives the same report and digest on any machine.
+
+    Rows are orders, fills, positions, P&L or raw events; filter them by day, symbol, account and order. With --day,
+    orders are those with an event on the day, and positions those at its end; with --order, positions and P&L are those
+    that its fills changed.
 
     For example:
 
@@ -125,48 +101,45 @@ def export(
         oms export --what fills --format csv --symbol BOLT -o fills.csv
     """
     wanted = checked_day(day)
-    check_names(symbol, account)
+    only.check_names()
     if output is not None and output.suffix == SUFFIX:
-        narrowed = (what, form, symbol, account, order, as_of, known_at, at_seq, method)
-        if wanted is None or any(each is not None for each in narrowed):
-            raise InvalidInput(f"a {SUFFIX} box holds one whole trading day: give --day, and nothing else of it")
-        _export_box(log, config, output, wanted, as_json=as_json)
+        if wanted is None or any(each is not None for each in (what, form, order, method, *_set(when, only))):
+            raise InvalidInput(f"a {SUFFIX} archive contains one whole trading day: give --day and no other filter")
+        _export_archive(options, output, wanted)
         return
     chosen, kind = one_of(what or "events", WHAT, "--what"), one_of(form or "jsonl", FORMATS, "--format")
-    moment = when(as_of, known_at, at_seq)
+    moment = when.moment()
     order_id = None if order is None else identifier(order, "--order")
-    with open_log(log, config) as opened:
+    with options.open() as opened:
         if output is not None:
             check_apart(output, opened.log.path)
         basis = opened.queries.basis(moment, cost_method(method))
-        narrow = ExportFilter(day=wanted, symbol=symbol, account=account, order_id=order_id)
+        narrow = ExportFilter(day=wanted, symbol=only.symbol, account=only.account, order_id=order_id)
         rows = export_rows(chosen, opened.queries, basis, opened.log.rows, narrow)
         count = write(rows, chosen, kind, sys.stdout if output is None else output)
-        said = f"{counted(count, 'row')} of {chosen}"
-        if as_json and output is not None:
+        summary = f"{counted(count, 'row')} of {chosen}"
+        if options.as_json and output is not None:
             show_json({"what": chosen, "format": kind, "rows": count, "seq": basis.seq})
         else:
-            print_message(said if output is None else f"{said} in {shown(output)}")
+            print_message(summary if output is None else f"{summary} in {shown(output)}")
         if not count:
-            check_filter(opened, symbol=symbol, account=account, order=order_id, day=wanted, allow_empty=allow_empty)
+            check_filter(opened, {**only.names, "order": order_id, "day": wanted}, allow_empty=only.allow_empty)
 
 
-def _export_box(log: Path | None, config: Path | None, output: Path, day: str, *, as_json: bool) -> None:
-    with open_log(log, config) as opened:
+def _set(when: AsOfOptions, only: Filter) -> tuple[object, ...]:
+    """Return the values of the filter and of the moment; each None if it is not in the command."""
+    return (*only.names.values(), when.as_of, when.known_at, when.at_seq)
+
+
+def _export_archive(options: CommonOptions, output: Path, day: str) -> None:
+    with options.open() as opened:
         check_apart(output, opened.log.path)
         manifest = pack(opened.log, day, output, opened.first_method(), __version__)
-    if as_json:
-        show_json(
-            {
-                "trading_day": day,
-                "first_seq": manifest.first_seq,
-                "last_seq": manifest.last_seq,
-                "opening_state": manifest.opening_state,
-                "chain": manifest.chain,
-            }
-        )
+    if options.as_json:
+        names = ("first_seq", "last_seq", "opening_state", "chain")
+        show_json({"trading_day": day, **{name: getattr(manifest, name) for name in names}})
     else:
         events = manifest.last_seq - manifest.first_seq + 1
         print_message(
-            f"{counted(events, 'event')} of {day} packed into {shown(output)}; `oms replay {output.name}` replays them"
+            f"{counted(events, 'event')} of {day} in {shown(output)}; replay them with `oms replay {output.name}`"
         )

@@ -1,43 +1,29 @@
-"""Commands about fills: add, bust, correct, and decide about those in quarantine."""
+"""Commands on fills: add, bust, correct; list and resolve the quarantine."""
 
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from oms_es.cli.basis import end_of, print_basis, when
+from oms_es.cli.basis import end_of, print_basis
 from oms_es.cli.columns import QUARANTINE
 from oms_es.cli.commands.orders import change_order
-from oms_es.cli.context import open_log
-from oms_es.cli.options import (
-    Account,
-    Actor,
-    AsOfTime,
-    AtSeq,
-    CommandId,
-    ConfigPath,
-    Json,
-    KnownAt,
-    LogPath,
-    OccurredAt,
-    OrderId,
-    Reason,
-    TradeId,
-)
+from oms_es.cli.options import AsOfOptions, CommandOptions, CommonOptions, OrderCommandOptions, OrderId, Reason
 from oms_es.cli.render import Row, age, counted, print_message, show_rows_json, show_table
-from oms_es.cli.rows import quarantine_row
+from oms_es.projections.rows import quarantine_row
 
-Quantity = Annotated[str, typer.Argument(metavar="QUANTITY", help="Executed, in base units.")]
+Quantity = Annotated[str, typer.Argument(metavar="QUANTITY", help="The executed quantity, in base units.")]
 Price = Annotated[str, typer.Argument(metavar="PRICE", help="Quote units per base unit.")]
+TradeId = Annotated[str, typer.Argument(metavar="TRADE", help="The trade id of the fill.")]
 NewTradeId = Annotated[
-    str | None, typer.Option("--trade-id", metavar="ID", help="The venue's id; without one a repetition counts twice.")
+    str | None, typer.Option("--trade-id", metavar="ID", help="The venue's id; a repetition without it counts twice.")
 ]
 Fee = Annotated[str, typer.Option(metavar="NUMBER", help="In quote units; below 0 for a rebate.")]
 Symbol = Annotated[str | None, typer.Option(metavar="NAME", help="With --side: opens an unknown order.")]
 Side = Annotated[str | None, typer.Option(metavar="SIDE", help="With --symbol: opens an unknown order.")]
-Changed = Annotated[str | None, typer.Option(metavar="NUMBER", help="What it should have been.")]
+Changed = Annotated[str | None, typer.Option(metavar="NUMBER", help="The correct value.")]
+QuarantineId = Annotated[str, typer.Argument(metavar="ID", help="The id in the list of `oms quarantine`.")]
 MOST_AGES = 20
-QuarantineId = Annotated[str, typer.Argument(metavar="ID", help="As `oms quarantine` lists it.")]
 
 
 def fill(
@@ -48,74 +34,37 @@ def fill(
     fee: Fee = "0",
     symbol: Symbol = None,
     side: Side = None,
-    account: Account = None,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    occurred_at: OccurredAt = None,
-    actor: Actor = "",
-    as_json: Json = False,
+    *,
+    options: OrderCommandOptions,
 ) -> None:
     """
-    Record an execution. One that breaks a rule waits in quarantine.
+    Add a fill (FIX Trade).
+
+    A fill that breaks a rule, like an overfill, is quarantined.
 
     For example:
 
         oms fill a-4 50 49.8 --trade-id a-4-t2 --fee 0.25
     """
     change_order(
-        log,
-        config,
-        as_json,
+        options,
         lambda oms: oms.add_fill(
-            order_id,
-            quantity,
-            price,
-            trade_id,
-            fee,
-            symbol=symbol,
-            side=side,
-            account=account,
-            command_id=command_id,
-            occurred_at=occurred_at,
-            actor=actor,
+            order_id, quantity, price, trade_id, fee, symbol=symbol, side=side, **options.recorded()
         ),
     )
 
 
-def bust(
-    order_id: OrderId,
-    trade_id: TradeId,
-    reason: Reason = "",
-    account: Account = None,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    occurred_at: OccurredAt = None,
-    actor: Actor = "",
-    as_json: Json = False,
-) -> None:
+def bust(order_id: OrderId, trade_id: TradeId, reason: Reason = "", *, options: OrderCommandOptions) -> None:
     """
-    Take a fill back. The position is as if it had never been.
+    Bust a fill (FIX TradeCancel).
+
+    The position is then as if the fill had never happened.
 
     For example:
 
         oms bust a-4 a-4-t1 --reason "erroneous trade"
     """
-    change_order(
-        log,
-        config,
-        as_json,
-        lambda oms: oms.bust_fill(
-            order_id,
-            trade_id,
-            reason=reason,
-            account=account,
-            command_id=command_id,
-            occurred_at=occurred_at,
-            actor=actor,
-        ),
-    )
+    change_order(options, lambda oms: oms.bust_fill(order_id, trade_id, reason=reason, **options.recorded()))
 
 
 def correct(
@@ -125,25 +74,20 @@ def correct(
     price: Changed = None,
     fee: Changed = None,
     reason: Reason = "",
-    account: Account = None,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    occurred_at: OccurredAt = None,
-    actor: Actor = "",
-    as_json: Json = False,
+    *,
+    options: OrderCommandOptions,
 ) -> None:
     """
-    Put a fill right. The position is as if it had been so from the start.
+    Correct a fill (FIX TradeCorrect).
+
+    The position is then as if the fill had been right from the start.
 
     For example:
 
         oms correct a-4 a-4-t1 --price 49.79
     """
     change_order(
-        log,
-        config,
-        as_json,
+        options,
         lambda oms: oms.correct_fill(
             order_id,
             trade_id,
@@ -151,10 +95,7 @@ def correct(
             fill_price=price,
             fee=fee,
             reason=reason,
-            account=account,
-            command_id=command_id,
-            occurred_at=occurred_at,
-            actor=actor,
+            **options.recorded(),
         ),
     )
 
@@ -162,19 +103,12 @@ def correct(
 # --- quarantine ---
 
 
-def quarantine(
-    context: typer.Context,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    as_of: AsOfTime = None,
-    known_at: KnownAt = None,
-    at_seq: AtSeq = None,
-    as_json: Json = False,
-) -> None:
+def quarantine(context: typer.Context, *, when: AsOfOptions, options: CommonOptions) -> None:
     """
-    List the fills that wait for a decision. Each breaks a rule; accept or reject it.
+    List the fills in quarantine.
 
-    Their age is counted to the moment asked about, else to the last event of the log.
+    Each fill breaks a rule; accept or reject it. Its age is counted to the moment of the query, by default to the last
+    event of the log.
 
     For example:
 
@@ -184,21 +118,21 @@ def quarantine(
     """
     if context.invoked_subcommand is not None:
         return
-    moment = when(as_of, known_at, at_seq)
-    with open_log(log, config) as opened:
+    moment = when.moment()
+    with options.open() as opened:
         basis = opened.queries.basis(moment)
         now = end_of(opened, basis)
         rows = [quarantine_row(each, now) for each in opened.queries.waiting(basis)]
-        if as_json:
+        if options.as_json:
             show_rows_json({"basis": basis.rows()}, "quarantine", rows)
         else:
             show_table(QUARANTINE, rows)
-        print_basis(opened, basis, f"{counted(len(rows), 'fill')} in quarantine", waiting=False)
+        print_basis(opened, basis, f"{counted(len(rows), 'fill')} in quarantine", quarantine=False)
         _print_ages(rows)
 
 
 def _print_ages(rows: Sequence[Row]) -> None:
-    # Beside the rows and not in them: a column more would part from what scripts and documents show.
+    # Not a column of the table: scripts and documents rely on its columns.
     ages = [age(row["age_ns"]) for row in rows[:MOST_AGES]]
     if ages:
         print_message(
@@ -211,49 +145,37 @@ def accept(
     symbol: Symbol = None,
     side: Side = None,
     reason: Reason = "",
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    actor: Actor = "",
-    as_json: Json = False,
+    *,
+    options: CommandOptions,
 ) -> None:
     """
-    Let a fill in quarantine move its order and the position, at the time it was executed.
+    Accept a fill in quarantine.
+
+    It is booked on its order and on the position, at the time of its execution.
 
     For example:
 
         oms quarantine accept q-2d5a5bc44bb8a883 --reason "confirmed"
     """
     change_order(
-        log,
-        config,
-        as_json,
+        options,
         lambda oms: oms.resolve_quarantined(
-            quarantine_id, True, symbol=symbol, side=side, reason=reason, command_id=command_id, actor=actor
+            quarantine_id, True, symbol=symbol, side=side, reason=reason, **options.recorded()
         ),
     )
 
 
-def reject(
-    quarantine_id: QuarantineId,
-    reason: Reason = "",
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    actor: Actor = "",
-    as_json: Json = False,
-) -> None:
+def reject(quarantine_id: QuarantineId, reason: Reason = "", *, options: CommandOptions) -> None:
     """
-    Decide that a fill in quarantine was none; it stays in the log and moves nothing.
+    Reject a fill in quarantine.
+
+    It remains in the log; orders and positions do not change.
 
     For example:
 
         oms quarantine reject q-2d5a5bc44bb8a883 --reason "reported twice"
     """
     change_order(
-        log,
-        config,
-        as_json,
-        lambda oms: oms.resolve_quarantined(quarantine_id, False, reason=reason, command_id=command_id, actor=actor),
+        options, lambda oms: oms.resolve_quarantined(quarantine_id, False, reason=reason, **options.recorded())
     )
     print_message(f"{quarantine_id} is rejected")

@@ -1,4 +1,4 @@
-"""Commands that take history in: facts, and LOBSTER days."""
+"""Commands that import history: facts, and LOBSTER days."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -9,9 +9,9 @@ import typer
 
 from oms_es import OrderManagementSystem
 from oms_es.cli.columns import IMPORTED, LEFT_OUT
-from oms_es.cli.context import carry_out, place
-from oms_es.cli.options import ConfigPath, Json, LogPath
-from oms_es.cli.progress import watched
+from oms_es.cli.context import place
+from oms_es.cli.options import CommonOptions, LogOptions
+from oms_es.cli.progress import facts_with_progress
 from oms_es.cli.render import counted, print_message, show, show_json, show_table
 from oms_es.domain.validation import named_account
 from oms_es.errors import ImportFailed
@@ -21,25 +21,23 @@ from oms_es.importers.importer import Imported, import_facts
 from oms_es.importers.lobster import Left, LobsterDay
 
 MOST_LISTED = 20
-File = Annotated[Path, typer.Argument(metavar="FILE", help="Is read twice: checked to its end, then carried out.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="It is read twice: to check every line, then to import.")]
 OrderAccount = Annotated[
-    str | None, typer.Option("--account", metavar="NAME", help="Whose, where the file names none [default: default].")
+    str | None, typer.Option("--account", metavar="NAME", help="The account of lines without one [default: default].")
 ]
 Prefix = Annotated[
-    str, typer.Option("--id-prefix", metavar="TEXT", help="Put before every order id, for feeds whose ids repeat.")
+    str, typer.Option("--id-prefix", metavar="TEXT", help="A prefix for every order id, for feeds whose ids repeat.")
 ]
-Symbol = Annotated[str, typer.Option(metavar="NAME", help="What the file is about.")]
+Symbol = Annotated[str, typer.Option(metavar="NAME", help="The symbol of the file.")]
 Date = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="The day of the file.")]
-Book = Annotated[Path | None, typer.Option(metavar="FILE", help="The orderbook file: gives a mark a minute.")]
+Book = Annotated[Path | None, typer.Option(metavar="FILE", help="The orderbook file; it gives one mark per minute.")]
 
 
-def root(
-    context: typer.Context,
-    log: LogPath = None,  # noqa: ARG001 - the options of commands look here
-    config: ConfigPath = None,  # noqa: ARG001
-) -> None:
+def root(context: typer.Context, *, options: LogOptions) -> None:  # noqa: ARG001 - the options of commands look there
     """
-    Take history in. It is not judged, and importing it again adds nothing.
+    Import orders, fills and marks; idempotent.
+
+    Imported history is not judged by risk checks.
 
     For example:
 
@@ -49,16 +47,11 @@ def root(
         show(context.get_help())
 
 
-def facts(
-    file: File,
-    account: OrderAccount = None,
-    id_prefix: Prefix = "",
-    log: LogPath = None,
-    config: ConfigPath = None,
-    as_json: Json = False,
-) -> None:
+def facts(file: File, account: OrderAccount = None, id_prefix: Prefix = "", *, options: CommonOptions) -> None:
     """
-    Import facts, one JSON object a line. Importing them again adds nothing; a .gz file is unpacked.
+    Import facts, one JSON object per line.
+
+    Facts that are in the log already are skipped. A .gz file is decompressed.
 
     For example:
 
@@ -66,14 +59,13 @@ def facts(
     """
     defaults = _defaults(account, id_prefix)
 
-    def tell(outcome: Imported) -> None:
-        if as_json:
+    def report(outcome: Imported) -> None:
+        if options.as_json:
             show_json(outcome.rows())
         else:
             show_table(IMPORTED, [outcome.rows()])
-        _print_outcome(outcome, file, place(log, config).log)
 
-    _import(file, lambda: read_facts(file, defaults), log, config, tell)
+    _import(file, lambda: read_facts(file, defaults), options, report)
 
 
 def lobster(
@@ -83,12 +75,13 @@ def lobster(
     book: Book = None,
     account: OrderAccount = None,
     id_prefix: Prefix = "",
-    log: LogPath = None,
-    config: ConfigPath = None,
-    as_json: Json = False,
+    *,
+    options: CommonOptions,
 ) -> None:
     """
-    Import a LOBSTER message file, a NASDAQ day. Says what of it was applied and what was left out.
+    Import a LOBSTER message file (a NASDAQ day).
+
+    The report lists the rows that were applied and those that were left out.
 
     For example:
 
@@ -98,15 +91,14 @@ def lobster(
     if book is not None:
         _check_readable_twice(book)
 
-    def tell(outcome: Imported) -> None:
-        if as_json:
+    def report(outcome: Imported) -> None:
+        if options.as_json:
             show_json({**outcome.rows(), "left_out": day.left.rows_out()})
         else:
             show_table(IMPORTED, [outcome.rows()])
             show_table(LEFT_OUT, left_rows(day.left))
-        _print_outcome(outcome, file, place(log, config).log)
 
-    _import(file, day.read, log, config, tell)
+    _import(file, day.read, options, report)
 
 
 def _defaults(account: str | None, id_prefix: str) -> Defaults:
@@ -114,37 +106,36 @@ def _defaults(account: str | None, id_prefix: str) -> Defaults:
 
 
 def _import(
-    file: Path,
-    read: Callable[[], Iterator[Fact]],
-    log: Path | None,
-    config: Path | None,
-    tell: Callable[[Imported], None],
+    file: Path, read: Callable[[], Iterator[Fact]], options: CommonOptions, report: Callable[[Imported], None]
 ) -> None:
     _check_readable_twice(file)
 
     async def run(oms: OrderManagementSystem) -> Imported:
-        with watched(read) as (checked, progress):
-            return await import_facts(oms.sequencer, checked, progress)
+        return await import_facts(oms.sequencer, facts_with_progress(read))
 
-    carry_out(log, config, run, tell)
+    def report_all(outcome: Imported) -> None:
+        report(outcome)
+        _print_outcome(outcome, file, place(options.log, options.config).log)
+
+    options.carry_out(run, report_all)
 
 
 def _check_readable_twice(file: Path) -> None:
     if file.exists() and not (file.is_file() or file.is_dir()):
-        raise ImportFailed(f"{file}: is a pipe or a device and cannot be read twice; save it as a file first")
+        raise ImportFailed(f"{file}: a pipe or a device cannot be read twice; save it as a file first")
 
 
 def _print_outcome(outcome: Imported, file: Path, log: Path) -> None:
     problems = outcome.problems
     for problem in problems[:MOST_LISTED]:
-        what = "refused" if problem.quarantine_id is None else f"waits in quarantine as {problem.quarantine_id}"
+        what = "refused" if problem.quarantine_id is None else f"is in quarantine as {problem.quarantine_id}"
         print_message(f"{file}:{problem.line}: {problem.kind} {what}: {problem.why}")
     if len(problems) > MOST_LISTED:
         print_message(f"and {len(problems) - MOST_LISTED:,} more")
     rate = f" ({outcome.facts / outcome.seconds:,.0f} facts/s)" if outcome.seconds else ""
     print_message(f"{counted(outcome.facts, 'fact')} in {outcome.seconds:.2f} s{rate}, {_new(outcome)} in {log}")
     if outcome.quarantined:
-        print_message(f"{counted(outcome.quarantined, 'fill')} went into quarantine (oms quarantine)")
+        print_message(f"{counted(outcome.quarantined, 'fill')} added to the quarantine (oms quarantine)")
 
 
 def _new(outcome: Imported) -> str:
@@ -154,7 +145,7 @@ def _new(outcome: Imported) -> str:
 
 
 def left_rows(left: Left) -> list[dict[str, Any]]:
-    """Return what of each kind of row was applied and what was left out."""
+    """Return how many rows of each kind were applied, and how many were left out."""
     earlier = "of orders from before the file"
     table = (
         ("submissions", left.submissions, 0, ""),

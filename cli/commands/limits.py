@@ -1,29 +1,25 @@
-"""Commands about what rules: marks, instruments, the emergency stop, limits."""
+"""Commands on limits, trading levels, marks and instruments."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from oms_es import OrderManagementSystem
-from oms_es.cli.basis import print_basis, when
+from oms_es.cli.basis import print_basis
 from oms_es.cli.columns import INSTRUMENTS, LIMITS
-from oms_es.cli.context import carry_out, open_log
 from oms_es.cli.filters import check_filter
-from oms_es.cli.levels import level_row, say_because, say_if_new, say_level
+from oms_es.cli.levels import level_row, print_because, print_if_new, print_level
 from oms_es.cli.options import (
-    Actor,
     AllowEmpty,
-    AtSeq,
-    CommandId,
-    ConfigPath,
-    Json,
-    KnownAt,
-    LogPath,
-    OccurredAt,
+    CommandOptions,
+    CommonOptions,
+    KnownAtOptions,
     Reason,
     Scope,
+    SymbolArgument,
+    TimedCommandOptions,
 )
-from oms_es.cli.render import Row, print_message, show_json, show_rows_json, show_table
+from oms_es.cli.render import Row, plainly, print_message, show_json, show_rows_json, show_table
 from oms_es.cli.rows import limit_rows
 from oms_es.decimals import decimal, text
 from oms_es.domain.policy import path_of
@@ -37,26 +33,22 @@ from oms_es.queries.queries import AsOf
 from oms_es.vocabulary import EVERY_ACCOUNT
 
 Value = str | list[str] | None
+MarkPrice = Annotated[
+    str, typer.Argument(metavar="PRICE", help="Quote units per base unit; write a price below 0 after --.")
+]
 Multiplier = Annotated[
     str | None, typer.Option(metavar="NUMBER", help="Quote units per price unit and base unit [at first: 1].")
 ]
-Currency = Annotated[str | None, typer.Option(metavar="NAME", help="What its money is counted in [at first: USD].")]
-Level = Annotated[str, typer.Option(metavar="NAME", help="halted, or reduce_only: what reduces a position passes.")]
-Changes = Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="null is no limit; restricted takes A,B,C.")]
+Currency = Annotated[str | None, typer.Option(metavar="NAME", help="The currency of its P&L [at first: USD].")]
+Level = Annotated[str, typer.Option(metavar="NAME", help="halted, or reduce_only: only orders that reduce a position.")]
+Changes = Annotated[
+    list[str], typer.Argument(metavar="KEY=VALUE...", help="null means no limit; restricted takes A,B,C.")
+]
 
 
-def mark(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
-    price: Annotated[str, typer.Argument(metavar="PRICE", help="Quote units per base unit; below 0 after --.")],
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    occurred_at: OccurredAt = None,
-    actor: Actor = "",
-    as_json: Json = False,
-) -> None:
+def mark(symbol: SymbolArgument, price: MarkPrice, *, options: TimedCommandOptions) -> None:
     """
-    Record what one unit is worth.
+    Record the mark price of a symbol.
 
     For example:
 
@@ -64,28 +56,23 @@ def mark(
     """
 
     async def run(oms: OrderManagementSystem) -> int:
-        await oms.record_mark(symbol, price, occurred_at=occurred_at, command_id=command_id, actor=actor)
+        await oms.record_mark(symbol, price, **options.recorded())
         return oms.sequencer.state.seq
 
-    seq = carry_out(log, config, run)
-    if as_json:
+    seq = options.carry_out(run)
+    if options.as_json:
         show_json({"symbol": symbol, "price": decimal(price), "seq": seq})
     else:
         print_message(f"mark of {symbol} recorded (seq {seq})")
 
 
 def instrument(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
-    multiplier: Multiplier = None,
-    currency: Currency = None,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    actor: Actor = "",
-    as_json: Json = False,
+    symbol: SymbolArgument, multiplier: Multiplier = None, currency: Currency = None, *, options: CommandOptions
 ) -> None:
     """
-    Say what one unit of a symbol stands for. What is not given stays; with neither, show what holds.
+    Show or set a symbol's multiplier and currency.
+
+    What is not in the command does not change.
 
     For example:
 
@@ -94,27 +81,26 @@ def instrument(
     name = identifier(symbol, "symbol")
 
     async def run(oms: OrderManagementSystem) -> Row:
-        was = oms.sequencer.state.positions
+        before = oms.sequencer.state.positions
         await oms.define_instrument(
             name,
-            multiplier=was.multiplier(name) if multiplier is None else multiplier,
-            currency=was.currency(name) if currency is None else currency,
-            command_id=command_id,
-            actor=actor,
+            multiplier=before.multiplier(name) if multiplier is None else multiplier,
+            currency=before.currency(name) if currency is None else currency,
+            **options.recorded(),
         )
         return _instrument_row(name, oms.sequencer.state.positions, oms.sequencer.state.seq)
 
     if multiplier is None and currency is None:
-        with open_log(log, config) as opened:
-            row = _instrument_row(name, opened.queries.positions(basis := opened.queries.basis(AsOf())), basis.seq)
-            _show_instrument(row, as_json=as_json)
-            check_filter(opened, symbol=name, allow_empty=True)  # it shows the assumptions for any symbol
+        with options.open() as opened:
+            basis = opened.queries.basis(AsOf())
+            _show_instrument(_instrument_row(name, opened.queries.positions(basis), basis.seq), options)
+            check_filter(opened, {"symbol": name}, allow_empty=True)  # it shows the assumptions for any symbol
     else:
-        _show_instrument(carry_out(log, config, run), as_json=as_json)
+        _show_instrument(options.carry_out(run), options)
 
 
-def _show_instrument(row: Row, *, as_json: bool) -> None:
-    if as_json:
+def _show_instrument(row: Row, options: CommonOptions) -> None:
+    if options.as_json:
         show_json(row)
     else:
         show_table(INSTRUMENTS, [row])
@@ -131,20 +117,12 @@ def _instrument_row(symbol: str, positions: Positions, seq: int) -> Row:
     }
 
 
-def halt(
-    level: Level = "halted",
-    account: Scope = None,
-    reason: Reason = "",
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    actor: Actor = "",
-    as_json: Json = False,
-) -> None:
+def halt(level: Level = "halted", account: Scope = None, reason: Reason = "", *, options: CommandOptions) -> None:
     """
-    Pull the emergency stop: no new order passes. Cancels and fills always do.
+    Halt trading: new orders are rejected.
 
-    In force is the stricter of the account's own level and the level of every account.
+    Cancels and fills are always accepted. In force is the stricter of the account's own level and the level of every
+    account.
 
     For example:
 
@@ -154,26 +132,18 @@ def halt(
     """
 
     async def run(oms: OrderManagementSystem) -> Row:
-        say_if_new(oms.sequencer.state, account)
-        await oms.halt(level, account=account, reason=reason, actor=actor, command_id=command_id)
+        print_if_new(oms.sequencer.state, account)
+        await oms.halt(level, account=account, reason=reason, **options.recorded())
         return _level_now(oms, account)
 
-    _show_level(carry_out(log, config, run), as_json=as_json)
+    _show_level(options.carry_out(run), options)
 
 
-def resume(
-    account: Scope = None,
-    reason: Reason = "",
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    actor: Actor = "",
-    as_json: Json = False,
-) -> None:
+def resume(account: Scope = None, reason: Reason = "", *, options: CommandOptions) -> None:
     """
-    Release the emergency stop. Of every account, or of the one that is named.
+    Resume trading after a halt.
 
-    An account stays halted while every account is; and by its own level when every account is released.
+    An account remains halted while every account is halted, or by its own level after every account is resumed.
 
     For example:
 
@@ -181,11 +151,11 @@ def resume(
     """
 
     async def run(oms: OrderManagementSystem) -> Row:
-        say_if_new(oms.sequencer.state, account)
-        await oms.resume(account=account, reason=reason, actor=actor, command_id=command_id)
+        print_if_new(oms.sequencer.state, account)
+        await oms.resume(account=account, reason=reason, **options.recorded())
         return _level_now(oms, account)
 
-    _show_level(carry_out(log, config, run), as_json=as_json)
+    _show_level(options.carry_out(run), options)
 
 
 def _level_now(oms: OrderManagementSystem, account: str | None) -> Row:
@@ -193,11 +163,11 @@ def _level_now(oms: OrderManagementSystem, account: str | None) -> Row:
     return level_row(state.policies, oms.log, account or EVERY_ACCOUNT, state.seq)
 
 
-def _show_level(row: Row, *, as_json: bool) -> None:
-    if as_json:
+def _show_level(row: Row, options: CommonOptions) -> None:
+    if options.as_json:
         show_json(row)
     else:
-        say_level(row)
+        print_level(row)
 
 
 # --- limits ---
@@ -206,15 +176,15 @@ def _show_level(row: Row, *, as_json: bool) -> None:
 def limits(
     context: typer.Context,
     account: Scope = None,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    known_at: KnownAt = None,
-    at_seq: AtSeq = None,
     allow_empty: AllowEmpty = False,
-    as_json: Json = False,
+    *,
+    when: KnownAtOptions,
+    options: CommonOptions,
 ) -> None:
     """
-    Show the limits in force, now or at any moment; `oms limits set` changes them.
+    Show the limits in force, now or at any moment.
+
+    `oms limits set` changes them.
 
     For example:
 
@@ -224,84 +194,75 @@ def limits(
     """
     if context.invoked_subcommand is not None:
         return
-    moment = when(None, known_at, at_seq)
+    moment = when.moment()
     scope = None if account in (None, EVERY_ACCOUNT) else checked_account(account, "--account")
-    with open_log(log, config) as opened:
+    with options.open() as opened:
         basis = opened.queries.basis(moment)
         policies = Policies().replay(opened.log.read(until=basis.seq, topics=Policies.topics()))
         rows = limit_rows(policies, scope if account != EVERY_ACCOUNT else EVERY_ACCOUNT)
-        if as_json:
+        if options.as_json:
             show_rows_json({"basis": basis.rows()}, "limits", rows)
         else:
             show_table(LIMITS, [line for row in rows for line in _lines(row)])
         print_basis(opened, basis, "limits in force")
         for each in (level_row(policies, opened.log, row["account"], basis.seq) for row in rows):
             if each["because"] is not None:
-                say_because(each)
+                print_because(each)
         if not policies.is_set:
             print_message(
-                "nothing is limited: no command has brought any rules yet, the first one brings those of the settings"
+                "nothing is limited: no command has recorded a policy; the first command records that of the settings"
             )
         elif lacks_limits(policies):
-            print_message("no order was judged yet: the first one brings the other limits of the settings")
-        check_filter(opened, account=scope, allow_empty=allow_empty)
+            print_message("no order was judged yet: the first one records the other limits of the settings")
+        check_filter(opened, {"account": scope}, allow_empty=allow_empty)
 
 
 def _lines(row: Row) -> list[Row]:
     values = {"level": row["level"], **row["values"]}
-    return [{"account": row["account"], "key": key, "value": _shown(value)} for key, value in values.items()]
+    return [{"account": row["account"], "key": key, "value": _value(value)} for key, value in values.items()]
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "-"
-    return "-" if value is None else str(value)
+def _value(value: object) -> str:
+    return ", ".join(value) or "-" if isinstance(value, list | tuple) else plainly(value)
 
 
-def set_limits(
-    changes: Changes,
-    account: Scope = None,
-    reason: Reason = "",
-    log: LogPath = None,
-    config: ConfigPath = None,
-    command_id: CommandId = None,
-    actor: Actor = "",
-    as_json: Json = False,
-) -> None:
+def set_limits(changes: Changes, account: Scope = None, reason: Reason = "", *, options: CommandOptions) -> None:
     """
-    Change limits; they stand until somebody changes them again.
+    Change risk limits.
+
+    They are in force until the next change.
 
     For example:
 
         oms limits set max_position_size=250 --reason "half a day"
     """
-    values = dict(_change(each) for each in changes)
+    values: dict[str, Any] = dict(map(_change, changes))
     if len(values) < len(changes):
         raise InvalidInput("a limit is named twice")
 
     async def run(oms: OrderManagementSystem) -> tuple[int, Row]:
-        say_if_new(oms.sequencer.state, account)
-        await oms.set_limits(account=account, actor=actor, reason=reason, command_id=command_id, **values)
+        print_if_new(oms.sequencer.state, account)
+        await oms.set_limits(account=account, reason=reason, **options.recorded(), **values)
         state = oms.sequencer.state
         (row,) = limit_rows(state.policies, account or EVERY_ACCOUNT)
         return state.seq, row
 
-    seq, row = carry_out(log, config, run)
-    if as_json:
+    seq, row = options.carry_out(run)
+    if options.as_json:
         show_json({**row, "seq": seq})
     else:
         show_table(LIMITS, [line for line in _lines(row) if line["key"] in values])
         print_message(f"these limits changed (seq {seq})")
 
 
-def _change(given: str) -> tuple[str, Value]:
-    name, equals, value = given.partition("=")
+def _change(change: str) -> tuple[str, Value]:
+    name, equals, value = change.partition("=")
     if not equals:
-        raise InvalidInput(f"{shown(given)} is no change of a limit; expected KEY=VALUE like max_position_size=500")
+        raise InvalidInput(f"{shown(change)} is not a change of a limit; expected KEY=VALUE like max_position_size=500")
     path = path_of(name)
     if not value:
-        raise InvalidInput(f"{shown(given)} gives no value; null is no limit")
-    nothing = value in ("null", "none")
+        raise InvalidInput(f"{shown(change)} has no value; null means no limit")
+    is_null = value in ("null", "none")
     if path == "risk.restricted":
-        return path, [] if nothing else [symbol for symbol in value.split(",") if symbol]
-    return path, None if nothing else value
+        return path, [] if is_null else [symbol for symbol in value.split(",") if symbol]
+    return path, None if is_null else value

@@ -1,4 +1,4 @@
-"""`oms replay`: trading days again, what they came to, and whether the code would decide the same."""
+"""`oms replay`: a report of each trading day, and whether every command is decided the same again."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +15,10 @@ from oms_es.cli.commands.tail import line
 from oms_es.cli.context import print_quarantine_hint
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import AllowEmpty, ConfigPath, Json, LogPath, OfAccount, OfDay
-from oms_es.cli.progress import counting
+from oms_es.cli.options import AccountFilter, CommonOptions, OfDay
+from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import counted, plainly, print_message, show, show_json, show_table
-from oms_es.cli.replay_source import Source, source
-from oms_es.cli.results import check_names
+from oms_es.cli.replay_source import Archive, Source, open_source
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.validation import positive
 from oms_es.engine.settings import Settings
@@ -31,49 +30,44 @@ from oms_es.projections.state import State
 from oms_es.queries.known_names import Name, topics_with, unknown_names
 from oms_es.timestamps import SECOND
 
-Boxed = Annotated[
-    Path | None, typer.Argument(metavar="[BOX]", help="A day that `oms export -o day.omsday` packed, instead of a log.")
-]
 Limits = Annotated[
     Path | None,
-    typer.Option("--what-if", metavar="FILE", help="Other limits (YAML): a thought experiment, nothing is written."),
+    typer.Option("--what-if", metavar="FILE", help="Decide again under other limits (YAML); nothing is written."),
 ]
-FromZero = Annotated[bool, typer.Option("--from-zero", help="Begin with the first event, not with a closed day.")]
+FromZero = Annotated[bool, typer.Option("--from-zero", help="Start from the first event, not from a closed day.")]
 LONGEST_PAUSE = 1.0  # seconds
 Row = dict[str, Any]
-Check = Annotated[bool, typer.Option("--check", help="Decide every command again, and compare.")]
+Check = Annotated[bool, typer.Option("--check", help="Decide every command again and compare.")]
 Speed = Annotated[
     str | None,
     typer.Option(
         metavar="N|max",
-        help="Show a timeline, a line an event, N times as fast as it was (no pause beyond 1 s), or without pauses.",
+        help="Show one line per event, N times as fast as it happened (a pause is at most 1 s), or without pauses.",
     ),
 ]
 
 
 def replay(
-    box: Boxed = None,
+    archive: Archive = None,
     day: OfDay = None,
-    account: OfAccount = None,
     check: Check = False,
     speed: Speed = None,
     limits: Limits = None,
     from_zero: FromZero = False,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    allow_empty: AllowEmpty = False,
-    as_json: Json = False,
+    *,
+    only: AccountFilter,
+    options: CommonOptions,
 ) -> None:
     """
-    Go through a log, or a day in a box, again, and show what each trading day came to; the log is only read.
+    Replay the log and report each trading day.
 
-    --day and --account choose what is counted; the digest is of the whole state after the day. A day begins with the
-    last closed day before it, where that was replayed before, or with the first event (--from-zero). With --check, a
-    command that is decided differently now ends with exit code 1; so does a closed day that no longer comes to its
-    digests.
+    The log, or the day archive, is only read. --day and --account select what is counted; the digest is always of the
+    whole state after the day. A day starts from the last closed day before it, if that was replayed before, or from the
+    first event (--from-zero). With --check, exit code 1 if a command is decided differently now. Exit code 1 also if a
+    closed day no longer comes to its digests.
 
-    Exit code 1 also when nothing is certified: no event is booked on the day, the log has no such account, --check
-    found no command to decide, or --what-if no order to judge (imported ones are not judged). --allow-empty accepts it.
+    Exit code 1 also if nothing is certified: no event is booked on the day, the log has no such account, --check found
+    no command, or --what-if no order that is judged (imported ones are not). --allow-empty accepts it.
 
     For example:
 
@@ -86,120 +80,108 @@ def replay(
         oms replay --speed 3600
     """
     pace = _pace(speed)
-    check_names(None, account)
+    only.check_names()
+    account = only.account
     if limits is not None:
         if check or pace is not None or account is not None:
             raise InvalidInput("--what-if goes with --day, and not with --check, --speed or --account")
-        _experiment(box, limits, log, config, day, as_json=as_json, allow_empty=allow_empty)
+        _what_if(archive, limits, day, options, allow_empty=only.allow_empty)
         return
-    begun = time.monotonic()
-    with source(box, log, config, day, from_zero=from_zero) as found:
+    started = time.monotonic()
+    with open_source(archive, options, day, from_zero=from_zero) as found:
         events: Iterable[Recorded] = found.events(None)
-        if pace is not None:
-            events = _timeline(events, found.day, account, pace, print_message if as_json else show)
-        with counting() as told:
-            first, last = found.first_seq, found.last_seq
-            watch = None if told is None or pace is not None else lambda seq: told(seq - first + 1, last - first + 1)
-            opening, keep = found.opening(), _state_saver(found)
-            outcome = replay_from(
-                events, opening, day=found.day, account=account, check=check, progress=watch, keep=keep
-            )
-        if as_json:
+        if pace is None:
+            events = events_with_progress(events, found.last_seq)
+        else:
+            events = _timeline(events, found.day, account, pace, print_message if options.as_json else show)
+        opening, save = found.opening(), _state_saver(found)
+        outcome = replay_from(events, opening, day=found.day, account=account, check=check, keep=save)
+        if options.as_json:
             show_json(plain(outcome.rows()))
         else:
             _show(outcome.rows())
         _print_outcome(outcome, found.day, account)
         print_quarantine_hint(outcome.waiting)
-        _print_duration(first, last, time.monotonic() - begun)
+        _print_duration(found, time.monotonic() - started)
         if outcome.divergent or any(each.differing for each in outcome.days):
             raise typer.Exit(REFUSED)
-        _check_names(found, account, found.day if not outcome.days else None, allow_empty=allow_empty)
-    if not allow_empty and outcome.checked is not None and not outcome.checked:
+        _check_names(found, account, found.day if not outcome.days else None, allow_empty=only.allow_empty)
+    if not only.allow_empty and outcome.checked is not None and not outcome.checked:
         raise typer.Exit(REFUSED)
 
 
 def _check_names(found: Source, account: str | None, day: str | None, *, allow_empty: bool) -> None:
-    """Report an account, or a day that was not seen, that the log or the box does not contain."""
+    """Report an account, or a day without events, that the log or the archive does not contain."""
     if found.opened is not None:
-        check_filter(found.opened, account=account, day=day, allow_empty=allow_empty)
+        check_filter(found.opened, {"account": account, "day": day}, allow_empty=allow_empty)
         return
     names = [] if account is None else [Name("account", account)]
     for each in unknown_names(names, found.events(topics_with(names)), found.opening()):
-        print_message(f"{each} in this box{each.hint()}")
+        print_message(f"{each} in this archive{each.hint()}")
         if not allow_empty:
             raise typer.Exit(REFUSED)
 
 
 def _state_saver(found: Source) -> Callable[[State], None]:
-    """Return what keeps the state of a closed day beside the log, where it is worth it."""
+    """Return a function that saves the state of a closed day beside the log, if there are enough events before it."""
     log, least = None if found.opened is None else found.opened.log, found.first_seq + LEAST
 
-    def keep_it(state: State) -> None:
+    def save(state: State) -> None:
         if log is not None and state.committed_seq >= least:
             save_state(log, "day", state)
 
-    return keep_it
+    return save
 
 
-def _print_duration(first: int, last: int, seconds: float) -> None:
-    events = max(0, last - first + 1)
+def _print_duration(found: Source, seconds: float) -> None:
+    events, before = max(0, found.last_seq - found.first_seq + 1), found.first_seq - 1
     rate = f" ({events / seconds:,.0f} events/s)" if seconds else ""
-    start = f", from the closed day before (seq {first - 1}) on" if first > 1 else ""
-    print_message(f"{counted(events, 'event')} gone through in {seconds:.2f} s{rate}{start}")
+    start = f", from the closed day before (seq {before})" if before else ""
+    print_message(f"{counted(events, 'event')} replayed in {seconds:.2f} s{rate}{start}")
 
 
-# --- under other limits ---
+# --- what if ---
 
 
-def _experiment(
-    box: Path | None,
-    limits: Path,
-    log: Path | None,
-    config: Path | None,
-    day: str | None,
-    *,
-    as_json: bool,
-    allow_empty: bool,
-) -> None:
-    """Put the commands of a log, or of a day, to other limits, and show what would have been."""
+def _what_if(archive: Path | None, limits: Path, day: str | None, options: CommonOptions, *, allow_empty: bool) -> None:
+    """Decide the commands of a log, or of a day, under other limits, and print the differences."""
     settings = Settings.from_file(limits)
     other = {key: settings.values[key] for key in settings.named}
     if not other:
         raise InvalidInput(f"--what-if: {limits} names no limit")
-    with source(box, log, config, day) as found, counting() as told:
-        first, last = found.first_seq, found.last_seq
-        watch = None if told is None else lambda seq: told(seq - first + 1, last - first + 1)
+    with open_source(archive, options, day) as found:
+        events = events_with_progress(found.events(None), found.last_seq)
         worlds = (found.opening(), found.opening())
-        seen = plain(what_if(found.events(None), other, worlds=worlds, day=found.day, progress=watch).rows())
+        result = plain(what_if(events, other, worlds=worlds, day=found.day).rows())
         restricted = [Name("symbol", each) for each in other.get("risk.restricted") or ()]
         unknown = unknown_names(restricted, found.events(topics_with(restricted)), found.opening())
-    _show_experiment(seen, day, as_json=as_json)
+    _show_what_if(result, day, as_json=options.as_json)
     for each in unknown:
         print_message(f"{each}, which would be restricted{each.hint()}")
-    if not (seen["judged"] or allow_empty):
+    if not (result["judged"] or allow_empty):
         raise typer.Exit(REFUSED)
 
 
-def _show_experiment(seen: Row, day: str | None, *, as_json: bool) -> None:
+def _show_what_if(result: Row, day: str | None, *, as_json: bool) -> None:
     if as_json:
-        show_json(seen)
+        show_json(result)
     else:
-        show_table(FLIPS, map(_flip_row, seen["flips"]))
-        show_table(LOST, seen["fills"])
-        show_table(WHAT_IF_PNL, seen["days"])
-        show_table(WHAT_IF_EXPOSURE, seen["exposure"])
-        show_table(WHAT_IF_LOSS, seen["daily_loss"])
-    if day is not None and not seen["commands"]:
+        show_table(FLIPS, map(_flip_row, result["flips"]))
+        show_table(LOST, result["fills"])
+        show_table(WHAT_IF_PNL, result["days"])
+        show_table(WHAT_IF_EXPOSURE, result["exposure"])
+        show_table(WHAT_IF_LOSS, result["daily_loss"])
+    if day is not None and not result["commands"]:
         print_message(f"nothing is booked on {day}")
-    flips, fills = counted(len(seen["flips"]), "verdict"), counted(seen["lost_fills"], "fill")
-    judged = f"of {counted(seen['judged'], 'order or amendment', 'orders and amendments')} judged"
-    print_message(f"{flips} {judged} would be other ones, and {fills} could then not have happened")
-    if seen["not_judged"]:
-        imported = counted(seen["not_judged"], "order or amendment", "orders and amendments")
+    flips, fills = counted(len(result["flips"]), "verdict"), counted(result["lost_fills"], "fill")
+    judged = f"of {counted(result['judged'], 'order or amendment', 'orders and amendments')} judged"
+    print_message(f"{flips} {judged} would be different, and {fills} could not have happened")
+    if result["not_judged"]:
+        imported = counted(result["not_judged"], "order or amendment", "orders and amendments")
         print_message(f"{imported} not judged, because imported")
-    if not seen["judged"]:
+    if not result["judged"]:
         print_message("nothing is certified: no order was judged")
-    print_message(seen["note"])
+    print_message(result["note"])
 
 
 def _flip_row(flip: Row) -> Row:
@@ -210,7 +192,7 @@ def _flip_row(flip: Row) -> Row:
 
 
 def _pace(speed: str | None) -> Decimal | None:
-    """Return how many times as fast as it was; 0 is without pauses."""
+    """Return the speed as a multiple of real time; 0 is without pauses."""
     if speed is None:
         return None
     try:
@@ -220,9 +202,9 @@ def _pace(speed: str | None) -> Decimal | None:
 
 
 def _timeline(
-    events: Iterable[Recorded], day: str | None, account: str | None, pace: Decimal, tell: Callable[[str], None]
+    events: Iterable[Recorded], day: str | None, account: str | None, pace: Decimal, write: Callable[[str], None]
 ) -> Iterator[Recorded]:
-    """Pass the events on, each with its line once its time has come; what is told late does not turn time back."""
+    """Yield the events and write a line for each at its time; an event that was reported late causes no pause."""
     now: int | None = None
     for each in events:
         if day in (None, each.trading_day) and (account is None or each.account in ("", account)):
@@ -230,11 +212,11 @@ def _timeline(
                 seconds = (each.effective_at - now) / SECOND / float(pace)
                 time.sleep(min(LONGEST_PAUSE, seconds))
             now = each.effective_at if now is None else max(now, each.effective_at)
-            tell(line(each))
+            write(line(each))
         yield each
 
 
-# --- what it came to ---
+# --- report ---
 
 
 def _show(found: Row) -> None:
@@ -258,14 +240,14 @@ def _day_lines(day: Row) -> Iterator[str]:
     quarantined = f"{day['quarantined']} quarantined, {day['waiting']} waiting at the day's end"
     yield f"  fills        {day['fills']} ({kinds}), {quarantined}"
     if day["late_facts"]:
-        yield f"  late         {counted(day['late_facts'], 'event')} of days that were closed before"
+        yield f"  late         {counted(day['late_facts'], 'event')} of days closed before"
     if day["refusals"]:
         yield f"  refusals     {_counts(day['refusals'])}"
     for title, name in (("worst loss", "worst_loss"), ("most held", "largest_exposure")):
-        for key, reach in day[name].items():
-            yield f"  {title:<11}  {key}: {_high_water(reach)}"
+        for key, mark in day[name].items():
+            yield f"  {title:<11}  {key}: {_high_water(mark)}"
     for row in day["pnl"]:
-        yield f"  P&L          {row['account']}/{row['symbol']}: {_earned(row)}"
+        yield f"  P&L          {row['account']}/{row['symbol']}: {_pnl(row)}"
     yield f"  digest       {day['digest']}"
 
 
@@ -273,20 +255,20 @@ def _counts(counts: Row) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _high_water(reach: Row) -> str:
-    limit = "no limit" if reach["limit"] is None else f"limit {plainly(reach['limit'])}"
-    where = f", after seq {reach['seq']}" if reach["seq"] else ""
-    return f"{plainly(reach['most'])} ({limit}{where})"
+def _high_water(mark: Row) -> str:
+    limit = "no limit" if mark["limit"] is None else f"limit {plainly(mark['limit'])}"
+    where = f", after seq {mark['seq']}" if mark["seq"] else ""
+    return f"{plainly(mark['most'])} ({limit}{where})"
 
 
-def _earned(row: Row) -> str:
+def _pnl(row: Row) -> str:
     parts = f"{plainly(row['gross_realized_pnl'])} - fees {plainly(row['fees'])}"
     realized = f"{plainly(row['realized_pnl'])} {row['currency']} ({parts})"
     return f"{realized}, unrealized {plainly(row['unrealized_pnl'])}"
 
 
 def _show_divergence(found: Row) -> None:
-    """Show the first command that is decided differently: what differs, and the state it was decided on."""
+    """Print the first command that is decided differently: the difference, and the state before it."""
     show(escaped(f"seq {found['seq']}: {found['command']} is decided differently now; the state before it:"))
     for name, value in found["state"].items():
         show(escaped(f"    {name}: {plainly(value)}"))
@@ -299,7 +281,7 @@ def _show_divergence(found: Row) -> None:
 
 
 def _differing(event: Row, other: Row) -> str:
-    """Return an event with the fields in which it differs from the other one."""
+    """Return an event with the fields that differ from `other`."""
     fields = [f"{name}={plainly(value)}" for name, value in event.items() if other.get(name) != value]
     return " ".join([event["event"], *(each for each in fields if not each.startswith("event="))])
 

@@ -1,4 +1,4 @@
-"""`oms tail`: the last events, and those that come, whichever process appends them."""
+"""`oms tail`: the last events, and new events of any process."""
 
 import time
 from collections.abc import Iterable
@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from oms_es.cli.context import open_log
 from oms_es.cli.describe_event import describe_event
-from oms_es.cli.options import ConfigPath, Json, LogPath
+from oms_es.cli.options import CommonOptions
 from oms_es.cli.render import brief, print_message, show, show_json
 from oms_es.cli.rows import event_row
 from oms_es.domain.envelope import Recorded
@@ -18,23 +17,17 @@ from oms_es.timestamps import iso
 
 LAST = 10  # events shown at first
 POLL = 0.2  # seconds
-Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Go on with what comes, until Ctrl-C.")]
+Follow = Annotated[bool, typer.Option("--follow/--no-follow", help="Continue with new events until Ctrl-C.")]
 After = Annotated[
-    int | None, typer.Option("--after", metavar="SEQ", help="Begin after this event, not with the last ten.")
+    int | None, typer.Option("--after", metavar="SEQ", help="Start after this event instead of with the last ten.")
 ]
 
 
-def tail(
-    follow: Follow = True,
-    after: After = None,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    as_json: Json = False,
-) -> None:
+def tail(follow: Follow = True, after: After = None, *, options: CommonOptions) -> None:
     """
-    Show the last ten events, and go on with what any process appends.
+    Show the last ten events and follow the log.
 
-    With --json each event is a JSON object on a line of its own.
+    With --json each event is one JSON object per line.
 
     For example:
 
@@ -42,20 +35,20 @@ def tail(
     """
     if after is not None and after < 0:
         raise InvalidInput(f"--after: {after} is negative; the first event has seq 1")
-    with open_log(log, config) as opened:
+    with options.open() as opened:
         last = opened.log.head().seq
         seq = max(0, last - LAST) if after is None else after
         if seq > last:
-            print_message(f"seq {seq} lies past the end of the log (seq {last})")
+            print_message(f"seq {seq} is past the end of the log (seq {last})")
         while True:
-            seq = _show(opened.log.read(after=seq), seq, as_json=as_json)
+            seq = _show(opened.log.read(after=seq), seq, as_json=options.as_json)
             if not follow:
                 return
             time.sleep(POLL)
 
 
 def _show(events: Iterable[Recorded], seq: int, *, as_json: bool) -> int:
-    """Show events; return the seq of the last one."""
+    """Print events; return the seq of the last one."""
     for each in events:
         if as_json:
             show_json({"seq": each.seq, "stream": each.originator_id, **event_row(each)})
@@ -66,7 +59,7 @@ def _show(events: Iterable[Recorded], seq: int, *, as_json: bool) -> int:
 
 
 def line(recorded: Recorded) -> str:
-    """Return an event as a line of its own: seq, when it was so, what happened, and to what."""
+    """Return an event as one line: seq, effective time, kind, stream and description."""
     event = recorded.event
     when = brief(iso(recorded.effective_at))
     kind, what = type(event).__name__, describe_event(event)

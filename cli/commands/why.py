@@ -1,35 +1,32 @@
-"""Why a position is what it is, and why an order was let through or refused."""
+"""`oms why`: the fills behind a position, and the risk checks behind an accepted or rejected order."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from oms_es.audit.why_order import Verdict, verdict_row, why_order
-from oms_es.cli.basis import print_basis, when
+from oms_es.cli.basis import print_basis
 from oms_es.cli.columns import CHECKS, LOTS, MATCHES, PAID
-from oms_es.cli.context import open_log
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter, named_order
 from oms_es.cli.options import (
     Account,
-    AllowEmpty,
-    AsOfTime,
-    AtSeq,
-    ConfigPath,
-    Json,
-    KnownAt,
-    LogPath,
+    AccountFilter,
+    AsOfOptions,
+    CommonOptions,
+    KnownAtOptions,
+    LogOptions,
     Method,
-    OfAccount,
     OrderId,
+    SymbolArgument,
 )
 from oms_es.cli.render import Column, brief, counted, print_message, show, show_rows_json, show_table
-from oms_es.cli.results import check_names
 from oms_es.decimals import ZERO, canonical, plus, text
 from oms_es.domain.order import Order
-from oms_es.identifiers import escaped
+from oms_es.identifiers import account as checked_account
+from oms_es.identifiers import escaped, identifier
 from oms_es.queries.explain import Why, why_positions
 from oms_es.queries.queries import cost_method
 from oms_es.timestamps import iso
@@ -38,13 +35,9 @@ from oms_es.vocabulary import CostMethod
 Row = dict[str, Any]
 
 
-def root(
-    context: typer.Context,
-    log: LogPath = None,  # noqa: ARG001 - the options of commands look here
-    config: ConfigPath = None,  # noqa: ARG001
-) -> None:
+def root(context: typer.Context, *, options: LogOptions) -> None:  # noqa: ARG001 - the options of commands look there
     """
-    Say why: a position by the fills it is made of, an order by the limits it was judged on.
+    Explain a position or a decision on an order.
 
     For example:
 
@@ -60,41 +53,39 @@ def root(
 
 
 def position(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL")],
-    log: LogPath = None,
-    config: ConfigPath = None,
-    as_of: AsOfTime = None,
-    known_at: KnownAt = None,
-    at_seq: AtSeq = None,
-    account: OfAccount = None,
+    symbol: SymbolArgument,
     method: Method = None,
-    allow_empty: AllowEmpty = False,
-    as_json: Json = False,
+    *,
+    when: AsOfOptions,
+    only: AccountFilter,
+    options: CommonOptions,
 ) -> None:
     """
-    Show the open lots of a position and the matches that realized its P&L; both add up to it.
+    Show the lots and matches of a position.
 
-    A bust or a correction is booked as if the fill had been right from the start.
+    The open lots add up to the position, the matches to its realized P&L. A busted or corrected fill counts as if it
+    had been right from the start.
 
     For example:
 
         oms why position BOLT --as-of 2024-03-15T14:05:00Z --method lifo
     """
-    moment, chosen = when(as_of, known_at, at_seq), cost_method(method)
-    check_names(symbol, account)
-    with open_log(log, config) as opened:
+    moment, chosen = when.moment(), cost_method(method)
+    identifier(symbol, "--symbol")
+    only.check_names()
+    with options.open() as opened:
         basis = opened.queries.basis(moment, chosen)
-        found = why_positions(opened.queries, basis, symbol, account)
-        if as_json:
+        found = why_positions(opened.queries, basis, symbol, only.account)
+        if options.as_json:
             show_rows_json({"basis": basis.rows()}, "positions", map(_why_row, found))
         else:
             for each in found:
                 _show_why(each)
         print_basis(opened, basis, f"{counted(len(found), 'position')} in {symbol}", method=True)
         if not found:
-            check_filter(opened, symbol=symbol, account=account, allow_empty=allow_empty)
+            check_filter(opened, {"symbol": symbol, **only.names}, allow_empty=only.allow_empty)
     if basis.method is CostMethod.AVERAGE and found:
-        print_message("by average cost all fills share one lot; it bears the number of the first of them")
+        print_message("by average cost all fills are one lot; its number is that of the first fill")
     wrong = [each for each in found if not _adds_up(each)]
     for each in wrong:
         print_message(
@@ -150,7 +141,7 @@ def _show_why(why: Why) -> None:
 
 
 def _show_parts(columns: Sequence[Column], rows: list[Row], moment: str, sums: tuple[str, ...]) -> None:
-    """Show rows, and under them what they add up to."""
+    """Print rows and, below them, their sums."""
     if not rows:
         return
     lines = [{**row, "when": brief(row[moment])} for row in rows]
@@ -162,32 +153,25 @@ def _show_parts(columns: Sequence[Column], rows: list[Row], moment: str, sums: t
 # --- orders ---
 
 
-def order(
-    order_id: OrderId,
-    account: Account = None,
-    log: LogPath = None,
-    config: ConfigPath = None,
-    known_at: KnownAt = None,
-    at_seq: AtSeq = None,
-    as_json: Json = False,
-) -> None:
+def order(order_id: OrderId, account: Account = None, *, when: KnownAtOptions, options: CommonOptions) -> None:
     """
-    Show every check an order was judged by: what was looked at, the limit, and whether it held.
+    Show the risk checks of an order.
 
-    The checks are worked out again on the log as it stood before the order, and compared with what was recorded; a
-    difference ends with exit code 1.
+    For each check: its inputs, its limits and its result. The checks run again on the log before the order, and the
+    results are compared with the recorded ones; a difference ends with exit code 1.
 
     For example:
 
         oms why order a-2 --log day.db
     """
-    moment = when(None, known_at, at_seq)
-    check_names(None, account)
-    with open_log(log, config) as opened:
+    moment = when.moment()
+    if account is not None:
+        checked_account(account, "--account")
+    with options.open() as opened:
         basis = opened.queries.basis(moment)
         this = named_order(opened, opened.queries.orders_named(order_id, account, basis), order_id, account)
         verdicts = [each for each in why_order(opened.log, this, opened.first_method()) if each.seq <= basis.seq]
-        if as_json:
+        if options.as_json:
             head = {"basis": basis.rows(), "order_id": this.order_id, "account": this.account}
             show_rows_json(head, "verdicts", map(verdict_row, verdicts))
         else:
@@ -200,23 +184,21 @@ def order(
 
 
 def _show_verdict(verdict: Verdict) -> None:
-    when_asked = brief(iso(verdict.recorded_at))
+    recorded_at = brief(iso(verdict.recorded_at))
     rules = f"limits of seq {verdict.limits_seq}" if verdict.limits_seq else "no limits were set"
-    show(escaped(f"seq {verdict.seq}, {when_asked}, day {verdict.trading_day}: {verdict.asked} ({rules})"))
+    show(escaped(f"seq {verdict.seq}, {recorded_at}, day {verdict.trading_day}: {verdict.asked} ({rules})"))
     show_table(CHECKS, verdict.checks)
-    outcome = "; ".join(verdict.recorded) or "let through"
+    outcome = "; ".join(verdict.recorded) or "accepted"
     show(escaped(f"recorded: {outcome}") + "\n")
 
 
 def _print_verdicts(order: Order, verdicts: list[Verdict]) -> None:
     if not verdicts:
-        print_message(f"order {order.order_id} was never judged: it was imported, or is another session's")
+        print_message(f"order {order.order_id} was never judged: it was imported, or it is an external order")
     for each in verdicts:
         if each.agrees:
-            print_message(f"seq {each.seq}: judging again comes to the same")
+            print_message(f"seq {each.seq}: the checks give the same result now")
             continue
-        print_message(
-            f"seq {each.seq}: JUDGING AGAIN COMES TO SOMETHING ELSE; the log or the rules are not what they were"
-        )
-        print_message(f"  recorded: {'; '.join(each.recorded) or 'let through'}")
-        print_message(f"  now:      {'; '.join(each.recomputed) or 'let through'}")
+        print_message(f"seq {each.seq}: THE CHECKS GIVE ANOTHER RESULT NOW; the log or the rules have changed")
+        print_message(f"  recorded: {'; '.join(each.recorded) or 'accepted'}")
+        print_message(f"  now:      {'; '.join(each.recomputed) or 'accepted'}")

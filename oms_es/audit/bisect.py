@@ -11,12 +11,10 @@ from oms_es.audit.redecide import subject_of
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event
 from oms_es.domain.order import Order
-from oms_es.projections.orders import order_row
-from oms_es.projections.position_state import Mark, PositionState, position_row
+from oms_es.projections.position_state import Mark, PositionState
+from oms_es.projections.rows import order_row, position_row
 from oms_es.projections.state import State
 from oms_es.queries.known_names import Unknown, topics_with, unknown_names
-
-Progress = Callable[[int], None]  # events looked at
 
 
 class Turn(Struct, frozen=True, kw_only=True):
@@ -63,7 +61,6 @@ def bisect(
     *,
     first: int = 1,
     last: int | None = None,
-    progress: Progress | None = None,
 ) -> Turn | None:
     """
     Return the first event in `first`..`last` after which the claim is false; None when it holds throughout.
@@ -78,12 +75,11 @@ def bisect(
         history: returns the events of a stream.
         first: the seq of the first event of the range.
         last: the seq of the last one; None: to the end.
-        progress: called now and then.
 
     Raises:
         ExpressionError: it cannot be evaluated; the message shows where.
     """
-    found = _first_false(claim, opening(), events, first, last, progress)
+    found = _first_false(claim, opening(), events, first, last)
     if found is None:
         return None
     at, from_the_start = found
@@ -123,13 +119,12 @@ def _first_false(
     events: Callable[[frozenset[str] | None], Iterable[Recorded]],
     first: int,
     last: int | None,
-    progress: Progress | None,
 ) -> tuple[Recorded, bool] | None:
     """Return the event after which the claim is false, and whether it was false before the first event, too."""
     topics = state.restrict(claim.parts)
     day, point, can_change, false_before = None, EvaluationPoint(state, ""), False, False
     # A claim about the trading day also depends on the first event of each day, of any topic.
-    for number, each in enumerate(_until(events(None if claim.of_the_day else topics), last)):
+    for each in _until(events(None if claim.of_the_day else topics), last):
         if each.seq >= first:
             point.trading_day = each.trading_day
             false_before = day is None and not claim.holds(point)
@@ -139,8 +134,6 @@ def _first_false(
             day = each.trading_day
         state.apply(each)
         state.commit()
-        if progress is not None and number % 1000 == 0:
-            progress(each.seq - first + 1)
         if each.seq >= first and can_change and not claim.holds(point):
             return each, false_before
     return None

@@ -30,8 +30,6 @@ from oms_es.log.contract import Log
 from oms_es.projections.state import State
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
-Progress = Callable[[int], None]  # events taken in
-
 
 class DayReport(Struct, kw_only=True):
     """The report of a trading day."""
@@ -103,7 +101,6 @@ def replay(
     day: str | None = None,
     account: str | None = None,
     check: bool = False,
-    progress: Progress | None = None,
 ) -> Replay:
     """
     Fold a log and report each day.
@@ -114,9 +111,8 @@ def replay(
         day: report only this trading day; the days before it are folded too.
         account: count only the events of this account; state and digest are of all accounts.
         check: decide every command (of `day`) again, and compare.
-        progress: called now and then.
     """
-    return replay_from(events, State(method), day=day, account=account, check=check, progress=progress)
+    return replay_from(events, State(method), day=day, account=account, check=check)
 
 
 def replay_from(
@@ -126,7 +122,6 @@ def replay_from(
     day: str | None = None,
     account: str | None = None,
     check: bool = False,
-    progress: Progress | None = None,
     keep: Callable[[State], None] = lambda _: None,
 ) -> Replay:
     """
@@ -135,10 +130,8 @@ def replay_from(
     `keep` is called with the state on which a day was closed, if it has the digests of the closing.
     """
     replayer = _Replayer(state, day, account, check=check, keep=keep)
-    for number, group in enumerate(by_command(events)):
+    for group in by_command(events):
         replayer.take(group)
-        if progress is not None and number % 500 == 0:
-            progress(group[-1].seq)
     return replayer.finished()
 
 

@@ -7,7 +7,7 @@ order was refused and is accepted there, it stays open there, because its outcom
 judged in either state.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
@@ -30,7 +30,6 @@ from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, TradingLevel
 
 NOTE = "a thought experiment: the market would have answered differently"
 STOP = "risk.emergency_stop"
-Progress = Callable[[int], None]  # events taken in
 
 
 class Flip(Struct, frozen=True, kw_only=True):
@@ -73,7 +72,6 @@ def what_if(
     *,
     worlds: tuple[State, State] | None = None,
     day: str | None = None,
-    progress: Progress | None = None,
 ) -> WhatIf:
     """
     Decide the commands of a log on a state with other limits.
@@ -85,7 +83,6 @@ def what_if(
         method: the cost method that the log begins with.
         worlds: two equal states before the events, as from a day archive.
         day: the trading day that is reported, and on which the other limits begin; None: from the start.
-        progress: called now and then.
 
     Raises:
         InvalidInput: a key that is not a limit, like those of the calendar.
@@ -95,10 +92,8 @@ def what_if(
         raise InvalidInput(f"{', '.join(foreign)}: not a limit; what-if takes risk, trading, daily_loss and fills")
     actual, other = worlds or (State(method), State(method))
     experiment = _Experiment(dict(limits), actual, other, day)
-    for number, group in enumerate(by_command(events)):
+    for group in by_command(events):
         experiment.take(group)
-        if progress is not None and number % 500 == 0:
-            progress(group[-1].seq)
     return experiment.finished()
 
 

@@ -6,6 +6,7 @@ fill is quarantined, any other fact is listed with its line and the reason.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -20,7 +21,6 @@ from oms_es.errors import CommandConflict, OmsError
 from oms_es.importers.facts import Fact
 
 CHUNK = 1000  # facts in one transaction
-Progress = Callable[[int, int], None]  # facts done, facts in all
 
 
 class Problem(Struct, frozen=True):
@@ -56,9 +56,7 @@ class Imported(Struct, kw_only=True):
         return {**row, "facts_per_second": round(self.facts / seconds) if seconds else None, "problems": problems}
 
 
-async def import_facts(
-    sequencer: Sequencer, read: Callable[[], Iterator[Fact]], progress: Progress | None = None
-) -> Imported:
+async def import_facts(sequencer: Sequencer, read: Callable[[], Iterator[Fact]]) -> Imported:
     """
     Import the facts of `read`, which is called twice: to check every line, and to import it.
 
@@ -66,15 +64,13 @@ async def import_facts(
         ImportFailed: a line is damaged; nothing was written.
         LogError: the log cannot be written; the facts before are imported, and another import continues there.
     """
-    total = sum(1 for _ in read())
+    deque(read(), maxlen=0)
     outcome, begun = Imported(problems=[]), time.perf_counter()
     facts = read()
     while chunk := list(islice(facts, CHUNK)):
         results = await sequencer.perform_all([fact.request for fact in chunk])
         for fact, result in zip(chunk, results, strict=True):
             _count(outcome, fact, result)
-        if progress is not None:
-            progress(outcome.facts, total)
     outcome.seconds = time.perf_counter() - begun
     return outcome
 

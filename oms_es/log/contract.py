@@ -1,7 +1,7 @@
 """What every log does, whatever holds it."""
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Protocol, TypeAlias
 
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.errors import DamagedLog
@@ -10,6 +10,13 @@ from oms_es.log.codec import CODEC, CodecError
 from oms_es.log.hash_chain import Head, StoredRow
 from oms_es.log.insert import NEXT, NewRow
 from oms_es.vocabulary import Origin
+
+WrapEvents: TypeAlias = Callable[[Iterable[Recorded], int], Iterable[Recorded]]  # events, and the seq of the last one
+
+
+def unwrapped(events: Iterable[Recorded], _: int) -> Iterable[Recorded]:
+    """Return the events as they are; a program that shows progress passes a function that wraps them."""
+    return events
 
 
 class Log(Protocol):

@@ -20,45 +20,24 @@ from oms_es.decimals import text
 from oms_es.errors import LogError, OmsError
 from oms_es.files import replacing
 from oms_es.log.hash_chain import StoredRow
+from oms_es.projections.rows import DAY, FILL, ORDER, POSITION, kind, timed
 from oms_es.queries.queries import Basis, Queries, order_rows
 from oms_es.timestamps import iso
 
 WHAT = ("orders", "fills", "positions", "pnl", "events")
 FORMATS = ("jsonl", "csv", "parquet")
-
-
 _FILL_TOPICS = ("FillAdded", "FillBusted", "FillCorrected")
-
-
-_FLAGS = ("reduce_only", "external", "late", "forced", "busted", "corrected")
-_COUNTS = ("seq", "originator_version", "fills", "waiting")
-_NAMES = {
-    "orders": (
-        "order_id account symbol side order_type quantity price state filled_quantity remaining_quantity open_quantity "
-        "avg_fill_price fees time_in_force reduce_only external external_order_id error_message reason violations "
-        "fills waiting"
-    ),
-    "fills": (
-        "seq occurred_at account order_id symbol side quantity price fee notional currency trade_id late forced busted "
-        "corrected trading_day"
-    ),
-    "positions": (
-        "account symbol quantity avg_price cost_basis realized_pnl gross_realized_pnl fees mark_price mark_at "
-        "unrealized_pnl currency multiplier fills updated_at"
-    ),
-    "pnl": (
-        "trading_day account symbol currency realized_pnl gross_realized_pnl fees unrealized_pnl unrealized_change "
-        "total_pnl fills"
-    ),
-    "events": (
-        "seq originator_id originator_version topic account symbol order_id origin occurred_at effective_at "
-        "recorded_at trading_day command_id state chain"
-    ),
-}
-# The columns of each export and their kinds: the same whatever stands in them, so that files of two days fit together.
-COLUMNS = {
-    what: {name: "flag" if name in _FLAGS else "count" if name in _COUNTS else "text" for name in names.split()}
-    for what, names in _NAMES.items()
+_EVENT = (
+    "seq originator_id originator_version topic account symbol order_id origin occurred_at effective_at recorded_at "
+    "trading_day command_id state chain"
+)
+# The columns of each export: the same whatever the rows contain, so that files of two days fit together.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "orders": ORDER.columns,
+    "fills": (*FILL.columns, "trading_day"),
+    "positions": POSITION.columns,
+    "pnl": DAY.columns,
+    "events": tuple(_EVENT.split()),
 }
 
 
@@ -118,7 +97,7 @@ def _rows(
         days = {row.seq: row.trading_day for row in stored() if row.topic == "FillAdded"}
         return ({**row, "trading_day": days[row["seq"]]} for row in queries.fills(basis))
     if what == "positions":
-        return (_timed(row) for row in queries.positions(basis).rows())
+        return map(timed, queries.positions(basis).rows())
     if what == "pnl":
         return queries.days(basis)
     as_of = basis.as_of
@@ -142,11 +121,6 @@ def _row_filter(what: str, found: list[StoredRow], narrowed: ExportFilter) -> Ca
         names = ("account", "symbol") if what == "positions" else ("account", "symbol", "trading_day")
         return lambda row: tuple(row[name] for name in names) in changed
     return lambda _: True
-
-
-def _timed(row: dict[str, Any]) -> dict[str, Any]:
-    times = {name: None if row[name] is None else iso(row[name]) for name in ("mark_at", "updated_at")}
-    return {**row, **times}
 
 
 def _events(stored: Iterable[StoredRow]) -> Iterator[dict[str, Any]]:
@@ -211,7 +185,7 @@ def write(rows: Iterable[dict[str, Any]], what: str, form: str, target: Path | I
 
 def _write_text(rows: Iterable[dict[str, Any]], what: str, form: str, file: IO[str]) -> int:
     count = 0
-    table = csv.DictWriter(file, list(COLUMNS[what]), lineterminator="\n")
+    table = csv.DictWriter(file, COLUMNS[what], lineterminator="\n")
     if form == "csv":
         table.writeheader()
     for row in rows:
@@ -234,13 +208,13 @@ def _safe(value: Any) -> Any:
     return value
 
 
-def _write_parquet(rows: list[dict[str, Any]], columns: dict[str, str], path: Path) -> int:
+def _write_parquet(rows: list[dict[str, Any]], columns: tuple[str, ...], path: Path) -> int:
     try:
         import pyarrow  # noqa: PLC0415 - an extra: needed only here
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError:
         raise ParquetMissing("parquet needs pyarrow: pip install 'oms_es[parquet]'") from None
     kinds = {"text": pyarrow.string(), "count": pyarrow.int64(), "flag": pyarrow.bool_()}
-    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    schema = pyarrow.schema([(name, kinds[kind(name)]) for name in columns])
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
     return len(rows)

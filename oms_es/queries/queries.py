@@ -4,7 +4,7 @@ Queries of a log: positions, orders, fills and P&L at any time, by either clock;
 A query reads and never writes. Without a time it answers for the end of the log.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from oms_es.decimals import ZERO, canonical, plus, times
+from oms_es.decimals import ZERO, canonical, plus
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import (
     FillAdded,
@@ -26,12 +26,13 @@ from oms_es.domain.order import Order, QuarantinedFill
 from oms_es.domain.validation import choice
 from oms_es.errors import InvalidInput, UnknownOrder
 from oms_es.identifiers import is_identifier, shown
-from oms_es.log.contract import Log
+from oms_es.log.contract import Log, WrapEvents, unwrapped
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import orders_as_of, positions_as_of
-from oms_es.projections.orders import Orders, order_row
+from oms_es.projections.orders import Orders
 from oms_es.projections.policies import policies_of_every_account
 from oms_es.projections.positions import Positions
+from oms_es.projections.rows import FILL, OrderFill, order_row
 from oms_es.projections.snapshots.fill_index import FILL_TOPICS
 from oms_es.projections.snapshots.positions_at import Checkpoints
 from oms_es.timestamps import instant, iso
@@ -39,9 +40,6 @@ from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 _FOLLOW = 8  # events, at most, of a decision about a fill in quarantine
 _LATEST = 5000  # last events, among which the latest effective time is looked for
-
-
-WrapEvents = Callable[[Iterable[Recorded], int], Iterable[Recorded]]
 
 
 class AsOf(Struct, frozen=True, kw_only=True):
@@ -76,15 +74,13 @@ class Queries:
     Args:
         log: the log.
         method: the cost method where neither the query nor the policy of the log names one.
-        watch: passes events of the whole log on, and may tell how far that has come (the last seq is given).
+        wrap: wraps the events of the whole log, to show progress.
     """
 
-    def __init__(
-        self, log: Log, method: CostMethod = CostMethod.FIFO, watch: WrapEvents = lambda events, _: events
-    ) -> None:
+    def __init__(self, log: Log, method: CostMethod = CostMethod.FIFO, wrap: WrapEvents = unwrapped) -> None:
         self._log = log
         self._method = method
-        self._watch = watch
+        self._wrap = wrap
 
     def basis(self, when: AsOf, method: CostMethod | None = None) -> Basis:
         """
@@ -155,7 +151,7 @@ class Queries:
 
     def booked(self, basis: Basis) -> Positions:
         """Return the positions, folded from the first event: with every fill and the P&L of each trading day."""
-        events = self._watch(self._log.read(until=basis.seq, topics=Positions.topics()), basis.seq)
+        events = self._wrap(self._log.read(until=basis.seq, topics=Positions.topics()), basis.seq)
         if basis.as_of is not None:
             return positions_as_of(events, basis.as_of, basis.method)
         return Positions(basis.method).replay(each for each in events if not _is_ahead(each, basis))
@@ -202,7 +198,7 @@ class Queries:
 
     def orders(self, basis: Basis) -> Orders:
         """Return the orders."""
-        return _orders(self._watch(self._log.read(until=basis.seq, topics=Orders.topics()), basis.seq), basis)
+        return _orders(self._wrap(self._log.read(until=basis.seq, topics=Orders.topics()), basis.seq), basis)
 
     def orders_named(self, order_id: str, account: str | None, basis: Basis) -> Orders:
         """Return the orders with an id; all orders if it can be a venue's."""
@@ -316,27 +312,9 @@ def order_rows(orders: Orders) -> list[dict[str, Any]]:
 
 
 def fill_rows(orders: Orders) -> Iterator[dict[str, Any]]:
-    """Yield every fill as a row, in log order, with busted ones."""
-    fills = [(fill.seq, order, fill) for order in orders.sorted() for fill in order.fills]
-    for seq, order, fill in sorted(fills, key=lambda each: each[0]):
-        yield {
-            "seq": seq,
-            "occurred_at": iso(fill.occurred_at),
-            "account": order.account,
-            "order_id": order.order_id,
-            "symbol": order.symbol,
-            "side": order.side.value,
-            "quantity": fill.quantity,
-            "price": fill.price,
-            "fee": fill.fee,
-            "notional": canonical(times(times(fill.quantity, fill.price), fill.multiplier)),
-            "currency": fill.currency,
-            "trade_id": fill.trade_id,
-            "late": fill.late,
-            "forced": fill.forced,
-            "busted": fill.busted,
-            "corrected": fill.corrected,
-        }
+    """Return every fill as a row, in log order, with busted ones."""
+    fills = [OrderFill(order, fill) for order in orders.sorted() for fill in order.fills]
+    return map(FILL.row, sorted(fills, key=lambda each: each.fill.seq))
 
 
 def find_order(orders: Orders, order_id: str, account: str | None) -> Order:

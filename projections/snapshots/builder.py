@@ -1,12 +1,12 @@
 """Writes checkpoints: reads the new events of the log, and stores a state every so many facts."""
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.errors import LogError
+from oms_es.log.contract import WrapEvents, unwrapped
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots import fill_index, pnl_index
@@ -29,10 +29,9 @@ from oms_es.vocabulary import CostMethod
 _VALID = " AND valid_until IS NULL"
 EVERY = 125  # facts between two checkpoints
 OVERTAKEN = 8  # of the states that a late event makes invalid, one in so many is retained
-Progress = Callable[[int, int], None]  # events read, events in all
 
 
-def advance(log: SqliteLog, every: int = EVERY, progress: Progress | None = None) -> int:
+def advance(log: SqliteLog, every: int = EVERY, wrap: WrapEvents = unwrapped) -> int:
     """
     Update the checkpoints up to the end of the log; return the number of events read.
 
@@ -41,18 +40,18 @@ def advance(log: SqliteLog, every: int = EVERY, progress: Progress | None = None
     if log.head().seq == 0:
         return 0
     try:
-        return _advance(log, every, progress)
+        return _advance(log, every, wrap)
     except UNUSABLE as error:
         if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return 0  # another process, or thread, updates it
         forget(log)  # damaged: rebuilt; if the log itself is damaged, that raises its error
     try:
-        return _advance(log, every, progress)
+        return _advance(log, every, wrap)
     except sqlite3.Error as error:
         raise LogError(f"{cache_path(log)}: checkpoints cannot be written: {error}") from error
 
 
-def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
+def _advance(log: SqliteLog, every: int, wrap: WrapEvents) -> int:
     with closing(_connect(log)) as cache:
         try:
             cache.execute("BEGIN IMMEDIATE")
@@ -62,7 +61,7 @@ def _advance(log: SqliteLog, every: int, progress: Progress | None) -> int:
             if not _is_empty(cache) and not belongs_to_log(cache, log):
                 for (table,) in cache.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                     cache.execute(f'DROP TABLE IF EXISTS "{table}"')
-            read = _Builder(log, cache, every).build(progress)
+            read = _Builder(log, cache, every).build(wrap)
             cache.execute("COMMIT")
         except BaseException:
             if cache.in_transaction:
@@ -132,9 +131,9 @@ class _Builder:
         self._quarantined = int(meta(cache, "quarantine") or 0)
         self._dirty: int | None = None  # the earliest effective time that a late event changed
 
-    def build(self, progress: Progress | None) -> int:
+    def build(self, wrap: WrapEvents) -> int:
         begun, last, unstored = self._seq, self._log.head(), 0
-        for recorded in self._log.read(begun, last.seq, Positions.topics() | QUARANTINE_TOPICS):
+        for recorded in wrap(self._log.read(begun, last.seq, Positions.topics() | QUARANTINE_TOPICS), last.seq):
             if isinstance(recorded.event, FillQuarantined | QuarantineResolved):
                 self._cache.execute("INSERT INTO quarantine VALUES (?, ?)", (recorded.seq, checksum(recorded.seq)))
                 self._quarantined += 1
@@ -143,8 +142,6 @@ class _Builder:
             unstored += 1
             if unstored % self._every == 0:
                 self._store()
-                if progress is not None:
-                    progress(recorded.seq - begun, last.seq - begun)
         self._seq = last.seq
         if self._dirty is not None:
             self._rebuild_as_of(self._dirty)

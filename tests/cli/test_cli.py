@@ -1,8 +1,11 @@
 """The command line: what each command answers, to a person, to a program, and with which exit code."""
 
 import json
+import os
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -99,8 +102,12 @@ def day(oms: Oms, recorded_day: Path) -> Oms:
 
 
 def commands() -> list[str]:
-    below = [f"{name} {each}" for name, found in COMMANDS.items() if isinstance(found, tuple) for each in found[1]]
-    return ["", *COMMANDS, *below]
+    found = {name: command for below in COMMANDS.values() for name, command in below.items()}
+    return [
+        "",
+        *found,
+        *(f"{name} {each}" for name, group in found.items() if isinstance(group, tuple) for each in group[1]),
+    ]
 
 
 @pytest.mark.parametrize("command", commands())
@@ -115,10 +122,63 @@ def test_without_a_command_help_is_shown(oms: Oms, words: str) -> None:
     assert oms(words).stdout.startswith("Usage: ")
 
 
-def test_help_lists_the_commands_in_the_order_of_a_day(oms: Oms) -> None:
-    listed = oms("").stdout.partition("Commands:\n")[2]
+def test_help_lists_the_commands_by_subject(oms: Oms) -> None:
+    lines = oms("").stdout.partition("\nTrade:\n")[2].splitlines()
 
-    assert [line.split()[0] for line in listed.splitlines()] == list(COMMANDS)
+    listed = ["Trade:", *(line if line.endswith(":") else line.split()[0] for line in lines if line)]
+    assert listed == [word for subject, below in COMMANDS.items() for word in (f"{subject}:", *below)]
+
+
+def test_no_summary_in_help_is_longer_than_50_characters_or_cut(oms: Oms) -> None:
+    summaries = [
+        line.strip().partition("  ")[2].strip()
+        for command in (
+            "",
+            *(name for below in COMMANDS.values() for name, each in below.items() if isinstance(each, tuple)),
+        )
+        for line in oms(f"{command} --help", COLUMNS="80")
+        .stdout.partition("  Show this message and exit.\n")[2]
+        .splitlines()
+        if line.startswith("  ")
+    ]
+
+    assert len(summaries) == len(commands()) - 1
+    assert [each for each in summaries if len(each) > 50 or not each.endswith(".") or each.endswith("..")] == []
+
+
+@pytest.mark.parametrize("command", commands())
+def test_h_is_help_for_every_command(oms: Oms, command: str) -> None:
+    assert oms(f"{command} -h").stdout == oms(f"{command} --help").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_installed_for_a_shell(shell: str, tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+
+    run_program("--install-completion", shell, **home)
+
+    scripts = [each.read_text() for each in tmp_path.rglob("*") if each.is_file()]
+    assert any("_OMS_COMPLETE" in script for script in scripts)
+
+
+def test_completion_offers_the_commands_that_begin_so() -> None:
+    asked = {"_OMS_COMPLETE": "complete_bash", "COMP_WORDS": "oms pos", "COMP_CWORD": "1"}
+
+    assert run_program(**asked).split() == ["positions"]
+
+
+def test_python_m_oms_es_is_oms(oms: Oms) -> None:
+    assert run_program("--help", COLUMNS="80") == oms("--help", COLUMNS="80").stdout.replace(
+        "Usage: root", "Usage: oms"
+    )
+
+
+def run_program(*words: str, **environment: str) -> str:
+    """Run `python -m oms_es` and return its standard output."""
+    command = [sys.executable, "-m", "oms_es", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    assert done.stderr == ""
+    return done.stdout
 
 
 def test_the_version_is_told(oms: Oms) -> None:
@@ -239,7 +299,7 @@ def test_a_price_below_zero_stands_after_two_dashes(oms: Oms) -> None:
 
     marked = json.loads(oms("mark SPREAD --json -- -5.10").stdout)
 
-    assert "stands after --" in refused.stderr
+    assert "after --" in refused.stderr
     assert (marked["symbol"], marked["price"]) == ("SPREAD", "-5.1")
     assert oms.json("positions")["positions"][0]["unrealized_pnl"] == "4"
 
@@ -354,7 +414,7 @@ def test_the_basis_is_said_beside_the_rows(day: Oms) -> None:
     assert day("positions").stderr == "2 positions now, up to seq 17, FIFO\n"
     assert day("positions --at-seq 6 --method lifo").stderr == "1 position up to seq 6 of 17, LIFO\n"
     assert day("orders --as-of 2024-03-15T13:30:00Z").stderr == (
-        "1 order as of 2024-03-15T13:30:00Z, with all we know, up to seq 17\n"
+        "1 order as of 2024-03-15T13:30:00Z, with everything known now, up to seq 17\n"
     )
 
 
@@ -389,7 +449,7 @@ def test_the_reader_chooses_the_cost_method(day: Oms, method: str, realized: str
 @pytest.mark.parametrize("moment", ["--at-seq 900", "--as-of 2200-01-01T00:00:00Z", "--known-at 2200-01-01T00:00:00Z"])
 @pytest.mark.parametrize("question", ["positions", "orders", "fills", "order a-1"])
 def test_a_moment_past_the_end_of_the_log_is_told(day: Oms, question: str, moment: str) -> None:
-    assert "lies past the end of the log (seq 17, " in day(f"{question} {moment}").stderr
+    assert "is past the end of the log (seq 17, " in day(f"{question} {moment}").stderr
     assert day.json(f"{question} {moment}")["basis"]["past_end"] is True
 
 
@@ -475,9 +535,9 @@ def test_every_kind_of_event_is_told_in_words(day: Oms) -> None:
     assert told == [
         "now 60 @ 0.5",
         told[1],
-        f"90 @ 0.5, trade t-6: overfill; waits as {waiting['quarantine_id']}",
+        f"90 @ 0.5, trade t-6: overfill; quarantined as {waiting['quarantine_id']}",
         "trade t-3: 20 @ 0.5 -> 15 @ 0.5, fee 0 -> 0.1: typo",
-        "trade t-3 taken back: 15 @ 0.5: oops",
+        "trade t-3 busted: 15 @ 0.5: oops",
         "working -> cancelled: User requested",
         "5 @ 0.5, trade t-7, late",
         f"{waiting['quarantine_id']} rejected: twice",
@@ -591,7 +651,7 @@ def test_settings_that_are_none_are_named_with_their_key(oms: Oms, tmp_path: Pat
         ("positions --known-at yesterday", 2, "--known-at: 'yesterday' is not a timestamp"),
         ("positions --at-seq -1", 2, "--at-seq: -1 is negative"),
         ("positions --at-seq x", 2, "--at-seq"),
-        ("positions --at-seq 1 --known-at 2024-03-15T13:00:00Z", 2, "name the same thing in two ways"),
+        ("positions --at-seq 1 --known-at 2024-03-15T13:00:00Z", 2, "name the same moment in two ways"),
         ("positions --symbol ''", 2, "--symbol"),
         ("positions --account 'a b'", 2, "--account: 'a b' is not an account"),
         ("orders --state open", 2, "--state: 'open' is not one of"),

@@ -72,7 +72,7 @@ def test_a_claim_about_an_unknown_name_certifies_nothing(day: Oms, claim: str, s
 
     assert said in refused.stderr
     assert "nothing is certified" in refused.stderr
-    assert "holds throughout" not in refused.stderr
+    assert "is true after every event" not in refused.stderr
     answer = day.json(f"bisect '{claim}'", code=1)
     assert (answer["holds"], answer["turn"]) == (None, None)
     assert [f"no {each['kind']} '{each['name']}'" for each in answer["unknown"]] == [" ".join(said.split()[:3])]
@@ -82,7 +82,7 @@ def test_a_script_may_ask_about_names_that_are_still_to_come(day: Oms) -> None:
     allowed = day(["bisect", 'position("XRP") <= 1000', "--allow-empty"])
 
     assert "no symbol 'XRP'" in allowed.stderr
-    assert "the claim holds throughout" in allowed.stderr
+    assert "the claim is true after every event" in allowed.stderr
     assert day.json("bisect 'position(\"XRP\") <= 1000' --allow-empty")["holds"] is True
     assert "false from the start" in day(["bisect", 'position("XRP") > 1', "--allow-empty"], code=1).stderr
 
@@ -121,19 +121,19 @@ def test_a_limit_of_an_account_makes_its_name_known(day: Oms) -> None:
 
 def test_a_claim_certifies_nothing_where_there_is_no_event(empty: Oms) -> None:
     for words in ("bisect true", "bisect 'open_orders() <= 10'"):
-        assert "there is no event to look at" in empty(words, code=1).stderr
+        assert "there is no event to check" in empty(words, code=1).stderr
         answer = empty.json(words, code=1)
         assert (answer["holds"], answer["events"]) == (None, 0)
-        assert "holds throughout" in empty(f"{words} --allow-empty").stderr
+        assert "is true after every event" in empty(f"{words} --allow-empty").stderr
 
 
 def test_a_claim_certifies_nothing_past_the_end_of_the_log(day: Oms) -> None:
     past = day("bisect true --between seq:8 seq:20", code=1)
 
-    assert "--between reaches past the end of the log (seq 7)" in past.stderr
-    assert "there is no event to look at" in past.stderr
+    assert "--between goes past the end of the log (seq 7)" in past.stderr
+    assert "there is no event to check" in past.stderr
     assert day.json("bisect true --between seq:8 now", code=1)["basis"]["past_end"] is True
-    assert "reaches past the end" in day("bisect true --between seq:1 seq:20").stderr
+    assert "goes past the end" in day("bisect true --between seq:1 seq:20").stderr
     assert day("bisect true --between 1999-01-01T00:00:00Z 1999-01-02T00:00:00Z", code=1).stdout == ""
 
 
@@ -146,7 +146,7 @@ def test_a_claim_about_a_box_knows_the_names_in_its_opening_state(history: Oms) 
 
     assert history.json("bisect 'position(\"X\") == 100' day.omsday")["holds"] is True
     assert "no symbol 'Z'" in history("bisect 'position(\"Z\") == 0' day.omsday", code=1).stderr
-    assert "no event to look at" in history("bisect true day.omsday --between seq:89 now", code=1).stderr
+    assert "no event to check" in history("bisect true day.omsday --between seq:89 now", code=1).stderr
 
 
 # --- filters ---
@@ -275,7 +275,7 @@ def test_imported_history_is_decided_again_and_so_certified(history: Oms) -> Non
 def test_a_box_has_no_other_account_than_its_own(history: Oms) -> None:
     history("export --day 2012-06-21 -o day.omsday")
 
-    assert "no account 'defualt' in this box" in history("replay day.omsday --account defualt", code=1).stderr
+    assert "no account 'defualt' in this archive" in history("replay day.omsday --account defualt", code=1).stderr
     history("replay day.omsday --account defualt --allow-empty")
     history("replay day.omsday --account default --check")
 
@@ -328,7 +328,7 @@ def test_other_limits_say_how_many_orders_were_judged(history: Oms, tighter: str
 
     told = history(tighter).stderr
 
-    assert "1 verdict of 1 order or amendment judged would be other ones" in told
+    assert "1 verdict of 1 order or amendment judged would be different" in told
     assert "1 order or amendment not judged" in told
 
 

@@ -106,7 +106,7 @@ def test_an_export_to_a_file_says_how_many_rows_went_there(form: str, log: Path,
         (("export", "--what", "secrets"), "not one of orders"),
         (("export", "--format", "xls"), "not one of jsonl"),
         (("export", "-o", "x.omsday"), "give --day"),
-        (("export", "-o", "x.omsday", "--day", DAY, "--symbol", "A"), "and nothing else of it"),
+        (("export", "-o", "x.omsday", "--day", DAY, "--symbol", "A"), "and no other filter"),
         (("replay", "--what-if", "nowhere.yaml"), "cannot be read"),
         (("close-day", "1999-01-01"), "no event is booked"),
     ],
@@ -172,9 +172,9 @@ def test_a_day_that_is_interrupted_by_another_is_replayed_to_its_end(tmp_path: P
     ("words", "why"),
     [
         (("replay", "--what-if", "x.yaml", "--check"), "--what-if goes with --day"),
-        (("close-day", "2024-3-4"), "DAY: '2024-3-4' is no day"),
-        (("export", "-o", "x.omsday", "--day", DAY, "--what", "fills"), "and nothing else of it"),
-        (("export", "-o", "x.omsday", "--day", DAY, "--format", "csv"), "and nothing else of it"),
+        (("close-day", "2024-3-4"), "DAY: '2024-3-4' is not a day"),
+        (("export", "-o", "x.omsday", "--day", DAY, "--what", "fills"), "and no other filter"),
+        (("export", "-o", "x.omsday", "--day", DAY, "--format", "csv"), "and no other filter"),
     ],
 )
 def test_no_option_is_passed_over_in_silence(words: tuple[str, ...], why: str, log: Path) -> None:

@@ -331,9 +331,9 @@ def test_every_judgement_of_an_order_is_shown(oms: Oms) -> None:
 
     lines = shown.stdout.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("POSITION_SIZE ")] == ["yes", "NO"]
-    assert "recorded: let through" in lines
+    assert "recorded: accepted" in lines
     assert "recorded: POSITION_SIZE: 200 ADA would exceed the limit of 100 (risk.max_position_size)" in lines
-    assert shown.stderr.count("judging again comes to the same") == 2
+    assert shown.stderr.count("the checks give the same result now") == 2
 
 
 def test_a_judgement_that_comes_out_differently_is_told_loudly(oms: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,8 +342,8 @@ def test_a_judgement_that_comes_out_differently_is_told_loudly(oms: Oms, monkeyp
 
     assert oms.json("why order o-2", code=1)["verdicts"][0]["agrees"] is False
     told = oms("why order o-2", code=1).stderr
-    assert "JUDGING AGAIN COMES TO SOMETHING ELSE" in told
-    assert "now:      let through" in told
+    assert "THE CHECKS GIVE ANOTHER RESULT NOW" in told
+    assert "now:      accepted" in told
 
 
 def test_what_was_imported_was_never_judged(demo: Oms) -> None:
@@ -420,7 +420,9 @@ def test_bisect_finds_the_first_event_after_which_a_claim_is_false(demo: Oms) ->
 
 def test_a_claim_that_holds_is_fine(demo: Oms) -> None:
     assert demo.json("bisect 'abs(position(\"BOLT\")) <= 200'")["turn"] is None
-    assert demo("bisect 'quarantined() == 0' --between seq:1 seq:52").stderr.startswith("the claim holds throughout\n")
+    assert demo("bisect 'quarantined() == 0' --between seq:1 seq:52").stderr.startswith(
+        "the claim is true after every event\n"
+    )
     assert demo.json("bisect 'quarantined() == 0' --between seq:60 now", code=1)["turn"]["from_the_start"] is True
 
 
@@ -493,15 +495,15 @@ def test_no_explanation_writes_to_the_log(demo: Oms) -> None:
 @pytest.mark.parametrize("question", ["pnl", "daily", "history BOLT", "why position BOLT"])
 @pytest.mark.parametrize("moment", ["--at-seq 900", "--as-of 2200-01-01T00:00:00Z", "--known-at 2200-01-01T00:00:00Z"])
 def test_a_moment_past_the_end_of_the_log_is_told(demo: Oms, question: str, moment: str) -> None:
-    assert "lies past the end of the log (seq 68, " in demo(f"{question} {moment}").stderr
+    assert "is past the end of the log (seq 68, " in demo(f"{question} {moment}").stderr
     assert demo.json(f"{question} {moment}")["basis"]["past_end"] is True
 
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        ("pnl --day 2024-3-15", 2, "--day: '2024-3-15' is no day"),
-        ("pnl --day 2024-02-30", 2, "--day: '2024-02-30' is no day"),
+        ("pnl --day 2024-3-15", 2, "--day: '2024-3-15' is not a day"),
+        ("pnl --day 2024-02-30", 2, "--day: '2024-02-30' is not a day"),
         ("pnl --by order", 2, "--by"),
         ("daily --method all", 2, "method: 'all' is not one of fifo, lifo, average"),
         ("history", 2, "Missing argument"),
@@ -509,7 +511,7 @@ def test_a_moment_past_the_end_of_the_log_is_told(demo: Oms, question: str, mome
         ("history BOLT --between 2024-03-15T14:00:00 2024-03-15T15:00:00Z", 2, "has no zone"),
         ("history BOLT --between 2024-03-15T14:00:00Z 2024-03-15T13:00:00Z", 2, "is later than"),
         ("diff seq:46", 2, "Missing argument"),
-        ("diff seq:x now", 2, "'seq:x' names no event"),
+        ("diff seq:x now", 2, "'seq:x' is not an event"),
         ("diff yesterday now", 2, "a point is seq:N, now, or an instant"),
         ("why order nope", 1, "no order 'nope'"),
         ("why position ''", 2, "--symbol"),

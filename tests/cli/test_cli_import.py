@@ -7,7 +7,7 @@ import os
 import pty
 import subprocess
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from oms_es.cli import progress, progress_bar
+from oms_es.domain.envelope import Recorded
 from oms_es.log.sqlite import SqliteLog
 from tests.cli.test_cli import Oms
 
@@ -114,11 +115,11 @@ def test_what_was_not_carried_out_is_listed_with_its_line_and_does_not_fail_the_
     shown = oms("import facts day.jsonl").stderr.splitlines()
 
     (waiting,) = oms.json("quarantine")["quarantine"]
-    assert shown[0] == f"day.jsonl:3: fill waits in quarantine as {waiting['quarantine_id']}: overfill"
+    assert shown[0] == f"day.jsonl:3: fill is in quarantine as {waiting['quarantine_id']}: overfill"
     assert shown[1].startswith("day.jsonl:4: cancel refused: no order 'nope'")
     assert shown[2].startswith("day.jsonl:5: submit refused: order 'o-1' exists")
     assert "--id-prefix" in shown[2]
-    assert shown[-2] == "1 fill went into quarantine (oms quarantine)"
+    assert shown[-2] == "1 fill added to the quarantine (oms quarantine)"
     assert shown[-1] == "1 fill waits in quarantine (oms quarantine)"
 
 
@@ -197,7 +198,7 @@ def test_accounts_and_repeating_ids_are_kept_apart(oms: Oms) -> None:
     [
         ("import facts none.jsonl", 1, "oms: none.jsonl: cannot be read to its end: No such file"),
         ("import facts .", 1, "Is a directory"),
-        ("import facts /dev/null", 1, "/dev/null: is a pipe or a device and cannot be read twice"),
+        ("import facts /dev/null", 1, "/dev/null: a pipe or a device cannot be read twice"),
         ("import facts day.jsonl --account 'a b'", 2, "account: 'a b'"),
         (["import", "facts", "day.jsonl", "--id-prefix", "a\tb"], 2, "--id-prefix: 'a\\u0009b'"),
         ("import facts day.jsonl --log none/day.db", 1, "none to keep the log day.db in"),
@@ -276,7 +277,7 @@ def test_a_damaged_lobster_row_is_named_and_nothing_is_written(oms: Oms) -> None
 
 def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(oms: Oms) -> None:
     write("day.jsonl", *(submitted(seq, f"o-{seq}") for seq in range(1, 50)))
-    command = [sys.executable, "-m", "oms_es.cli", "import", "facts", "day.jsonl", "--log", str(oms.log)]
+    command = [sys.executable, "-m", "oms_es", "import", "facts", "day.jsonl", "--log", str(oms.log)]
     ours, theirs = pty.openpty()
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as process:
@@ -303,20 +304,35 @@ def test_the_bar_shows_facts_per_second_once_the_speed_is_known() -> None:
     assert shown == ["", "", "1,234 facts/s"]
 
 
-def test_a_long_walk_through_the_log_moves_a_bar_on_a_terminal_only(oms: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
-    write("day.jsonl", *(submitted(seq, f"o-{seq}") for seq in range(1, 1001)))
+@pytest.mark.parametrize(
+    ("terminal", "short", "drawn"),
+    [(True, 1499, True), (True, 1500, False), (False, 1499, False)],
+    ids=["many events on a terminal", "few events", "no terminal"],
+)
+def test_only_many_events_on_a_terminal_draw_a_bar(
+    oms: Oms, monkeypatch: pytest.MonkeyPatch, terminal: bool, short: int, drawn: bool
+) -> None:
+    write("day.jsonl", *(submitted(seq, f"o-{seq}") for seq in range(1, 501)))
     oms(f"import facts day.jsonl --log {oms.log}")
-    log, told = SqliteLog.existing(oms.log), list[tuple[int, int]]()
+    log, bars = SqliteLog.existing(oms.log), list[int]()
     last = log.head().seq
-    monkeypatch.setattr(progress, "counting", lambda: nullcontext(lambda *seen: told.append(seen)))
 
-    for terminal, short, seen in ((True, last - 1, 3), (True, last, 0), (False, 0, 0)):
-        told.clear()
-        monkeypatch.setattr(progress, "SHORT", short)
-        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
-        assert len(list(progress.walked(log.read(), last))) == last
-        assert len(told) == seen
+    def draw(events: Iterable[Recorded], _noun: str, *, total: int, done: Callable[[int, Recorded], int]) -> Any:
+        bars.append(total)
+        found = list(events)
+        assert [done(number, each) for number, each in enumerate(found)] == list(range(total))
+        return found
+
+    monkeypatch.setattr(progress_bar, "draw", draw)
+    monkeypatch.setattr(progress, "SHORT", short)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+
+    whole = list(progress.events_with_progress(log.read(), last))
+    rest = list(progress.events_with_progress(log.read(last - 10), last))
     log.close()
+
+    assert (len(whole), len(rest), last) == (1500, 10, 1500)
+    assert bars == ([1500] if drawn else [])
 
 
 def read_all(terminal: int) -> bytes:

@@ -14,7 +14,7 @@ def oms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
 
 
 def test_limits_set_refuses_an_empty_value_and_null_clears_restricted(oms: Oms) -> None:
-    assert "gives no value" in oms("limits set max_position_size=", code=2).stderr
+    assert "has no value" in oms("limits set max_position_size=", code=2).stderr
     oms("limits set restricted=A,B")
     oms("limits set restricted=null")
     assert oms.json("limits")["limits"][0]["values"]["risk.restricted"] == []

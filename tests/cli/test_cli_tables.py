@@ -61,7 +61,7 @@ def test_tables_go_on_where_they_stand(demo: Oms) -> None:
 
     again = demo("tables desk.db")
 
-    assert (again.stdout, again.stderr.startswith("desk.db stands at seq ")) == ("", True)
+    assert (again.stdout, again.stderr.startswith("desk.db is at seq ")) == ("", True)
     assert demo.json("tables desk.db")["events"] == 0
 
 

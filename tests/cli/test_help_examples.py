@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from oms_es.cli.app import COMMANDS
-from tests.cli.test_cli import Oms
+from tests.cli.test_cli import Oms, commands
 
-BELOW = [f"{name} {each}" for name, found in COMMANDS.items() if isinstance(found, tuple) for each in found[1]]
 TURNS = "oms bisect 'abs(position", "oms bisect 'quarantined() == 0'"  # the claim is false from some event on
 COLUMNS = "80"
 
@@ -21,7 +19,7 @@ def examples(command: str) -> list[str]:
     return [example.strip() for example in paragraphs]
 
 
-EXAMPLES = sorted({example for command in ("", *COMMANDS, *BELOW) for example in examples(command)})
+EXAMPLES = sorted({example for command in commands() for example in examples(command)})
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +49,7 @@ def test_an_example_of_the_help_runs_as_printed(
 
 
 def test_every_command_has_an_example() -> None:
-    assert [command for command in (*COMMANDS, *BELOW) if not examples(command)] == []
+    assert [command for command in commands() if not examples(command)] == []
 
 
 def test_an_example_is_one_line_on_a_terminal_of_80_columns() -> None:

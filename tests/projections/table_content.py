@@ -1,13 +1,16 @@
 """What the tests of the tables share."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from oms_es.domain.envelope import Recorded
+from oms_es.log.contract import WrapEvents
 from oms_es.log.sqlite import SqliteLog
+from oms_es.projections import tables
 from oms_es.projections.tables import rebuild_tables
 from tests.queries.played_desk import PlayedDesk, Step, desk
 
@@ -59,12 +62,24 @@ def disturb(path: Path) -> None:
         assert database.execute("UPDATE positions SET quantity = '4711'").rowcount
 
 
-def interrupting(number: int) -> Callable[[int, int], None]:
-    """Return a progress that breaks off, between two transactions, when it is told something this often."""
+def between_transactions(act: Callable[[], object]) -> WrapEvents:
+    """Return a wrapper of the events that calls `act` between two transactions, when the next chunk is read."""
+
+    def wrap(events: Iterable[Recorded], _: int) -> Iterator[Recorded]:
+        for number, each in enumerate(events, start=1):
+            yield each
+            if number % tables.CHUNK == 0:
+                act()
+
+    return wrap
+
+
+def interrupting(number: int) -> WrapEvents:
+    """Return a wrapper of the events that raises after this many transactions."""
     calls = count(1)
 
-    def progress(_done: int, _all: int) -> None:
+    def act() -> None:
         if next(calls) == number:
             raise InterruptedError(number)
 
-    return progress
+    return between_transactions(act)

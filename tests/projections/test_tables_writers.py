@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import count
@@ -19,12 +19,21 @@ from typing import Any
 import pytest
 
 from oms_es import errors
+from oms_es.domain.envelope import Recorded
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections import tables
 from oms_es.projections.snapshots.builder import advance
 from oms_es.projections.snapshots.positions_at import cache_path
 from oms_es.projections.tables import rebuild_tables, update_tables
-from tests.projections.table_content import Content, at_once, busy_desk, content, disturb, interrupting
+from tests.projections.table_content import (
+    Content,
+    at_once,
+    between_transactions,
+    busy_desk,
+    content,
+    disturb,
+    interrupting,
+)
 from tests.queries.played_desk import PlayedDesk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Make = Callable[[SqliteLog, Path], int]
 
 
-Progressing = Callable[..., int]  # the same, with a progress
+Wrapping = Callable[..., int]  # the same, with a wrapper of the events
 
 
 def test_tables_that_broke_off_between_transactions_go_on_where_they_stand(
@@ -109,6 +118,7 @@ def failing(patch: pytest.MonkeyPatch, call: str) -> None:
 WRITERS = """
 import json, os, signal, sys
 from pathlib import Path
+from oms_es.domain.envelope import Recorded
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections import tables
 
@@ -203,7 +213,8 @@ def stages_of(log: SqliteLog, begun: Path) -> dict[int, Content]:
     """Return what tables hold after each transaction of somebody who never stops, by the place they name."""
     path = copied(begun, begun.with_name("stages.db"))
     found = [content(path)]
-    update_tables(log, path, lambda *_: found.append(content(path)))
+    update_tables(log, path, between_transactions(lambda: found.append(content(path))))
+    found.append(content(path))
     return {each["log_position"][0]["seq"]: each for each in found}
 
 
@@ -255,7 +266,7 @@ def kill_within_a_transaction(path: Path) -> None:
 @pytest.mark.parametrize("make", [update_tables, rebuild_tables])
 @pytest.mark.parametrize("begun", [False, True])
 def test_two_who_write_the_same_tables_at_once_do_not_harm_each_other(
-    begun: bool, make: Progressing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    begun: bool, make: Wrapping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with busy_desk() as day:
         whole, path, others = at_once(day.log), tmp_path / "tables.db", count()
@@ -263,12 +274,12 @@ def test_two_who_write_the_same_tables_at_once_do_not_harm_each_other(
             cut_off_after(path, day.log, 20)
         monkeypatch.setattr(tables, "CHUNK", 30)
 
-        def somebody_else(_done: int, _all: int) -> None:
+        def somebody_else() -> None:
             if next(others) == 1:
                 make(day.log, path)
 
         with suppress(errors.LogError):  # to give way is fine
-            make(day.log, path, somebody_else)
+            make(day.log, path, between_transactions(somebody_else))
 
         assert next(others) > 1
         assert content(path) == whole
@@ -283,14 +294,14 @@ def test_what_is_swapped_in_is_complete_although_somebody_else_begins_meanwhile(
         monkeypatch.setattr(tables, "CHUNK", 30)
         begun, swapped = Event(), Event()
 
-        def pause(_done: int, _all: int) -> None:
+        def pause() -> None:
             begun.set()
             assert swapped.wait(20)
 
-        def let_another_begin(done: int, _all: int) -> None:
-            if done == last:
-                others.append(executor.submit(rebuild_tables, SqliteLog(day.path), path, pause))
-                assert begun.wait(20)
+        def let_another_begin(events: Iterable[Recorded], _: int) -> Iterator[Recorded]:
+            yield from events
+            others.append(executor.submit(rebuild_tables, SqliteLog(day.path), path, between_transactions(pause)))
+            assert begun.wait(20)
 
         others = list[Future[int]]()
         try:
