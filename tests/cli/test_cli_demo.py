@@ -75,7 +75,7 @@ def test_the_demo_begins_a_fresh_log_each_time(oms: Oms, tmp_path: Path, monkeyp
     ("bin/oms", "bin/oms"),
     ("somewhere else/oms", "'somewhere else/oms'"),
     (shutil.which("oms", path=str(Path(sys.executable).parent)) or "", "oms"),
-    ("oms_es/cli/__main__.py", f"{sys.executable} -m oms_es.cli"),
+    ("oms_es/cli/__main__.py", f"{sys.executable} -m oms_es"),
     ("pytest", "oms"),
 ])  # fmt: skip
 def test_the_demo_names_oms_as_the_shell_finds_it(started: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import pytest
 from oms_es.cli.render import Column, show_json, show_rows_json, show_table, words
 from tests.cli.test_cli import Oms
 
-OMS = [sys.executable, "-m", "oms_es.cli"]
+OMS = [sys.executable, "-m", "oms_es"]
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 HOSTILE = {
     "right to left": "GOOG\u202e001",
