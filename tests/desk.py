@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import unicodedata
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -132,6 +133,11 @@ async def quarantined(fill: Awaitable[object]) -> FillQuarantinedError:
     except FillQuarantinedError as error:
         return error
     raise AssertionError("the fill was not quarantined")
+
+
+def is_safe(output: str) -> bool:
+    """Return whether text holds nothing that a terminal would obey."""
+    return all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in output)
 
 
 def draft(event: Event, command_id: str | None = "", at: int = START, **changes: Any) -> Draft:

@@ -13,7 +13,7 @@ from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import import_facts
 from oms_es.importers.lobster import LobsterDay
 from oms_es.timestamps import instant
-from tests.desk import BUY, D, desk, facts_file, these, topics_of
+from tests.desk import BUY, D, desk, facts_file, is_safe, these, topics_of
 from tests.importers.importing import DAY, Oms, order
 
 # time, type, order id, size, price x 10000, direction; then best ask, its size, best bid, its size after it.
@@ -134,6 +134,17 @@ BAD_ROWS: dict[str, str] = {
     "an empty row": "",
     "bytes that are no text": "34205,1,9,100,2240000,\udcff1",
     "digits of another script": "34205,1,9,１００,2240000,1",
+    "a time of NaN": "nan,1,9,100,2240000,1",
+    "a time with an exponent": "1e9,1,9,100,2240000,1",
+    "a price with an exponent": "34205,1,9,100,1e99,1",
+    "SQL": "34205,1,'; DROP TABLE events; --,100,2240000,1",
+    "a terminal's escape": "34205,1,\x1b[2J,100,2240000,1",
+    "a NUL": "34205,\x00,9,100,2240000,1",
+    "a size without an end": "34205,1,9," + "9" * 50_000 + ",2240000,1",
+    "an id without an end": "34205,1," + "9" * 50_000 + ",100,2240000,1",
+    "a time without an end": "9" * 10_000 + ",1,9,100,2240000,1",
+    "columns without an end": "," * 60_000,
+    "a row without an end": "1" * 100_000,
 }
 
 
@@ -144,9 +155,11 @@ async def test_a_bad_row_is_named_with_its_file_and_nothing_is_written(path: Pat
     file.write_bytes("".join(f"{row}\n" for row in rows).encode("utf-8", "surrogateescape"))
 
     async with desk(path) as oms:
-        with pytest.raises(ImportFailed, match=r"message\.csv:9: "):
+        with pytest.raises(ImportFailed, match=r"message\.csv:9: ") as error:
             await import_facts(oms.sequencer, day_of(file).read)
 
+    assert is_safe(str(error.value))
+    assert len(str(error.value)) < 2_000
     assert not path.exists()
 
 

@@ -6,10 +6,8 @@ import shutil
 import sqlite3
 import sys
 import tracemalloc
-import unicodedata
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,10 +21,9 @@ from oms_es.domain.events import FillAdded
 from oms_es.errors import ImportFailed, LogError, OmsError, SettingsError
 from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import import_facts
-from oms_es.importers.lobster import LobsterDay
 from oms_es.log.sqlite import SqliteLog
 from tests.cli.test_cli import Oms
-from tests.desk import Clock, desk, fact, facts_file, submit, submitted, trade, work
+from tests.desk import Clock, desk, fact, facts_file, is_safe, submit, submitted, trade, work
 
 MEGABYTE = "A" * 1_000_000
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -101,10 +98,6 @@ def peak_of(run: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-
-
-def is_safe(output: str) -> bool:
-    return all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in output)
 
 
 # --- the embedded API ---
@@ -373,42 +366,6 @@ def test_a_file_of_raw_bytes_is_named_and_nothing_is_written(tmp_path: Path) -> 
             asyncio.run(_taken_in(tmp_path / "day.db", file))
         assert is_safe(str(caught.value))
     assert not (tmp_path / "day.db").exists()
-
-
-BAD_ROWS = {
-    "nan": "nan,1,1,1,1,1",
-    "exponent": "1e9,1,1,1,1,1",
-    "digits": "34200,1,1," + "9" * 50_000 + ",1,1",
-    "order id": "34200,1," + "9" * 50_000 + ",1,1,1",
-    "price": "34200,1,1,1,1e99,1",
-    "wide digits": "34200,1,１,1,1,1",
-    "sql": "34200,1,'; DROP TABLE events; --,1,1,1",
-    "escape": "34200,1,\x1b[2J,1,1,1",
-    "nul": "34200,\x00,1,1,1,1",
-    "commas": "," * 60_000,
-    "long": "1" * 100_000,
-    "time": "86400,1,1,1,1,1",
-    "long time": "9" * 10_000 + ",1,1,1,1,1",
-    "minus": "34200,1,1,-5,10000,1",
-}
-
-
-@pytest.mark.parametrize("name", BAD_ROWS)
-def test_a_hostile_lobster_row_is_named_with_its_line_and_nothing_is_written(tmp_path: Path, name: str) -> None:
-    path, file = tmp_path / "day.db", tmp_path / "day.csv"
-    file.write_text(f"34200.1,1,5,10,10000,1\n{BAD_ROWS[name]}\n", encoding="utf-8")
-
-    async def run() -> None:
-        async with desk(path) as oms:
-            day = LobsterDay(file, "X", date(2012, 6, 21), None, Defaults())
-            await import_facts(oms.sequencer, day.read)
-
-    with pytest.raises(ImportFailed, match=r"day\.csv:2: ") as caught:
-        asyncio.run(run())
-
-    assert len(str(caught.value)) < 2_000
-    assert is_safe(str(caught.value))
-    assert not path.exists()
 
 
 def test_hostile_files_are_told_in_one_line_by_the_command_line(oms: Oms) -> None:
