@@ -12,7 +12,7 @@ from oms_es import OrderManagementSystem, Settings
 from oms_es.audit.bisect import Turn, bisect
 from oms_es.audit.day_archive import pack, unpack
 from oms_es.audit.expression import Expression
-from oms_es.audit.replay import end_of_day, replay_from
+from oms_es.audit.replay import end_of_day, replay
 from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import import_facts
 from oms_es.log.sqlite import SqliteLog
@@ -67,17 +67,17 @@ def _close(path: Path, day: str) -> None:
 
 def _go_through(log: SqliteLog, day: str, box: Path) -> None:
     events = log.head().seq
-    plain = _timed("replay", lambda: replay_from(log.read(), State(), day=day), events)
-    checked = _timed("replay --check", lambda: replay_from(log.read(), State(), day=day, check=True), events)
+    plain = _timed("replay", lambda: replay(log.read(), State(), day=day), events)
+    checked = _timed("replay --check", lambda: replay(log.read(), State(), day=day, check=True), events)
     assert checked.checked is not None
     print(f"{'':16}{checked.checked.total():,} commands decided again, {len(checked.divergent)} divergent")
     _timed("close-day", lambda: _close(log.path, day), events)
     end = end_of_day(log, day)
-    closed = _timed("replay again", lambda: replay_from(log.read(until=end), State(), day=day), events)
+    closed = _timed("replay again", lambda: replay(log.read(until=end), State(), day=day), events)
     _timed("export box", lambda: pack(log, day, box, CostMethod.FIFO, "benchmark"), events)
     print(f"{'':16}{box.stat().st_size:,} bytes")
     found = _timed("open box", lambda: unpack(box), events)
-    from_box = _timed("replay box", lambda: replay_from(found.events, found.opening, day=day, check=True), events)
+    from_box = _timed("replay box", lambda: replay(found.events, found.opening, day=day, check=True), events)
     digests = {each.days[-1].digest for each in (plain, checked, closed, from_box)}
     print(f"{'':16}digest {' and '.join(sorted(digests))}; differing since the closing: {closed.days[-1].differing}")
     last = _last_sell(log)

@@ -9,7 +9,7 @@ from typing import Any
 
 from oms_es import OrderManagementSystem, Settings, errors
 from oms_es.audit.day_archive import unpack
-from oms_es.audit.replay import Replay, end_of_day, replay, replay_from
+from oms_es.audit.replay import Replay, end_of_day, replay
 from oms_es.decimals import text
 from oms_es.log.contract import Log
 from oms_es.log.hash_chain import StoredRow
@@ -36,10 +36,10 @@ import json, sys
 from pathlib import Path
 from oms_es.audit.day_archive import unpack
 from oms_es.projections.projection import plain
-from oms_es.audit.replay import replay_from
+from oms_es.audit.replay import replay
 for path in sys.argv[1:]:
     box = unpack(Path(path))
-    seen = replay_from(box.events, box.opening, day=box.manifest.trading_day, check=True)
+    seen = replay(box.events, box.opening, day=box.manifest.trading_day, check=True)
     print(json.dumps(plain(seen.rows())))
 """
 
@@ -93,7 +93,7 @@ def boxed(day: str, trading_day: str) -> Path:
 def from_box(path: Path) -> str:
     """Return the report of a replay, with every command decided again, of a day in a box."""
     box = unpack(path)
-    return _report(replay_from(box.events, box.opening, day=box.manifest.trading_day, check=True))
+    return _report(replay(box.events, box.opening, day=box.manifest.trading_day, check=True))
 
 
 def from_log(log: Log, trading_day: str) -> str:

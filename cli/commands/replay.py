@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from oms_es.audit.replay import Replay, replay_from
+from oms_es.audit.replay import Replay
+from oms_es.audit.replay import replay as replay_events
 from oms_es.audit.what_if import what_if
 from oms_es.cli.columns import CHECKED, FLIPS, LOST, WHAT_IF_EXPOSURE, WHAT_IF_LOSS, WHAT_IF_PNL
 from oms_es.cli.commands.tail import line
@@ -95,7 +96,7 @@ def replay(
         else:
             events = _timeline(events, found.day, account, pace, print_message if options.as_json else show)
         opening, save = found.opening(), _state_saver(found)
-        outcome = replay_from(events, opening, day=found.day, account=account, check=check, keep=save)
+        outcome = replay_events(events, opening, day=found.day, account=account, check=check, keep=save)
         if options.as_json:
             show_json(plain(outcome.rows()))
         else:

@@ -28,7 +28,7 @@ from oms_es.domain.events import (
 )
 from oms_es.log.contract import Log
 from oms_es.projections.state import State
-from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
+from oms_es.vocabulary import EVERY_ACCOUNT
 
 
 class DayReport(Struct, kw_only=True):
@@ -96,28 +96,7 @@ class Replay(Struct, kw_only=True):
 
 def replay(
     events: Iterable[Recorded],
-    *,
-    method: CostMethod = CostMethod.FIFO,
-    day: str | None = None,
-    account: str | None = None,
-    check: bool = False,
-) -> Replay:
-    """
-    Fold a log and report each day.
-
-    Args:
-        events: the log from its first event on, to the end of `day` (`end_of_day`) if one is named.
-        method: the cost method of the state.
-        day: report only this trading day; the days before it are folded too.
-        account: count only the events of this account; state and digest are of all accounts.
-        check: decide every command (of `day`) again, and compare.
-    """
-    return replay_from(events, State(method), day=day, account=account, check=check)
-
-
-def replay_from(
-    events: Iterable[Recorded],
-    state: State,
+    state: State | None = None,
     *,
     day: str | None = None,
     account: str | None = None,
@@ -125,11 +104,17 @@ def replay_from(
     keep: Callable[[State], None] = lambda _: None,
 ) -> Replay:
     """
-    Replay the events after a state, as `replay` does from the first event.
+    Fold events and report each trading day.
 
-    `keep` is called with the state on which a day was closed, if it has the digests of the closing.
+    Args:
+        events: the log after `state`, to the end of `day` (`end_of_day`) if one is named.
+        state: the state before the events; None: they are the first.
+        day: report only this trading day; the days before it are folded too.
+        account: count only the events of this account; state and digest are of all accounts.
+        check: decide every command (of `day`) again, and compare.
+        keep: called with the state on which a day was closed, if it has the digests of the closing.
     """
-    replayer = _Replayer(state, day, account, check=check, keep=keep)
+    replayer = _Replayer(State() if state is None else state, day, account, check=check, keep=keep)
     for group in by_command(events):
         replayer.take(group)
     return replayer.finished()

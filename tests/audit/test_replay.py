@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_es.audit.day_archive import BadDayArchive, NothingBooked, pack, unpack
-from oms_es.audit.replay import replay, replay_from
+from oms_es.audit.replay import replay
 from oms_es.audit.what_if import NOTE, what_if
 from oms_es.domain import risk_checks
 from oms_es.errors import InvalidInput, LogError
@@ -208,7 +208,7 @@ def test_a_box_replays_to_the_same_report_byte_for_byte(day: str, log: SqliteLog
     pack(log, DATES[day], path, FIFO, "1")
     box = unpack(path)
 
-    seen = replay_from(box.events, box.opening, day=DATES[day], check=True)
+    seen = replay(box.events, box.opening, day=DATES[day], check=True)
 
     assert json.dumps(plain(seen.rows())) == report(log, day=DATES[day])
 
@@ -230,7 +230,7 @@ def test_a_second_day_travels_with_the_state_it_opens_with(tmp_path: Path) -> No
     pack(log, last, tmp_path / "day.omsday", FIFO, "1")
     box = unpack(tmp_path / "day.omsday")
 
-    seen = replay_from(box.events, box.opening, day=last, check=True)
+    seen = replay(box.events, box.opening, day=last, check=True)
 
     assert box.manifest.first_seq > 40
     assert json.dumps(plain(seen.rows())) == report(log, day=last)

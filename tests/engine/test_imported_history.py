@@ -56,7 +56,7 @@ def certify(path: Path, method: CostMethod = CostMethod.FIFO) -> None:
     for group in by_command(log.read()):
         assert redecide(state, group) is None
         state.replay(group)
-    assert not any(day.differing for day in replay(log.read(), method=method).days)
+    assert not any(day.differing for day in replay(log.read(), State(method)).days)
 
 
 ADMINISTRATIVE: dict[str, Act] = {

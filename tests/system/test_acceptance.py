@@ -26,7 +26,7 @@ from oms_es import OMSOrder, OrderManagementSystem, OrderState, Position
 from oms_es.audit.bisect import bisect
 from oms_es.audit.day_archive import pack, unpack
 from oms_es.audit.expression import Expression
-from oms_es.audit.replay import end_of_day, replay_from
+from oms_es.audit.replay import end_of_day, replay
 from oms_es.cli.app import app
 from oms_es.decimals import minus, text
 from oms_es.domain.events import FillAdded
@@ -275,12 +275,12 @@ def test_the_day_replayed_checked_closed_packed_and_replayed_from_its_box_has_on
         source.backup(copy)
     log = SqliteLog.existing(tmp_path / "day.db")
 
-    before = replay_from(log.read(), State(), day="2012-06-21", check=True)
+    before = replay(log.read(), State(), day="2012-06-21", check=True)
     asyncio.run(desk(log.path, Clock()).close_day("2012-06-21"))
-    after = replay_from(log.read(until=end_of_day(log, "2012-06-21")), State(), day="2012-06-21", check=True)
+    after = replay(log.read(until=end_of_day(log, "2012-06-21")), State(), day="2012-06-21", check=True)
     pack(log, "2012-06-21", tmp_path / "day.omsday", CostMethod.FIFO, "1")
     box = unpack(tmp_path / "day.omsday")
-    from_box = replay_from(box.events, box.opening, day="2012-06-21", check=True)
+    from_box = replay(box.events, box.opening, day="2012-06-21", check=True)
 
     assert before.checked is not None
     assert (before.divergent, after.divergent, from_box.divergent) == ([], [], [])
