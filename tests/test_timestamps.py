@@ -180,7 +180,7 @@ def test_a_day_is_as_long_as_the_wall_clock_makes_it(zone: str, roll: str, day: 
 def begin_by_brute_force(day: date, zone: str, roll: str) -> int:
     """Return the first minute at which the wall clock shows `roll` on `day` or more, found by looking at each."""
     rolled, clock = datetime.combine(day, clock_time(roll)), ZoneInfo(zone)
-    moment = datetime.combine(day, time(0), tzinfo=UTC) - timedelta(hours=36)
+    moment = rolled.replace(tzinfo=UTC) - timedelta(hours=16)  # no clock is further ahead of UTC
     while moment.astimezone(clock).replace(tzinfo=None) < rolled:
         moment += timedelta(minutes=1)
     return (moment - EPOCH) // timedelta(seconds=1) * SECOND

@@ -15,8 +15,8 @@ from oms_es.log.hash_chain import genesis, sealed
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import child, desk, digest_of, fact, facts_file, filled, submitted, take_in
 
-FEW = range(5)
-MANY = range(100, 200)
+FEW = range(2)
+MANY = range(2, 100)
 
 IMPORTING = """
 import asyncio, sys

@@ -280,7 +280,7 @@ def test_numbers_that_cannot_be_are_wrong_usage_and_leave_the_log_as_it_was(oms:
 # --- settings ---
 
 DEEP_YAML = {
-    "flow": "[" * 2_000 + "]" * 2_000,
+    "flow": "[" * 1_000 + "]" * 1_000,
     "block": "".join(f"{' ' * n}k:\n" for n in range(3_000)),
     "bomb": "a: &a [x,x,x,x,x,x,x,x,x]\n"
     + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(20)),
