@@ -108,7 +108,8 @@ def test_the_picture_shows_what_the_commands_print() -> None:
     source.loader.exec_module(make_picture)
 
     # Only the texts: another version of rich may place them otherwise.
-    assert texts(make_picture.draw()) == texts(PICTURE.read_text(encoding="utf-8"))
+    drawn, stored = texts(make_picture.draw()), texts(PICTURE.read_text(encoding="utf-8"))
+    assert drawn == stored, "run `make picture`"
 
 
 def texts(picture: str) -> list[str]:
