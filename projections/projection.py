@@ -71,10 +71,13 @@ class Projection:
             raise damaged(recorded, error) from error
 
     def replay(self: P, events: Iterable[Recorded]) -> P:
-        """Fold many events, commit each, and return self."""
-        for recorded in events:
-            self.apply(recorded)
-            self.undo.steps.clear()
+        """Fold many events, commit, and return self."""
+        steps = self.undo.steps
+        with self.undo.off():
+            for recorded in events:
+                self.apply(recorded)
+                if steps:
+                    steps.clear()
         return self
 
     def commit(self) -> None:

@@ -76,10 +76,13 @@ class State:
         return tuple(MethodType(part.handlers[kind], part) for part in self._parts if kind in part.handlers)
 
     def replay(self, events: Iterable[Recorded]) -> "State":
-        """Fold many events, commit each, and return self."""
-        for recorded in events:
-            self.apply(recorded)
-            self.undo.steps.clear()
+        """Fold many events, commit, and return self."""
+        apply, steps = self.apply, self.undo.steps
+        with self.undo.off():
+            for recorded in events:
+                apply(recorded)
+                if steps:
+                    steps.clear()
         self.commit()
         return self
 

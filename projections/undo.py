@@ -2,7 +2,8 @@
 The undo list: what the changes since the last commit have replaced.
 
 State is changed in place. Every change first puts what it replaces on the list; `commit` clears the list, `rollback`
-walks it backwards, and `undone` shows the committed state to a reader while a batch is on its way to the disk.
+walks it backwards, and `undone` shows the committed state to a reader while a batch is on its way to the disk. A replay
+turns the list off, for a state that could not be folded is dropped as a whole.
 """
 
 from collections.abc import Iterator
@@ -26,10 +27,11 @@ Step = tuple[Undoable, Any, Any]
 class UndoLog:
     """The changes since the last commit, the newest last; one list for everything that commits together."""
 
-    __slots__ = ("steps",)
+    __slots__ = ("steps", "tables")
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
+        self.tables: list[Table[Any, Any]] = []
 
     def commit(self) -> None:
         """Make the changes permanent."""
@@ -41,6 +43,19 @@ class UndoLog:
         while len(steps) > length:
             changed, key, old = steps.pop()
             changed.swap(key, old)
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Record no changes inside the `with` block, and commit at its end."""
+        tables: list[Table[Any, Any]] = [table for table in self.tables if type(table) is UndoDict]
+        for table in tables:
+            table.__class__ = Table  # its `__setitem__` is that of dict: a fourth of the time
+        try:
+            yield
+        finally:
+            for table in tables:
+                table.__class__ = UndoDict
+            self.commit()
 
     @contextmanager
     def tentative(self) -> Iterator[None]:
@@ -66,18 +81,15 @@ class UndoLog:
             self.steps += steps
 
 
-class UndoDict(dict[K, V]):
-    """A dict of immutable values, none of them None, whose changes can be undone."""
+class Table(dict[K, V]):
+    """A dict of immutable values, none of them None; this class records no changes, `UndoDict` does."""
 
     __slots__ = ("_steps",)
 
     def __init__(self, undo: UndoLog) -> None:
         super().__init__()
         self._steps = undo.steps
-
-    def __setitem__(self, key: K, value: V) -> None:
-        self._steps.append((self, key, dict.get(self, key)))
-        dict.__setitem__(self, key, value)
+        undo.tables.append(self)
 
     def swap(self, key: K, old: V | None) -> V | None:
         """Put a replaced value back; return the one it takes the place of."""
@@ -95,6 +107,16 @@ class UndoDict(dict[K, V]):
     def changed(self) -> list[K]:
         """Return the keys that were changed since the last commit."""
         return list(dict.fromkeys(key for each, key, _ in self._steps if each is self))
+
+
+class UndoDict(Table[K, V]):
+    """A table whose changes can be undone."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._steps.append((self, key, dict.get(self, key)))
+        dict.__setitem__(self, key, value)
 
 
 class UndoLists(Generic[K, V]):

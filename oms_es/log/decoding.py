@@ -5,15 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from oms_es.domain.envelope import Recorded
 from oms_es.errors import DamagedLog
+from oms_es.log.codec import CODEC
+from oms_es.log.contract import to_recorded
 from oms_es.log.hash_chain import Head, StoredRow
 from oms_es.log.insert import Keys
+from oms_es.vocabulary import Origin
 
 SELECT = """
 SELECT e.seq, s.prefix, s.name, e.originator_version, e.topic, e.state, e.account, e.origin, e.occurred_at,
        coalesce(e.effective_at, e.occurred_at), e.recorded_at, e.trading_day, e.command_id, e.chain
 FROM events e LEFT JOIN streams s ON s.id = e.originator_id
 """
+
+
+Columns = tuple[Any, ...]  # of a row, in the order of SELECT
 
 
 def read_head(connection: sqlite3.Connection) -> Head | None:
@@ -64,6 +71,41 @@ def _in_words(columns: Sequence[Any], names: dict[int, str]) -> StoredRow:
     )
 
 
+def in_record(path: Path, columns: Columns, names: dict[int, str]) -> Recorded:
+    """
+    Return a row as a recorded event; most rows take the short way, and all others are judged by `in_row`.
+
+    This is the hot path of every replay: about 4 µs a row, of which JSON takes a fifth.
+
+    Raises:
+        DamagedLog: we cannot have written it; names its seq.
+    """
+    seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = (
+        columns
+    )
+    try:
+        stream = names[prefix] + name
+        event = CODEC.decode_quickly(stream, names[topic], state)
+        if (
+            event is not None
+            and type(version) is type(occurred) is type(effective) is type(recorded) is int
+            and type(chain) is bytes
+            and len(chain) == _CHAIN
+            and (command is None or type(command) is str or type(command) is bytes)
+        ):
+            if type(command) is bytes:
+                command = Keys.command_text(command)
+            source = _ORIGINS[names[origin]]
+            return Recorded(
+                seq, stream, version, event, names[account], source, occurred, effective, recorded, names[day], command
+            )
+    except (KeyError, TypeError):  # a key that is in no table, a column of another type
+        pass
+    return to_recorded(in_row(path, columns, names))
+
+
+_CHAIN = 32  # bytes
+_ORIGINS = {origin.value: origin for origin in Origin}
 _TYPES = (int, str, int, str, bytes, str, str, int, int, int, str)
 
 

@@ -19,7 +19,7 @@ from oms_es.log.codec import CODEC
 from oms_es.log.completeness import Completeness, count_between
 from oms_es.log.connections import Connection
 from oms_es.log.contract import to_recorded
-from oms_es.log.decoding import SELECT, in_row, read_head
+from oms_es.log.decoding import SELECT, Columns, in_record, in_row, read_head
 from oms_es.log.hash_chain import Head, StoredRow
 from oms_es.log.identity import LogFile
 from oms_es.log.insert import Keys
@@ -86,12 +86,16 @@ class LogReader:
         self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
     ) -> Iterator[Recorded]:
         """Return the events with `after` < seq <= `until`, in order."""
-        return map(to_recorded, self.rows(after, until, topics))
+        return (in_record(self.path, columns, self._names) for columns in self._columns(after, until, topics))
 
     def rows(
         self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
     ) -> Iterator[StoredRow]:
         """Return the stored rows, as `read` returns the events."""
+        return (in_row(self.path, columns, self._names) for columns in self._columns(after, until, topics))
+
+    def _columns(self, after: int, until: int | None, topics: Collection[str] | None) -> Iterator[Columns]:
+        """Return the columns of the rows as SQLite gives them; `_names` has the names of their keys."""
         last = self.head().seq
         last = last if until is None else min(until, last)
         reader = self._reader()
@@ -101,16 +105,16 @@ class LogReader:
             unwanted = [key for key, name in names if name in CODEC.topics and name not in topics]
         return self._contiguous(after, last) if topics is None else self._filtered(after, last, unwanted)
 
-    def _contiguous(self, after: int, last: int) -> Iterator[StoredRow]:
-        for row in self._pages(after, last, []):
+    def _contiguous(self, after: int, last: int) -> Iterator[Columns]:
+        for columns in self._pages(after, last, []):
             after += 1
-            if row.seq != after:
-                raise DamagedLog(f"{self.path}: seq {after} is missing (the next one found is {row.seq})")
-            yield row
+            if columns[0] != after:
+                raise DamagedLog(f"{self.path}: seq {after} is missing (the next one found is {columns[0]})")
+            yield columns
         if after < last:
             raise DamagedLog(f"{self.path}: seq {after + 1} is missing (the log ends at {last})")
 
-    def _filtered(self, after: int, last: int, unwanted: list[int]) -> Iterator[StoredRow]:
+    def _filtered(self, after: int, last: int, unwanted: list[int]) -> Iterator[Columns]:
         """Return the rows but those of unwanted topics; at the end it is counted that the others are there."""
         yield from self._pages(after, last, unwanted)
         reader = self._reader()
@@ -121,17 +125,17 @@ class LogReader:
                 else:
                     self._complete.check(reader, whole=True)
 
-    def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[StoredRow]:
+    def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[Columns]:
         """Return the rows page by page: no cursor stays open between two of them, so no reader holds a snapshot."""
         more = f" AND e.topic NOT IN ({','.join('?' * len(unwanted))})" if unwanted else ""
         while after < last:
             values = [after, last, *unwanted]
-            page = self._select(f"e.seq > ? AND e.seq <= ?{more}", values, limit=PAGE)
+            page = self._select_columns(f"e.seq > ? AND e.seq <= ?{more}", values, limit=PAGE)
             self._check_file()
             yield from page
             if len(page) < PAGE:
                 return
-            after = page[-1].seq
+            after = page[-1][0]
 
     def stream(self, originator_id: str) -> list[Recorded]:
         """Return the events of one stream, in order."""
@@ -273,17 +277,21 @@ class LogReader:
         first, following = found
         return list(self.read(first - 1, None if following is None else following - 1))
 
-    def _select(
+    def _select(self, where: str, values: Sequence[object], order: str = "e.seq") -> list[StoredRow]:
+        found = self._select_columns(where, values, order)
+        return [in_row(self.path, columns, self._names) for columns in found]
+
+    def _select_columns(
         self, where: str, values: Sequence[object], order: str = "e.seq", limit: int | None = None
-    ) -> list[StoredRow]:
+    ) -> list[Columns]:
         reader = self._reader()
         if reader is None:
             return []
         query = f"{SELECT} WHERE {where} ORDER BY {order}" + ("" if limit is None else f" LIMIT {limit}")
         with translated_errors(self.path, reading=True):
-            found = reader.execute(query, list(values)).fetchall()
-        names = self._load_names(reader)  # after the rows: it knows every name that they use
-        return [in_row(self.path, columns, names) for columns in found]
+            found: list[Columns] = reader.execute(query, list(values)).fetchall()
+        self._load_names(reader)  # after the rows: it knows every name that they use
+        return found
 
     def _load_names(self, reader: sqlite3.Connection) -> dict[int, str]:
         with translated_errors(self.path, reading=True):
