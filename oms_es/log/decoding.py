@@ -95,11 +95,12 @@ def in_record(path: Path, columns: Columns, names: dict[int, str]) -> Recorded:
         ):
             if type(command) is bytes:
                 command = Keys.command_text(command)
-            source = _ORIGINS[names[origin]]
-            return Recorded(
-                seq, stream, version, event, names[account], source, occurred, effective, recorded, names[day], command
-            )
-    except (KeyError, TypeError):  # a key that is in no table, a column of another type
+            account, day, source = names[account], names[day], _ORIGINS[names[origin]]
+            if type(account) is type(day) is str:
+                return Recorded(
+                    seq, stream, version, event, account, source, occurred, effective, recorded, day, command
+                )
+    except (AttributeError, KeyError, TypeError):  # a key that is in no table, a column of another type
         pass
     return to_recorded(in_row(path, columns, names))
 

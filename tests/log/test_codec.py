@@ -27,7 +27,6 @@ from oms_es.vocabulary import OrderSide, OrderState, OrderType
 from tests.builders import S, filled, marked, moved, num, submitted, table
 
 
-
 class CheckedCodec(Codec):
     """A codec that checks with each body that the quick way gives the same event, or leaves it to the other."""
 
