@@ -1,9 +1,9 @@
 """
-Events to bytes and back: JSON that any auditor can read.
+Encode events as JSON that any auditor can read, and decode them.
 
-The topic is the class name as a literal and looked up in a closed table, so a log can never make us import or run
-anything. What the stream's name says already (account, order id, symbol) is left out of the body. Bodies of a later
-shape carry its version as "v", and a chain of upcasters brings older ones up to date.
+The topic is the class name and is looked up in a fixed table, so a log cannot make this program import or run
+anything. The body omits the fields in the stream's name (account, order id, symbol). The body of a later version of
+an event contains its version as "v"; a chain of upcasters converts older bodies.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,25 +19,25 @@ from msgspec.structs import asdict
 from oms_es.decimals import text
 from oms_es.domain.events import EVENTS, Event, OrdersMerged
 
-_DIGITS = 60  # sums of what we take in have far fewer, on either side of the point
-_LONG = 2 * _DIGITS  # bytes; a shorter body has no room for more digits
+_DIGITS = 60  # before and after the point; sums of valid inputs have far fewer
+_LONG = 2 * _DIGITS  # bytes; a shorter body cannot contain more digits
 _BOUND = Decimal(10) ** _DIGITS
 _ZEROS = b"0" * 20
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class CodecError(ValueError):
-    """The bytes are no event that this version knows."""
+    """The bytes are not an event that this version knows."""
 
 
 class Codec:
     """
-    A closed set of event classes, by name.
+    Encoder and decoder for a fixed set of event classes.
 
     Args:
         events: every class that can be in a log.
-        upcasters: by topic, what brings a body from version 1 to 2, from 2 to 3, and so on.
-        renamed: topics of earlier versions, and what they are called now.
+        upcasters: by topic, the functions that convert a body from version 1 to 2, from 2 to 3, and so on.
+        renamed: current topics by the topics of earlier versions.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Codec:
         self.topics = tuple(self._decoders)
 
     def encode(self, event: Event) -> bytes:
-        """Return the body of the event: JSON without what its stream says, decimals as canonical text."""
+        """Return the body of the event: JSON without the fields of its stream, decimals as canonical text."""
         whole = self._encoder.encode(event)
-        if b"E-" in whole:  # perhaps a decimal like 1E-8, which str() does not write plainly
+        if b"E-" in whole:  # perhaps a decimal like 1E-8, which str() writes with an exponent
             whole = self._encoder.encode(_plain(event))
         known = identity(event.originator_id)
-        assert whole.startswith(known), f"{type(event).__name__} does not begin with what its stream says"
+        assert whole.startswith(known), f"{type(event).__name__} does not begin with the fields of its stream"
         rest = whole[len(known) :].removeprefix(b",")
         steps = self._upcasters.get(type(event).__name__) if self._upcasters else None
         if steps:
@@ -87,13 +87,13 @@ class Codec:
             if topic in self._upcasters or state.startswith(b'{"v":'):
                 state = self._upcast(topic, state)
             if not state.startswith(b"{"):
-                raise CodecError(f"the body of {topic} is no JSON object")
+                raise CodecError(f"the body of {topic} is not a JSON object")
             rest = b"}" if state == b"{}" else b"," + state[1:]
             event = decoder.decode(identity(originator_id) + rest)
         except (msgspec.MsgspecError, UnicodeError, ArithmeticError, RecursionError) as error:
             raise CodecError(f"the body does not fit {topic}: {error}") from None
         if event.originator_id != originator_id:
-            raise CodecError(f"the body of {topic} speaks for {event.originator_id!a}, not for its own stream")
+            raise CodecError(f"the body of {topic} belongs to {event.originator_id!a}, not to its own stream")
         for name in self._decimals[topic]:
             _check_number(getattr(event, name), name, topic, state)
         for fill in event.fills if isinstance(event, OrdersMerged) else ():
@@ -102,11 +102,11 @@ class Codec:
         return event
 
     def decode_quickly(self, originator_id: str, topic: str, state: bytes) -> Event | None:
-        """Return the event of a usual body, as `decode` does; None where only `decode` can tell."""
+        """Return the event of a body in the usual form; None for a body that needs the checks of `decode`."""
         kind = self._quick.get(topic)
         if kind is None or not state.startswith(b'{"') or state.startswith(b'{"v":'):
             return None
-        if b"E-" in state or b"e-" in state or _ZEROS in state:  # perhaps a number next to 0
+        if b"E-" in state or b"e-" in state or _ZEROS in state:  # perhaps a number too close to 0
             return None
         decode, decimals = kind
         try:
@@ -129,12 +129,12 @@ class Codec:
             for upcast in steps[version - 1 :]:
                 body = upcast(body)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise CodecError(f"{topic} of version {version} cannot be brought up to date: {error!r}") from None
+            raise CodecError(f"{topic} of version {version} cannot be converted: {error!r}") from None
         return self._encoder.encode(body)
 
 
 def _values_of(names: tuple[str, ...]) -> Callable[[Event], tuple[Decimal | None, ...]]:
-    """Return what reads some fields of an event."""
+    """Return a function that reads these fields of an event."""
     if len(names) > 1:
         return attrgetter(*names)
     return (lambda _: ()) if not names else lambda event: (getattr(event, names[0]),)
@@ -144,9 +144,9 @@ def _check_number(number: Decimal | None, name: str, topic: str, state: bytes) -
     if number is None:
         return
     if not (number.is_finite() and -_DIGITS < number.adjusted() < _DIGITS):
-        raise CodecError(f"the body of {topic} holds no number that we would have written: {name}")
+        raise CodecError(f"the body of {topic} contains a number that is out of range: {name}")
     if len(state) > _LONG and len(number.as_tuple().digits) > 2 * _DIGITS:
-        raise CodecError(f"the body of {topic} holds a number of too many digits: {name}")
+        raise CodecError(f"the body of {topic} contains a number with too many digits: {name}")
 
 
 def _decimal_fields(cls: type[Event]) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ def _is_decimal(kind: msgspec.inspect.Type) -> bool:
 
 
 def _plain(event: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields that are to be written, decimals as canonical text."""
+    """Return the fields that differ from their defaults, decimals as canonical text."""
     defaults = {field.name: field.default for field in msgspec.structs.fields(event)}
     return {
         name: _value(value)
@@ -181,7 +181,7 @@ def _value(value: Any) -> Any:
 
 @lru_cache(maxsize=65536)
 def identity(originator_id: str) -> bytes:
-    """Return the beginning of the JSON body that the stream's name stands for."""
+    """Return the beginning of the JSON body: the fields in the stream's name."""
     kind, _, rest = originator_id.partition("/")
     if kind == "order":
         account, _, order_id = rest.partition("/")

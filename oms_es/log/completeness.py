@@ -1,4 +1,4 @@
-"""Counting a log, so that a read can rely on every row being there."""
+"""Check that no row of a log is missing, by counting."""
 
 import sqlite3
 from pathlib import Path
@@ -15,28 +15,28 @@ _GAP = "SELECT min(seq) + 1 FROM events e WHERE NOT EXISTS (SELECT 1 FROM events
 
 class Completeness:
     """
-    The count of a whole log, kept up to date.
+    The row count of a whole log, updated incrementally.
 
-    It is made when a connection reads for the first time (SQLite counts the smallest index, page by page: a few
-    milliseconds for a million events). After that only what was appended is counted, unless the file was changed and
-    nothing was appended.
+    All rows are counted when a connection reads for the first time (SQLite counts the smallest index, page by page: a
+    few milliseconds for a million events). Later only appended rows are counted, unless the file was changed without
+    an append.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._version: int | None = None  # SQLite's, of the file as it was counted
+        self._version: int | None = None  # SQLite's data version when the rows were counted
         self._counted = 0
 
     def forget(self) -> None:
-        """Count anew next time."""
+        """Count all rows next time."""
         self._version, self._counted = None, 0
 
     def check(self, connection: sqlite3.Connection, *, whole: bool = False) -> None:
         """
-        Check that no row is missing; with `whole` count everything if anything was changed.
+        Check that no row is missing; with `whole` count all rows if the file was changed.
 
         Raises:
-            DamagedLog: one is; names its seq.
+            DamagedLog: a row is missing; names its seq.
         """
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         if version == self._version:
@@ -58,17 +58,17 @@ class Completeness:
         if events != last:
             (gap,) = connection.execute(_GAP).fetchone()
             raise DamagedLog(f"{self._path}: seq {gap} is missing (the log has {events} events of {last})")
-        if not streams == last_stream >= used_stream:  # a stream without an event is none that is missing
-            raise DamagedLog(f"{self._path}: the table streams has {streams} rows, and its events name {used_stream}")
+        if not streams == last_stream >= used_stream:  # a stream without an event is allowed
+            raise DamagedLog(f"{self._path}: the table streams has {streams} rows, its events refer to {used_stream}")
         self._counted = last
 
 
 def count_between(connection: sqlite3.Connection, after: int, until: int, path: Path) -> None:
     """
-    Check that every seq after `after` up to `until` is there.
+    Check that every seq after `after` up to `until` exists.
 
     Raises:
-        DamagedLog: one is missing; names the stretch.
+        DamagedLog: one is missing; names the range.
     """
     query = "SELECT count(*) FROM events WHERE seq > ? AND seq <= ?"
     (count,) = connection.execute(query, (after, until)).fetchone()

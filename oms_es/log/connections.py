@@ -1,4 +1,4 @@
-"""Connections to an SQLite file that trust nothing in it, and that a forked child leaves alone."""
+"""Connections to an untrusted SQLite file, safe after a fork."""
 
 import ctypes
 import os
@@ -13,17 +13,17 @@ from oms_es.log.private_copy import Stamp
 
 
 class Connection(sqlite3.Connection):
-    """A connection that only the process which made it closes: in a forked child a close would harm the parent's."""
+    """A connection that a forked child never closes, because a close would release the parent's locks."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._pid = os.getpid()
-        self.folder: Path | None = None  # of the private copy that it reads
-        self.stamp: Stamp | None = None  # of the log when it was copied
+        self.folder: Path | None = None  # of the private copy, if it reads one
+        self.stamp: Stamp | None = None  # of the log at the time of the copy
         _open.add(self)
 
     def close(self) -> None:
-        """Close it; in a forked child do nothing."""
+        """Close the connection; do nothing in a forked child."""
         if self._pid != os.getpid():
             return
         super().close()
@@ -34,21 +34,21 @@ class Connection(sqlite3.Connection):
 _open: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
-def _keep_inherited() -> None:
-    """Keep the parent's connections for ever: when one is collected, SQLite closes it."""
+def _retain_inherited() -> None:
+    """Never free the parent's connections: SQLite would close them."""
     for connection in list(_open):
-        with suppress(Exception):  # another Python may have no such thing
+        with suppress(Exception):  # only CPython has this function
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_keep_inherited)
+    os.register_at_fork(after_in_child=_retain_inherited)
 
 
 def connect(uri: str, lock_timeout: float) -> Connection:
-    """Return a connection to the file of a URI, in autocommit mode; it waits `lock_timeout` seconds for a lock."""
+    """Return a connection in autocommit mode that waits up to `lock_timeout` seconds for a lock."""
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=lock_timeout, check_same_thread=False, factory=Connection
     )
-    connection.execute("PRAGMA trusted_schema=OFF")  # a file's views and triggers call no function that could do harm
+    connection.execute("PRAGMA trusted_schema=OFF")  # views and triggers in the file call only harmless functions
     return connection

@@ -1,4 +1,4 @@
-"""What every log does, whatever holds it."""
+"""The interface of a log, for every storage."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias
@@ -23,45 +23,45 @@ class Log(Protocol):
     """An append-only sequence of events; `seq` starts at 1 and has no gaps."""
 
     def head(self) -> Head:
-        """Return the end of the log; seq 0 when it is empty."""
+        """Return the head of the log; seq 0 when it is empty."""
 
     @property
     def is_quick(self) -> bool:
-        """Return whether an append takes so little time that an event loop may wait for it."""
+        """Return whether an append is short enough to run in the event loop."""
 
     def peek(self) -> Head:
-        """Return the end of the log as `head` does, without checking that its path still names the same file."""
+        """Return the head of the log, without checking that the path still names the same file."""
 
     def append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:
         """
-        Write all drafts, or none, durably; return the seq of the last event in the log.
+        Write all drafts or none, durably; return the seq of the last event in the log.
 
         Args:
             drafts: in order.
-            decided_on: the seq of the head they were decided on.
-            wait: whether to wait for another writer; without it, `LogBusy` at once.
+            decided_on: the seq of the head at the decision.
+            wait: whether to wait for another writer; if not, `LogBusy` is raised at once.
 
         Raises:
-            HeadMoved: somebody has appended since.
+            HeadMoved: another writer has appended since the decision.
             LogWriteFailed, LogReadOnly, LogBusy: nothing was written.
         """
 
     def read(
         self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
     ) -> Iterator[Recorded]:
-        """Return the events with `after` < seq <= `until`, in order; only those of `topics` when given."""
+        """Return the events with `after` < seq <= `until`, in order, filtered by `topics`."""
 
     def stream(self, originator_id: str) -> list[Recorded]:
         """Return the events of one stream, in order."""
 
     def order_streams(self, order_id: str) -> list[str]:
-        """Return the names of the streams of orders with this id: one for each account that has such an order."""
+        """Return the names of the streams of orders with this id, one per account."""
 
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
 
     def recorded_by(self, moment: int) -> int:
-        """Return the seq of the last event recorded up to a moment (ns UTC); `recorded_at` never runs backwards."""
+        """Return the seq of the last event recorded up to a time (ns UTC); 0 for none."""
 
     def last_of_day(self, trading_day: str) -> int:
         """Return the seq of the last event booked on a trading day; 0 for none."""
@@ -70,17 +70,17 @@ class Log(Protocol):
         """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
 
     def lock(self) -> None:
-        """Keep everybody else from appending until the next `append` of this object, or `unlock`."""
+        """Take the write lock until the next `append` of this object, or `unlock`."""
 
     def unlock(self) -> None:
-        """Let others append again; without a lock, do nothing."""
+        """Release the write lock; do nothing without one."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the log."""
 
 
 def new_row(draft: Draft) -> NewRow:
-    """Return the draft as a row whose seq, version and chain are still to come."""
+    """Return the draft as a row without its seq and chain; its version is `NEXT`."""
     event = draft.event
     return (
         event.originator_id,
@@ -99,10 +99,10 @@ def new_row(draft: Draft) -> NewRow:
 
 def to_recorded(row: StoredRow) -> Recorded:
     """
-    Return what the row says.
+    Return the event of a row, with its metadata.
 
     Raises:
-        DamagedLog: the row is none that we wrote; names its seq.
+        DamagedLog: the row is invalid; names its seq.
     """
     try:
         event = CODEC.decode(row.originator_id, row.topic, row.state)

@@ -1,4 +1,4 @@
-"""From the columns of a stored row to a `StoredRow` in words; what we cannot have written is a `DamagedLog`."""
+"""Decode the columns of a table row to a `StoredRow` or an event."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -24,33 +24,33 @@ Columns = tuple[Any, ...]  # of a row, in the order of SELECT
 
 
 def read_head(connection: sqlite3.Connection) -> Head | None:
-    """Return the end of the log; None when it holds nothing."""
+    """Return the head of the log; None when the log is empty."""
     found = connection.execute("SELECT seq, chain, recorded_at FROM events ORDER BY seq DESC LIMIT 1").fetchone()
     if found is None:
         return None
     seq, chain, recorded_at = found
     if seq < 1 or type(chain) is not bytes or len(chain) != 32 or type(recorded_at) is not int:
-        raise DamagedLog(f"the log ends in a row that we have not written (seq {seq}): it was cut off or changed")
+        raise DamagedLog(f"the last row of the log is invalid (seq {seq}): it was cut off or changed")
     return Head(seq, chain, recorded_at)
 
 
-def in_row(path: Path, columns: Sequence[Any], names: dict[int, str]) -> StoredRow:
+def decode_row(path: Path, columns: Sequence[Any], names: dict[int, str]) -> StoredRow:
     """
-    Return a row in words.
+    Return the decoded row.
 
     Raises:
-        DamagedLog: we cannot have written it; names its seq.
+        DamagedLog: the row is invalid; names its seq.
     """
     try:
-        row = _in_words(columns, names)
+        row = _with_names(columns, names)
     except KeyError as error:
-        raise DamagedLog(f"{path}: seq {columns[0]}: nothing stands under key {error}") from None
-    if not _is_ours(row):
-        raise DamagedLog(f"{path}: seq {columns[0]}: a column does not hold what we write")
+        raise DamagedLog(f"{path}: seq {columns[0]}: no name has key {error}") from None
+    if not _is_valid(row):
+        raise DamagedLog(f"{path}: seq {columns[0]}: a column is invalid")
     return row
 
 
-def _in_words(columns: Sequence[Any], names: dict[int, str]) -> StoredRow:
+def _with_names(columns: Sequence[Any], names: dict[int, str]) -> StoredRow:
     seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = (
         columns
     )
@@ -71,14 +71,14 @@ def _in_words(columns: Sequence[Any], names: dict[int, str]) -> StoredRow:
     )
 
 
-def in_record(path: Path, columns: Columns, names: dict[int, str]) -> Recorded:
+def decode_event(path: Path, columns: Columns, names: dict[int, str]) -> Recorded:
     """
-    Return a row as a recorded event; most rows take the short way, and all others are judged by `in_row`.
+    Return the recorded event of a row; `decode_row` handles the few rows that are not of the usual form.
 
     This is the hot path of every replay: about 4 µs a row, of which JSON takes a fifth.
 
     Raises:
-        DamagedLog: we cannot have written it; names its seq.
+        DamagedLog: the row is invalid; names its seq.
     """
     seq, prefix, name, version, topic, state, account, origin, occurred, effective, recorded, day, command, chain = (
         columns
@@ -100,9 +100,9 @@ def in_record(path: Path, columns: Columns, names: dict[int, str]) -> Recorded:
                 return Recorded(
                     seq, stream, version, event, account, source, occurred, effective, recorded, day, command
                 )
-    except (AttributeError, KeyError, TypeError):  # a key that is in no table, a column of another type
+    except (AttributeError, KeyError, TypeError):  # an unknown key, or a column of a wrong type
         pass
-    return to_recorded(in_row(path, columns, names))
+    return to_recorded(decode_row(path, columns, names))
 
 
 _CHAIN = 32  # bytes
@@ -110,7 +110,7 @@ _ORIGINS = {origin.value: origin for origin in Origin}
 _TYPES = (int, str, int, str, bytes, str, str, int, int, int, str)
 
 
-def _is_ours(row: StoredRow) -> bool:
+def _is_valid(row: StoredRow) -> bool:
     return (
         tuple(map(type, row[:11])) == _TYPES
         and type(row.chain) is bytes

@@ -1,11 +1,11 @@
 """
-A stored row, and the chain that holds the rows together.
+Stored rows and their hash chain.
 
     leaf  = SHA-256(0x00 ‖ every column but state and chain, length-prefixed ‖ SHA-256(salt ‖ state))
     salt  = SHA-256(log secret ‖ seq)[:16]
     chain = SHA-256(chain of the row before ‖ leaf), the first over format version and log id
 
-Columns are hashed by what they say, not by the integer keys that stand for it in the file. Length-prefixed: four
+The hash is over the names, not over the integer keys that the file stores in their place. Length-prefixed: four
 bytes, big-endian, then the bytes; NULL is ff ff ff ff; integers are ASCII decimal text.
 """
 
@@ -17,7 +17,7 @@ _NULL = b"\xff\xff\xff\xff"
 
 
 class StoredRow(NamedTuple):
-    """A row of `events`, keys resolved to what they stand for."""
+    """A row of `events`, with names in place of keys."""
 
     seq: int
     originator_id: str
@@ -35,7 +35,7 @@ class StoredRow(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The end of the log."""
+    """The head: the last row of the log."""
 
     seq: int
     chain: bytes
@@ -43,12 +43,12 @@ class Head(NamedTuple):
 
 
 def genesis(log_id: str) -> bytes:
-    """Return what stands for the chain before the first row."""
+    """Return the chain value before the first row."""
     return sha256(prefixed(str(FORMAT)) + prefixed(log_id)).digest()
 
 
 def leaf(row: StoredRow, secret: bytes) -> bytes:
-    """Return the leaf of a row; its chain column is not looked at."""
+    """Return the leaf of a row; its chain column is ignored."""
     return salted_leaf(row, salt_of(row.seq, secret))
 
 
@@ -58,19 +58,19 @@ def salt_of(seq: int, secret: bytes) -> bytes:
 
 
 def salted_leaf(row: StoredRow, salt: bytes) -> bytes:
-    """Return the leaf of a row whose salt is known."""
+    """Return the leaf of a row with this salt."""
     body = sha256(salt + row.state).digest()
     columns = (*row[:4], *row[5:12])
     return sha256(b"\x00" + b"".join(map(prefixed, columns)) + body).digest()
 
 
 def link(previous: bytes, leaf_hash: bytes) -> bytes:
-    """Return the chain after a leaf."""
+    """Return the chain value after a leaf."""
     return sha256(previous + leaf_hash).digest()
 
 
 def sealed(row: StoredRow, previous: bytes, secret: bytes) -> StoredRow:
-    """Return the row with its chain."""
+    """Return the row with its chain value."""
     return row._replace(chain=link(previous, leaf(row, secret)))
 
 

@@ -1,8 +1,8 @@
 """
-The file of an open log: whether its path still names it, its write-ahead log is there, and this process opened it.
+Check that the path of an open log still names the same file, with its write-ahead log, in the same process.
 
-A file is known by device and inode. SQLite goes on with a file that was deleted or replaced, and what it commits there
-nobody will find again: so writers check before they begin and before they answer, readers before they read.
+A file is identified by device and inode. SQLite continues to write to a file that was deleted or replaced, and those
+commits are lost: so writers check before a transaction and after COMMIT, readers before each read.
 """
 
 import os
@@ -11,13 +11,13 @@ from pathlib import Path
 from oms_es.errors import LogError, LogFileChanged, LogWriteUncertain, OpenedInOtherProcess
 
 Identity = tuple[int, int]  # device, inode
-STOPPING = (LogWriteUncertain, LogFileChanged)  # after one of these a writer stops
+STOPPING = (LogWriteUncertain, LogFileChanged)  # errors after which a writer stops
 REOPEN = "open the log again (a new OrderManagementSystem)"
 
 
 class LogFile:
     """
-    One log file, from when it is opened until it is closed.
+    The identity of one log file while it is open.
 
     Args:
         path: the absolute path; a link is followed.
@@ -25,12 +25,12 @@ class LogFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.stopped: LogError | None = None  # why nothing is written any more
+        self.stopped: LogError | None = None  # the error after which the writer stopped
         self._pid = os.getpid()
         self._opened: Identity | None = None
         self._ahead: Identity | None = None  # of the write-ahead log
         self.ahead_path = path
-        self._name = self._ahead_name = str(path)  # as text: a commit looks at both twice
+        self._name = self._ahead_name = str(path)  # as text for speed: each commit checks both twice
 
     @property
     def is_open(self) -> bool:
@@ -39,20 +39,20 @@ class LogFile:
 
     @property
     def is_here(self) -> bool:
-        """Return whether this process made the object, and not one that it was forked from."""
+        """Return whether this process created the object, not a parent that it was forked from."""
         return self._pid == os.getpid()
 
     def opened(self, *, with_ahead: bool = True) -> None:
         """
-        Remember the file that stands at the path now; call it after connecting.
+        Store the identity of the file at the path; call it after connecting.
 
         Raises:
-            LogFileChanged: another one was opened before.
+            LogFileChanged: another file was opened before.
         """
         if self._opened is None:
             self._opened = _found(self.path)
             if self._opened is None:
-                raise LogFileChanged(f"{self.path} was deleted or moved away while it was opened")
+                raise LogFileChanged(f"{self.path} was deleted or renamed while it was opened")
             self._ahead_name = f"{os.path.realpath(self.path)}-wal"
             self.ahead_path = Path(self._ahead_name)
         self.check()
@@ -60,18 +60,18 @@ class LogFile:
             self._ahead = _found(self.ahead_path)
 
     def closed(self) -> None:
-        """Forget the file; what stopped the writer stays."""
+        """Forget the file, but not the error that stopped the writer."""
         self._opened = self._ahead = None
 
     def forget_ahead(self) -> None:
-        """Expect a new write-ahead log: no connection was open that would have kept the last one."""
+        """Expect a new write-ahead log: SQLite deletes it with the last connection."""
         self._ahead = None
 
     # --- checks ---
 
     def refuse_elsewhere(self) -> None:
         """
-        Refuse a process that did not open the log.
+        Check that this process opened the log.
 
         Raises:
             OpenedInOtherProcess: this is a child of the process that opened it.
@@ -80,10 +80,10 @@ class LogFile:
 
     def check(self) -> None:
         """
-        Check that the path names the file that was opened; before anything was opened, do nothing.
+        Check that the path names the file that was opened; do nothing if none is open.
 
         Raises:
-            LogFileChanged: it does not, or its write-ahead log is gone.
+            LogFileChanged: it names another file, or the write-ahead log is missing.
         """
         found = self._difference(writing=False)
         if found is not None:
@@ -91,7 +91,7 @@ class LogFile:
 
     def may_write(self) -> None:
         """
-        Check what has to hold before a transaction begins; stop the writer when it does not.
+        Check the file before a transaction; stop the writer if it was changed.
 
         Raises:
             LogFileChanged, LogWriteUncertain, OpenedInOtherProcess: nothing was written.
@@ -105,10 +105,10 @@ class LogFile:
 
     def committed(self) -> None:
         """
-        Check after COMMIT, before the answer; stop the writer when the file is not the one that was opened.
+        Check the file after COMMIT; stop the writer if it was changed.
 
         Raises:
-            LogFileChanged: whether the events are in the log is unknown.
+            LogFileChanged: it is unknown whether the log contains the events.
         """
         found = self._difference(writing=True)
         if found is None and self._ahead is None:
@@ -116,40 +116,40 @@ class LogFile:
             found = None if self._ahead is not None else f"{self.ahead_path} is missing after a commit"
         if found is not None:
             unknown = "whether the last commands are in the log is unknown"
-            raise self.stop(LogFileChanged(f"{found}; {unknown}; {REOPEN}, and repeat them with the same ids"))
+            raise self.stop(LogFileChanged(f"{found}; {unknown}; {REOPEN}, and retry them with the same ids"))
 
     def _difference(self, *, writing: bool) -> str | None:
-        """Return in words what is not as it was when the file was opened; to a writer also a second hard link."""
+        """Describe how the file changed since it was opened; a second hard link counts only for a writer."""
         if self._opened is None:
             return None
         try:
             found = os.stat(self._name)
         except OSError as error:
-            return f"{self.path} was deleted or moved away ({error.strerror})"
+            return f"{self.path} was deleted or renamed ({error.strerror})"
         if _identity(found) != self._opened:
             return f"{self.path} was replaced by another file since it was opened"
         if self._ahead is not None and _found(self._ahead_name) != self._ahead:
-            what = "replaced" if self.ahead_path.exists() else "removed"
-            return f"{self.ahead_path} was {what} since {self.path.name} was opened"
+            change = "replaced" if self.ahead_path.exists() else "removed"
+            return f"{self.ahead_path} was {change} since {self.path.name} was opened"
         if writing and found.st_nlink != 1:
-            return f"{self.path} has {found.st_nlink} names (hard links), and a log is written under one"
+            return f"{self.path} has {found.st_nlink} names (hard links); a log is written only under one name"
         return None
 
     @property
     def lost_only_its_ahead(self) -> bool:
-        """Return whether the path still names the file, and no write-ahead log stands beside it any more."""
+        """Return whether the path still names the file, and only the write-ahead log is missing."""
         return _found(self.path) == self._opened and self._ahead is not None and not self.ahead_path.exists()
 
     def stop(self, error: LogError) -> LogError:
-        """Write nothing from here on; return the error."""
+        """Stop the writer for ever; return the error."""
         if self.stopped is None:
             self.stopped = error
         return error
 
 
 def refusal(stopped: LogError) -> LogError:
-    """Return the error for a command that comes after the writer has stopped; it has the type of what stopped it."""
-    return type(stopped)(f"nothing of this command was written, for the writer has stopped: {stopped}")
+    """Return the error of a command after the writer has stopped, of the same type as `stopped`."""
+    return type(stopped)(f"this command was not written, because the writer has stopped: {stopped}")
 
 
 def refuse_elsewhere(pid: int, what: str) -> None:

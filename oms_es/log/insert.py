@@ -1,8 +1,8 @@
 """
-Inserting rows inside a transaction: the integer keys of names and streams, the chain, the insert. Every writer uses it.
+Insert rows inside a transaction: keys of names and streams, hash chain, INSERT. Every writer of a file uses it.
 
-This is part of the hot path: `hash_chain.sealed` says what a sealed row is, and the loop in `write` does the same with
-everything looked up once. One event costs about 8 µs instead of 24; `benchmarks/throughput.py` measures it.
+This is part of the hot path: `hash_chain.sealed` defines the chain value, and the loop in `write` computes the same
+with cached lookups. One event costs about 8 µs instead of 24; `benchmarks/throughput.py` measures it.
 """
 
 import sqlite3
@@ -17,16 +17,16 @@ from oms_es.log.hash_chain import Head, prefixed
 NewRow = tuple[str, int, str, bytes, str, str, int, int, int, str, str | None]
 
 NEXT = -1  # a version: one more than the last of the stream
-MOST_STREAMS = 200_000  # to remember at once
+MOST_STREAMS = 200_000  # to cache
 _NOTHING = "nothing was written"
-_FACT = "fact:"  # ids of imported facts are stored as bytes: they are many
+_FACT = "fact:"  # ids of imported facts are stored as bytes, to save space
 _CHUNKS = (64, 16, 4, 1)  # rows of one INSERT statement
 _NULL = prefixed(None)
 _VERSIONS = tuple(prefixed(number) for number in range(100))
 
 
 class _Name:
-    """A name that the file stores under a key: a topic, an account, an origin, a day, the prefix of streams."""
+    """A name with its key: a topic, an account, an origin, a day, a prefix of stream names."""
 
     __slots__ = ("key", "prefixed")
 
@@ -36,7 +36,7 @@ class _Name:
 
 
 class _Stream:
-    """A stream, its key and its last version."""
+    """A stream with its key and its last version."""
 
     __slots__ = ("key", "prefixed", "version")
 
@@ -47,7 +47,7 @@ class _Stream:
 
 
 class Keys:
-    """The integer keys and stream versions of a file, as of the last head that was seen under the write lock."""
+    """A cache of the keys and stream versions of a file, as of the last head seen under the write lock."""
 
     def __init__(self) -> None:
         self.names: dict[str, _Name] = {}
@@ -55,7 +55,7 @@ class Keys:
         self._last_stream = -1  # the highest key of a stream; -1: not read yet
 
     def name(self, cursor: sqlite3.Connection, name: str) -> _Name:
-        """Return a name with its key, adding it when it is new."""
+        """Return a name with its key; insert a new name."""
         found = self.names.get(name)
         if found is None:
             row = cursor.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
@@ -64,7 +64,7 @@ class Keys:
         return found
 
     def load_streams(self, cursor: sqlite3.Connection, names: Iterable[str]) -> None:
-        """Read keys and versions of the streams that are not known yet, and add those that are new."""
+        """Read the keys and versions of streams that are not cached; insert new streams."""
         unknown = [name for name in dict.fromkeys(names) if name not in self.streams]
         for start in range(0, len(unknown), 300):
             self._load(cursor, unknown[start : start + 300])
@@ -103,12 +103,12 @@ class Keys:
 
     @property
     def is_full(self) -> bool:
-        """Return whether so much is known that it is better to begin anew; only between two transactions."""
+        """Return whether the cache should be emptied, between two transactions."""
         return len(self.streams) > MOST_STREAMS
 
     @staticmethod
     def split(originator_id: str) -> tuple[str, str]:
-        """Return the prefix that many streams share (`order/<account>/`), and the rest."""
+        """Return the common prefix (`order/<account>/`) and the rest of a stream name."""
         kind, slash, rest = originator_id.partition("/")
         if kind == "order":
             account, second, order_id = rest.partition("/")
@@ -134,10 +134,10 @@ class Keys:
 
 def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[NewRow], head: Head, secret: bytes) -> Head:
     """
-    Insert the rows after `head`, sealed into the chain; return the new head.
+    Insert the rows after `head`, with their chain values; return the new head.
 
     Raises:
-        LogWriteFailed: a trigger that is not ours has dropped a row; to be rolled back.
+        LogWriteFailed: a foreign trigger dropped a row; the caller must roll back.
     """
     if not rows:
         return head
@@ -192,15 +192,15 @@ def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[NewRow], head: 
     return Head(seq, chain, rows[-1][8])
 
 
-def _insert(cursor: sqlite3.Connection, table: str, width: int, values: Sequence[object], what: str) -> None:
-    """Insert rows of `width` columns, given as one flat sequence, many to a statement."""
+def _insert(cursor: sqlite3.Connection, table: str, width: int, values: Sequence[object], row_name: str) -> None:
+    """Insert rows of `width` columns from one flat sequence, many per statement."""
     start = 0
     for size in _CHUNKS:
         step = size * width
         while len(values) - start >= step:
             done = cursor.execute(_INSERTS[table, size], values[start : start + step])
             if done.rowcount != size:
-                raise LogWriteFailed(f"{what} was not inserted (a trigger that is not ours?); {_NOTHING}")
+                raise LogWriteFailed(f"{row_name} was not inserted (a foreign trigger?); {_NOTHING}")
             start += step
 
 
@@ -215,5 +215,5 @@ def _added(cursor: sqlite3.Connection, insert: str, values: tuple[object, ...]) 
     """Insert a row and return its key."""
     done = cursor.execute(insert, values)
     if done.rowcount != 1 or done.lastrowid is None:
-        raise LogWriteFailed(f"a name was not inserted (a trigger that is not ours?); {_NOTHING}")
+        raise LogWriteFailed(f"a name was not inserted (a foreign trigger?); {_NOTHING}")
     return done.lastrowid

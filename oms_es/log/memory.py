@@ -1,4 +1,4 @@
-"""A log in memory: the same contract as the file, gone with the process; for tests and what-if."""
+"""A log in memory, with the same interface as the file; for tests and what-if."""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
@@ -10,7 +10,7 @@ from oms_es.log.hash_chain import Head, StoredRow, genesis, sealed
 
 
 class MemoryLog:
-    """Rows in a list, sealed like those of a file."""
+    """Rows in a list, with the same hash chain as a file."""
 
     def __init__(self, log_id: str = "memory", secret: bytes = b"") -> None:
         self._rows: list[StoredRow] = []
@@ -20,7 +20,7 @@ class MemoryLog:
         self._genesis = genesis(log_id)
 
     def head(self) -> Head:
-        """Return the end of the log."""
+        """Return the head of the log."""
         if not self._rows:
             return Head(0, self._genesis, 0)
         last = self._rows[-1]
@@ -29,17 +29,17 @@ class MemoryLog:
     is_quick = True
 
     def peek(self) -> Head:
-        """Return the end of the log."""
+        """Return the head of the log."""
         return self.head()
 
     def append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:  # noqa: ARG002
-        """Write all drafts, or none; return the seq of the last event."""
+        """Write all drafts or none; return the seq of the last event."""
         head = self.head()
         if head.seq != decided_on:
             raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
         for draft in drafts:
             if draft.command_id and draft.command_id in self._commands:
-                raise LogWriteFailed(f"command {draft.command_id!a} stands in the log already; nothing was written")
+                raise LogWriteFailed(f"command {draft.command_id!a} is already in the log; nothing was written")
         chain, rows, added = head.chain, list[StoredRow](), dict[str, int]()
         for draft in drafts:
             name = draft.event.originator_id
@@ -86,11 +86,11 @@ class MemoryLog:
         return [to_recorded(row) for row in found]
 
     def rows(self) -> list[StoredRow]:
-        """Return what is stored."""
+        """Return all rows."""
         return list(self._rows)
 
     def recorded_by(self, moment: int) -> int:
-        """Return the seq of the last event recorded up to a moment; 0 for none."""
+        """Return the seq of the last event recorded up to a time; 0 for none."""
         return bisect_right(self._rows, moment, key=lambda row: row.recorded_at)
 
     def last_of_day(self, trading_day: str) -> int:
@@ -103,7 +103,7 @@ class MemoryLog:
         return max((row.recorded_at for row in rows), default=0), max((row.effective_at for row in rows), default=0)
 
     def lock(self) -> None:
-        """Do nothing: nobody else can append."""
+        """Do nothing: there is no other writer."""
 
     def unlock(self) -> None:
         """Do nothing."""

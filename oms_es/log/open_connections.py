@@ -1,4 +1,4 @@
-"""Opening a log file: connections with the durability we promise, and clear words when it is no log of ours."""
+"""Open connections to a log file with the required durability, and translate SQLite's errors."""
 
 import os
 import shutil
@@ -19,11 +19,11 @@ _SYNCHRONOUS = {"full": 2, "normal": 1}
 
 def open_reader(path: Path) -> Connection:
     """
-    Return a connection that cannot write, and leaves nothing behind that keeps the log's owner from writing.
+    Return a read-only connection that leaves no files which would prevent the log's owner from writing.
 
     Raises:
-        LogMissing, NotALog: there is no file, or it is no database.
-        LogReadOnly, LogBusy: it may not be read, or is written so often that it cannot be copied.
+        LogMissing, NotALog: the file does not exist, or is not a database.
+        LogReadOnly, LogBusy: it cannot be read, or changes too often to be copied.
     """
     if not path.exists():
         raise LogMissing(f"there is no log at {path}")
@@ -36,7 +36,7 @@ def open_reader(path: Path) -> Connection:
 
 
 def _private(path: Path) -> Connection:
-    """Return a connection to a copy that only we see; the copy goes when it is closed."""
+    """Return a connection to a private copy, which is deleted when the connection is closed."""
     try:
         made, stamped = copy(path)
     except OSError as error:
@@ -62,7 +62,7 @@ def _readable(uri: str) -> Connection:
 
 
 def _refuse_cut_off(connection: sqlite3.Connection) -> None:
-    """Refuse a file that is shorter than it says, while no write-ahead log holds the rest."""
+    """Refuse a file that is shorter than its header states, unless a write-ahead log contains the rest."""
     (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
     ahead = Path(f"{path}-wal")
     if ahead.exists() and ahead.stat().st_size:
@@ -74,19 +74,19 @@ def _refuse_cut_off(connection: sqlite3.Connection) -> None:
 
 def open_writer(path: Path, durability: str = "full", *, make: bool = True) -> Connection:
     """
-    Return a connection that writes; with `make` the file is made where there is none.
+    Return a connection that can write; with `make` a missing file is created.
 
     Raises:
-        LogReadOnly, NotALog, LogError: it cannot be written, or the promised durability cannot be had.
+        LogReadOnly, NotALog, LogError: it cannot be written, or the required durability is not available.
     """
     if path.is_dir():
         raise NotALog(f"{path} is a folder, not a log")
     if not path.parent.is_dir():
-        raise LogMissing(f"there is no folder {path.parent} to keep the log {path.name} in")
+        raise LogMissing(f"there is no folder {path.parent} for the log {path.name}")
     with translated_errors(path):
         connection = connect(f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}", LOCK_TIMEOUT)
         try:
-            _promise(connection, durability)
+            _set_durability(connection, durability)
         except (sqlite3.Error, LogError):
             connection.close()
             raise
@@ -94,7 +94,7 @@ def open_writer(path: Path, durability: str = "full", *, make: bool = True) -> C
 
 
 def begin(connection: sqlite3.Connection, *, wait: bool) -> None:
-    """Begin to write; without `wait` fail at once when another process is writing."""
+    """Begin a write transaction; without `wait` fail at once if another process is writing."""
     if wait:
         connection.execute("BEGIN IMMEDIATE")
         return
@@ -107,20 +107,20 @@ def begin(connection: sqlite3.Connection, *, wait: bool) -> None:
 
 def refuse_orphan(path: Path) -> None:
     """
-    Refuse to begin a log beside the write-ahead log of another: SQLite would delete it, and events stand in it.
+    Refuse to create a log beside the write-ahead log of a missing one: SQLite would delete its events.
 
     Raises:
-        LogMissing: a log was deleted or moved away from here.
+        LogMissing: a log at this path was deleted or renamed.
     """
     ahead = Path(f"{os.path.realpath(path)}-wal")
     if ahead.exists() and ahead.stat().st_size:
         raise LogMissing(
-            f"there is no log at {path}, but {ahead} holds the last events of one: put the log back beside it, "
-            "or move that file away"
+            f"there is no log at {path}, but {ahead} contains the last events of one: restore the log beside it, "
+            "or move that file to another folder"
         )
 
 
-def _promise(connection: sqlite3.Connection, durability: str) -> None:
+def _set_durability(connection: sqlite3.Connection, durability: str) -> None:
     level = _SYNCHRONOUS[durability]
     mode = _write_ahead(connection)
     connection.execute(f"PRAGMA synchronous={level}")
@@ -130,7 +130,7 @@ def _promise(connection: sqlite3.Connection, durability: str) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> str:
-    """Switch to the write-ahead log; SQLite does not wait by itself for whoever does the same at this moment."""
+    """Switch to WAL mode; retry while another process does the same, because SQLite does not wait for it."""
     deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         try:
@@ -144,22 +144,22 @@ def _write_ahead(connection: sqlite3.Connection) -> str:
 
 @contextmanager
 def translated_errors(path: Path, *, reading: bool = False) -> Iterator[None]:
-    """Turn SQLite's errors into ours, one class per thing that a person can do about it."""
+    """Raise SQLite's errors as errors of this package."""
     try:
         yield
     except sqlite3.Error as error:
-        raise in_words(path, error, reading=reading) from error
+        raise translated(path, error, reading=reading) from error
     except UnicodeDecodeError as error:
-        raise DamagedLog(f"{path} holds text that nobody wrote: {escaped(str(error))}") from error
+        raise DamagedLog(f"{path} contains text that is not UTF-8: {escaped(str(error))}") from error
 
 
-def in_words(path: Path, error: sqlite3.Error, *, reading: bool = False) -> LogError:
-    """Return our error for one that SQLite gave before a COMMIT: nothing was written."""
+def translated(path: Path, error: sqlite3.Error, *, reading: bool = False) -> LogError:
+    """Return our error for an SQLite error before a COMMIT, when nothing was written."""
     name, text = getattr(error, "sqlite_errorname", None) or "", escaped(str(error))
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return LogBusy(f"{path}: another process held the write lock for {LOCK_TIMEOUT:g} s; try again")
     if name.startswith("SQLITE_NOTADB"):
-        return NotALog(f"{path} is not an SQLite database, so it is no log of oms_es")
+        return NotALog(f"{path} is not an SQLite database, so it is not a log of oms_es")
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_CANTOPEN")):
         return LogReadOnly(f"{path} cannot be written ({text}); check the media and the permissions")
     if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError):

@@ -1,9 +1,9 @@
 """
-What a failed write means: nothing was written, or nobody knows.
+The outcome of a failed write: nothing was written, or it is unknown.
 
-Before COMMIT nothing counts, whatever fails. A COMMIT that failed may have put the whole transaction into the
-write-ahead log all the same, and it comes back when the log is recovered; and after a failed fsync the system may
-show pages that never reach the disk. So the outcome is unknown unless it is shown that nothing can have been written.
+Before COMMIT nothing is written, whatever fails. A failed COMMIT may have written the whole transaction into the
+write-ahead log, and recovery of the log restores it; and after a failed fsync the system may show pages that are
+never written to disk. So the outcome is unknown unless it is certain that nothing was written.
 """
 
 import sqlite3
@@ -12,34 +12,34 @@ from contextlib import suppress
 from oms_es.errors import LogError, LogWriteUncertain
 from oms_es.identifiers import escaped
 from oms_es.log.identity import REOPEN, LogFile
-from oms_es.log.open_connections import in_words
+from oms_es.log.open_connections import translated
 from oms_es.log.wal import may_hold_commit
 
-_NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}  # a write ended early; what stands in the file tells how far it came
+_NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}  # an incomplete write; the file shows how much of it was written
 _SYNC = {"SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"}
 
 
 def failed_commit(file: LogFile, writer: sqlite3.Connection, error: sqlite3.Error) -> LogError:
-    """Return our error for a COMMIT that failed; unless nothing can have been written, the writer is stopped."""
-    if writer.in_transaction:  # SQLite did not begin with it (it was busy, or a constraint is open)
+    """Return our error for a failed COMMIT; stop the writer unless it is certain that nothing was written."""
+    if writer.in_transaction:  # SQLite did not start the COMMIT (busy, or a constraint failed)
         with suppress(sqlite3.Error):
             writer.execute("ROLLBACK")
-        return in_words(file.path, error)
+        return translated(file.path, error)
     if getattr(error, "sqlite_errorname", "") in _NO_ROOM and not may_hold_commit(file.ahead_path):
-        return in_words(file.path, error)
+        return translated(file.path, error)
     return uncertain(file, error)
 
 
 def is_failed_sync(error: BaseException) -> bool:
-    """Return whether an fsync failed; after it, nothing that a read shows is known to be durable."""
+    """Return whether an fsync failed; after it, even data that a read returns may not be durable."""
     return getattr(error, "sqlite_errorname", "") in _SYNC
 
 
 def uncertain(file: LogFile, error: BaseException) -> LogError:
-    """Stop the writer; return the error that says that the outcome is unknown."""
+    """Stop the writer; return the error of an unknown outcome."""
     return file.stop(
         LogWriteUncertain(
             f"{file.path}: whether the last commands are in the log is unknown ({escaped(str(error))}); {REOPEN}, "
-            "and repeat them with the same ids"
+            "and retry them with the same ids"
         )
     )

@@ -1,9 +1,9 @@
 """
-Reading a log that this user may not write: files beside it that we made would lock its owner out of it.
+Read a private copy of a log where SQLite cannot safely create its `-wal` and `-shm` files.
 
-To read a log in WAL mode, SQLite makes `-wal` and `-shm` beside it. Made by another user, or with the mode of a file
-that was read-only for a while, they cannot be written by the log's owner, who then can neither read nor write. And
-on read-only media they cannot be made at all. In both cases the file is read from a copy that only we see.
+SQLite needs both files to read a log in WAL mode. If another user creates them, or they inherit the mode of a
+read-only log, the log's owner cannot write them, and can neither read nor write the log. On read-only media they
+cannot be created at all.
 """
 
 import os
@@ -19,33 +19,33 @@ _TRIES = 10
 
 
 def may_make_files_beside(path: Path) -> bool:
-    """Return whether `-wal` and `-shm` can be made by us and written by the log's owner afterwards."""
+    """Return whether we can create `-wal` and `-shm` so that the log's owner can write them."""
     found = os.stat(path)
-    # SQLite gives the files that root makes to the owner of the log; Windows has no such owners.
+    # When root creates these files, SQLite gives them to the owner of the log; Windows has no such owners.
     is_owners = not hasattr(os, "geteuid") or os.geteuid() in (0, found.st_uid)
     return is_owners and bool(found.st_mode & 0o200) and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def has_files_beside(path: Path) -> bool:
-    """Return whether both files are there, so that none has to be made."""
+    """Return whether both files exist."""
     return Path(f"{path}-wal").exists() and Path(f"{path}-shm").exists()
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what changes when the log changes."""
+    """Return inode, size and times of the log, which differ after every change."""
     return _stat(path), _stat(Path(f"{path}-wal"))
 
 
 def copy(path: Path) -> tuple[Path, Stamp]:
     """
-    Copy the file, and its write-ahead log if it has one, into a folder of our own.
+    Copy the log, with its write-ahead log if it has one, into a temporary folder.
 
     Returns:
-        The copy, and the stamp of the log at the moment of it.
+        The copy, and the stamp of the log at that time.
 
     Raises:
-        LogBusy: the log was written all the time.
-        OSError: it cannot be read, or there is no room for the copy.
+        LogBusy: the log changed during every try.
+        OSError: the log cannot be read, or there is no space for the copy.
     """
     folder = Path(tempfile.mkdtemp(prefix="oms-log-"))
     try:
@@ -61,7 +61,7 @@ def copy(path: Path) -> tuple[Path, Stamp]:
 
 
 def _copied(path: Path, to: Path, before: Stamp) -> bool:
-    """Copy file and write-ahead log; return False when the latter went away meanwhile."""
+    """Copy file and write-ahead log; return False if the latter was deleted in the meantime."""
     ahead = Path(f"{to}-wal")
     shutil.copyfile(path, to)
     ahead.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """
-Reading a log file. Every read notices a row that is missing, and ends in an error, never in a smaller answer.
+Read a log file. A missing row is always an error, never a smaller result.
 
-Reads of a stretch of the log count its rows, reads of a stream its versions. What cannot be counted where it is read
-(is there no such order, or is its row gone?) rests on a count of the whole log: `completeness`.
+Reads of a range of the log count its rows, reads of a stream its versions. Other reads cannot distinguish a missing
+row from an order that does not exist; they depend on a count of the whole log: `completeness`.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ from oms_es.log.codec import CODEC
 from oms_es.log.completeness import Completeness, count_between
 from oms_es.log.connections import Connection
 from oms_es.log.contract import to_recorded
-from oms_es.log.decoding import SELECT, Columns, in_record, in_row, read_head
+from oms_es.log.decoding import SELECT, Columns, decode_event, decode_row, read_head
 from oms_es.log.hash_chain import Head, StoredRow
 from oms_es.log.identity import LogFile
 from oms_es.log.insert import Keys
@@ -28,39 +28,39 @@ from oms_es.log.private_copy import stamp
 
 EMPTY = Head(0, b"", 0)
 PAGE = 2000  # rows read at once
-SHORT = 2000  # rows that are counted one by one; of more, the whole log is counted by its smallest index
+SHORT = 2000  # up to so many rows are counted one by one; for more, the whole log is counted by its smallest index
 
 
 class LogReader:
     """
-    The reading half of a log file. Nothing is opened before it is needed.
+    The read methods of a log file, which is opened at the first use.
 
     Args:
-        path: the file; where there is none, the log is empty.
+        path: the file; if it does not exist, the log is empty.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()  # the process may change its folder
+        self.path = Path(path).absolute()  # the process may change its working directory
         self._file = LogFile(self.path)
         self._reading: Connection | None = None
         self._names: dict[int, str] = {}
-        self._seen: Head | None = None  # the last end of the log that was read or written
+        self._seen: Head | None = None  # the last head that was read or written
         self._complete = Completeness(self.path)
         self._warned = False
         self._closing: list[weakref.finalize[..., LogReader]] = []
 
     def meta(self) -> schema.Meta | None:
-        """Return what identifies the log; None before the first append."""
+        """Return the identity of the log; None before the first append."""
         reader = self._checked()
         return None if reader is None else schema.read_meta(reader, str(self.path))
 
     def head(self) -> Head:
-        """Return the end of the log; seq 0 when it is empty or not there yet."""
+        """Return the head of the log; seq 0 when it is empty or does not exist yet."""
         reader = self._checked()
         return EMPTY if reader is None else self._head(reader)
 
     def peek(self) -> Head:
-        """Return the end of the log as `head` does, without checking that its path still names the same file."""
+        """Return the head of the log, without checking that the path still names the same file."""
         reading = self._reading
         return self.head() if reading is None or reading.stamp is not None else self._head(reading)
 
@@ -71,13 +71,13 @@ class LogReader:
         return found
 
     def _see(self, found: Head, connection: sqlite3.Connection) -> None:
-        """Remember the end of the log; refuse one that does not continue what was read before."""
+        """Store the head; raise if it does not continue the head that was read before."""
         seen = self._seen
         if seen is not None and seen.seq and found != seen:
             query = "SELECT chain FROM events WHERE seq = ?"
             if connection.execute(query, (seen.seq,)).fetchone() != (seen.chain,):
                 raise LogFileChanged(
-                    f"{self.path} holds another history than before: it ends at seq {found.seq}, "
+                    f"{self.path} contains another history than before: it ends at seq {found.seq}, "
                     f"and seq {seen.seq} was read from it (was it restored or overwritten?)"
                 )
         self._seen = found
@@ -86,21 +86,21 @@ class LogReader:
         self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
     ) -> Iterator[Recorded]:
         """Return the events with `after` < seq <= `until`, in order."""
-        return (in_record(self.path, columns, self._names) for columns in self._columns(after, until, topics))
+        return (decode_event(self.path, columns, self._names) for columns in self._columns(after, until, topics))
 
     def rows(
         self, after: int = 0, until: int | None = None, topics: Collection[str] | None = None
     ) -> Iterator[StoredRow]:
         """Return the stored rows, as `read` returns the events."""
-        return (in_row(self.path, columns, self._names) for columns in self._columns(after, until, topics))
+        return (decode_row(self.path, columns, self._names) for columns in self._columns(after, until, topics))
 
     def _columns(self, after: int, until: int | None, topics: Collection[str] | None) -> Iterator[Columns]:
-        """Return the columns of the rows as SQLite gives them; `_names` has the names of their keys."""
+        """Return the columns of the rows as stored; `_names` contains the names of their keys."""
         last = self.head().seq
         last = last if until is None else min(until, last)
         reader = self._reader()
         unwanted: list[int] = []
-        if topics is not None and reader is not None:  # topics that nobody knows are not passed over
+        if topics is not None and reader is not None:  # unknown topics are read too, and raise an error
             names = self._load_names(reader).items()
             unwanted = [key for key, name in names if name in CODEC.topics and name not in topics]
         return self._contiguous(after, last) if topics is None else self._filtered(after, last, unwanted)
@@ -115,7 +115,7 @@ class LogReader:
             raise DamagedLog(f"{self.path}: seq {after + 1} is missing (the log ends at {last})")
 
     def _filtered(self, after: int, last: int, unwanted: list[int]) -> Iterator[Columns]:
-        """Return the rows but those of unwanted topics; at the end it is counted that the others are there."""
+        """Yield the rows without those of unwanted topics; count all rows at the end."""
         yield from self._pages(after, last, unwanted)
         reader = self._reader()
         if reader is not None and after < last:
@@ -126,7 +126,7 @@ class LogReader:
                     self._complete.check(reader, whole=True)
 
     def _pages(self, after: int, last: int, unwanted: list[int]) -> Iterator[Columns]:
-        """Return the rows page by page: no cursor stays open between two of them, so no reader holds a snapshot."""
+        """Yield the rows page by page, with no cursor open between pages, so that no read blocks a checkpoint."""
         more = f" AND e.topic NOT IN ({','.join('?' * len(unwanted))})" if unwanted else ""
         while after < last:
             values = [after, last, *unwanted]
@@ -143,7 +143,7 @@ class LogReader:
 
     def stream_rows(self, originator_id: str) -> list[StoredRow]:
         """Return the rows of one stream, in order."""
-        self._asked()
+        self._counted()
         rows = self._select(
             "e.originator_id = (SELECT s.id FROM streams s JOIN names n ON n.id = s.prefix "
             "WHERE s.name = ? AND n.name = ?)",
@@ -158,7 +158,7 @@ class LogReader:
 
     def order_streams(self, order_id: str) -> list[str]:
         """Return the names of the streams of orders with this id."""
-        reader = self._asked()
+        reader = self._counted()
         query = (
             "SELECT n.name || s.name FROM streams s JOIN names n ON n.id = s.prefix "
             "WHERE s.name = ? AND n.name GLOB 'order/*/' ORDER BY 1"
@@ -179,7 +179,7 @@ class LogReader:
         return sorted(found, key=lambda recorded: recorded.seq)
 
     def chain_at(self, seq: int) -> str | None:
-        """Return the chain after the event `seq`, as hex; None when the log does not reach so far."""
+        """Return the chain value after the event `seq`, as hex; None when the log has no such event."""
         reader = self._checked()
         if reader is None:
             return None
@@ -190,8 +190,8 @@ class LogReader:
         return None if found is None else bytes(found[0]).hex()
 
     def holds_name(self, name: str) -> bool:
-        """Return whether a topic, an account or a day of this name stands anywhere in the log."""
-        reader = self._asked()
+        """Return whether the log contains a topic, an account or a day with this name."""
+        reader = self._counted()
         if reader is None:
             return False
         names = self._load_names(reader)
@@ -200,15 +200,15 @@ class LogReader:
         return name in names.values()
 
     def recorded_by(self, moment: int) -> int:
-        """Return the seq of the last event recorded up to a moment; 0 for none."""
+        """Return the seq of the last event recorded up to a time; 0 for none."""
         low, high = 0, self.head().seq
-        reader = self._asked()
+        reader = self._counted()
         while reader is not None and low < high:
             middle = (low + high + 1) // 2
             with translated_errors(self.path, reading=True):
                 found = reader.execute("SELECT recorded_at FROM events WHERE seq = ?", (middle,)).fetchone()
             if found is None or type(found[0]) is not int:
-                raise DamagedLog(f"{self.path}: seq {middle} is missing, or does not hold what we write")
+                raise DamagedLog(f"{self.path}: seq {middle} is missing or invalid")
             low, high = (middle, high) if found[0] <= moment else (low, middle - 1)
         return low
 
@@ -221,7 +221,7 @@ class LogReader:
         return self._of_day("max", trading_day)
 
     def _of_day(self, which: str, trading_day: str) -> int:
-        reader = self._asked()
+        reader = self._counted()
         if reader is None:
             return 0
         query = f"SELECT {which}(seq) FROM events WHERE trading_day = (SELECT id FROM names WHERE name = ?)"  # noqa: S608
@@ -230,8 +230,8 @@ class LogReader:
         return found or 0
 
     def ends_of_days(self, until: int, topics: Collection[str]) -> dict[str, int]:
-        """Return the seq of the last event of these topics up to `until`, for each trading day that has one."""
-        reader = self._asked()
+        """Return the seq of the last event of these topics up to `until`, by trading day."""
+        reader = self._counted()
         if reader is None:
             return {}
         names = self._load_names(reader)
@@ -245,15 +245,15 @@ class LogReader:
         ends: dict[str, int] = {}
         for day, topic, seq in found:
             if type(names.get(day)) is not str:
-                raise DamagedLog(f"{self.path}: seq {seq}: no trading day stands under key {day}")
+                raise DamagedLog(f"{self.path}: seq {seq}: no trading day has key {day}")
             if topic not in names:
-                raise DamagedLog(f"{self.path}: seq {seq}: no topic stands under key {topic}")
+                raise DamagedLog(f"{self.path}: seq {seq}: no topic has key {topic}")
             ends[names[day]] = max(seq, ends.get(names[day], 0))
         return ends
 
     def latest(self, after: int) -> tuple[int, int]:
         """Return the latest `recorded_at` and `effective_at` of the events after a seq; 0 for none."""
-        reader = self._asked()
+        reader = self._counted()
         if reader is None:
             return 0, 0
         query = "SELECT max(recorded_at), max(coalesce(effective_at, occurred_at)) FROM events WHERE seq > ?"
@@ -279,7 +279,7 @@ class LogReader:
 
     def _select(self, where: str, values: Sequence[object], order: str = "e.seq") -> list[StoredRow]:
         found = self._select_columns(where, values, order)
-        return [in_row(self.path, columns, self._names) for columns in found]
+        return [decode_row(self.path, columns, self._names) for columns in found]
 
     def _select_columns(
         self, where: str, values: Sequence[object], order: str = "e.seq", limit: int | None = None
@@ -290,7 +290,7 @@ class LogReader:
         query = f"{SELECT} WHERE {where} ORDER BY {order}" + ("" if limit is None else f" LIMIT {limit}")
         with translated_errors(self.path, reading=True):
             found: list[Columns] = reader.execute(query, list(values)).fetchall()
-        self._load_names(reader)  # after the rows: it knows every name that they use
+        self._load_names(reader)  # after the rows, so that it includes every name in them
         return found
 
     def _load_names(self, reader: sqlite3.Connection) -> dict[int, str]:
@@ -300,8 +300,8 @@ class LogReader:
 
     # --- the connection ---
 
-    def _asked(self) -> sqlite3.Connection | None:
-        """Return a connection to a log in which no row is missing; None while there is no log yet."""
+    def _counted(self) -> sqlite3.Connection | None:
+        """Return a connection to a log with no missing row; None if there is no log yet."""
         reader = self._checked()
         if reader is not None:
             with translated_errors(self.path, reading=True):
@@ -309,7 +309,7 @@ class LogReader:
         return reader
 
     def _checked(self) -> sqlite3.Connection | None:
-        """Return a connection to the file that the path names now; None while there is no log yet."""
+        """Return a connection to the file that the path names now; None if there is no log yet."""
         self._file.refuse_elsewhere()
         self._check_file()
         reading = self._reading
@@ -323,7 +323,7 @@ class LogReader:
         self._file.check()
 
     def _reader(self) -> Connection | None:
-        """Return a reading connection; None while there is no log yet."""
+        """Return a read-only connection; None if there is no log yet."""
         if self._reading is None:
             self._file.refuse_elsewhere()
             if not self.path.exists() or (self.path.is_file() and self.path.stat().st_size == 0):
@@ -345,6 +345,6 @@ class LogReader:
         return self._reading
 
     def _owned(self, connection: Connection) -> Connection:
-        """Close a connection with this object, at the latest when it is dropped."""
+        """Close the connection with this object, or when this object is garbage-collected."""
         self._closing.append(weakref.finalize(self, connection.close))
         return connection

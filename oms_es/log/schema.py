@@ -1,4 +1,4 @@
-"""The tables of a log file, and what it takes to be one."""
+"""The tables of a log file, and checks that a file is a log."""
 
 import secrets
 import sqlite3
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from oms_es.errors import DamagedLog, NewerLog, NotALog
 from oms_es.log.hash_chain import FORMAT
 
-# Short words (topics, accounts, origins, days, the beginnings of stream names) stand once in `names`, stream names
-# once in `streams`; `events` holds their keys. The view `journal` shows everything in words.
+# Names (topics, accounts, origins, days, prefixes of stream names) are stored once in `names`, stream names once in
+# `streams`; `events` contains their keys. The view `journal` shows the names.
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -71,15 +71,15 @@ APPEND_ONLY = "".join(
 
 
 class Meta(NamedTuple):
-    """What identifies a log."""
+    """The identity of a log."""
 
     format: int
     log_id: str
-    secret: bytes  # salts the leaves, so that a proof of one row gives nothing of another away
+    secret: bytes  # salts the leaves, so that a proof of one row reveals nothing about another
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the tables, inside the caller's transaction."""
+    """Create the tables, inside the caller's transaction."""
     for statement in _statements(TABLES + APPEND_ONLY):
         connection.execute(statement)
     rows = [("format", FORMAT), ("log_id", uuid.uuid4().hex), ("secret", secrets.token_bytes(32))]
@@ -97,25 +97,25 @@ def _statements(script: str) -> list[str]:
 
 
 def exists(connection: sqlite3.Connection) -> bool:
-    """Return whether the tables of a log are there; an empty database has none."""
+    """Return whether the tables of a log exist."""
     names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     return {"meta", "events", "names", "streams"} <= names
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
-    """Return whether the database holds nothing at all."""
+    """Return whether the database has no tables."""
     return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
 def read_meta(connection: sqlite3.Connection, path: str) -> Meta:
     """
-    Return what identifies the log.
+    Return the identity of the log.
 
     Raises:
-        NotALog, NewerLog, DamagedLog: what stands there instead.
+        NotALog, NewerLog, DamagedLog: the file is not a log that can be read.
     """
     if not exists(connection):
-        raise NotALog(f"{path} is an SQLite database, but no log of oms_es (it lacks the tables meta, events, …)")
+        raise NotALog(f"{path} is an SQLite database, but not a log of oms_es (it lacks the tables meta, events, …)")
     values = dict(connection.execute("SELECT key, value FROM meta"))
     version, log_id, secret = values.get("format"), values.get("log_id"), values.get("secret")
     if not isinstance(version, int) or not isinstance(log_id, str) or not isinstance(secret, bytes):

@@ -1,4 +1,4 @@
-"""Comparing the tables, indexes, triggers and views of a file with ours: a foreign trigger could drop what we write."""
+"""Compare the schema of a file with ours: a foreign trigger could drop events."""
 
 import logging
 import os
@@ -12,13 +12,13 @@ from oms_es.errors import ForeignSchema
 from oms_es.identifiers import escaped
 from oms_es.log import schema
 
-DECLARED = "OMS_LOG_TABLES"  # environment: names of further tables that the user's own projections keep in the file
+DECLARED = "OMS_LOG_TABLES"  # environment: names of additional tables, of the user's own projections
 Object: TypeAlias = tuple[str, str]  # type, name
 _MOST = 5  # differences named in a message
 _log = logging.getLogger("oms_es")
 _declared: set[str] = set()
 
-# What the recorders of `eventsourcing` create beside ours; {} is the table's name.
+# The tables that the recorders of `eventsourcing` create beside ours; {} is the table's name.
 _TRACKING = "CREATE TABLE tracking (application_name TEXT, notification_id INTEGER, PRIMARY KEY {}) WITHOUT ROWID"
 _LIBRARY = {_TRACKING.format("(application_name)"), _TRACKING.format("(application_name, notification_id)")}
 _STORED = (
@@ -28,14 +28,14 @@ _STORED = (
 
 
 class SchemaCheck:
-    """The check of one file; made again only when SQLite says that the schema has changed."""
+    """The check of one file, repeated only after SQLite reports a change of the schema."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._checked: int | None = None  # the schema cookie that was found sound
+        self._checked: int | None = None  # the schema cookie of the last successful check
 
     def is_current(self, connection: sqlite3.Connection) -> bool:
-        """Return whether the schema is the one that was found sound last."""
+        """Return whether the schema is unchanged since the last successful check."""
         return self._checked is not None and _cookie(connection) == self._checked
 
     def refuse(self, connection: sqlite3.Connection) -> None:
@@ -43,7 +43,7 @@ class SchemaCheck:
         Refuse to write into a file whose schema is not ours; call it inside the transaction.
 
         Raises:
-            ForeignSchema: names what is missing, changed or foreign.
+            ForeignSchema: names each missing, changed or foreign object.
         """
         cookie = _cookie(connection)
         if cookie == self._checked:
@@ -55,14 +55,14 @@ class SchemaCheck:
 
 
 def warn(connection: sqlite3.Connection, path: str) -> None:
-    """Log a warning where the schema of a file that is read is not ours."""
+    """Log a warning if the schema of a file is not ours; it can still be read."""
     found = differences(connection)
     if found:
         _log.warning("%s is read, but cannot be written: %s", path, _named(found))
 
 
 def differences(connection: sqlite3.Connection) -> list[str]:
-    """Return in words what is missing, changed or foreign; [] when the schema is ours."""
+    """Describe each missing, changed or foreign object; [] when the schema is ours."""
     stored, ours = _objects(connection), _expected()
     found = [f"{kind} {name} is missing" for kind, name in ours.keys() - stored.keys()]
     for (kind, name), sql in stored.items():
@@ -75,16 +75,16 @@ def differences(connection: sqlite3.Connection) -> list[str]:
 
 
 def declare(statements: Iterable[str]) -> None:
-    """Accept the tables of these CREATE statements: a recorder of this process keeps them in the log's file."""
+    """Accept the tables of these CREATE statements, which a recorder of this process uses in the log's file."""
     with closing(sqlite3.connect(":memory:")) as made:
         for statement in statements:
-            with suppress(sqlite3.Error):  # one that needs more than itself is not accepted
+            with suppress(sqlite3.Error):  # a statement that depends on other tables is not accepted
                 made.execute(statement)
         _declared.update(name for kind, name in _objects(made) if kind == "table")
 
 
 def _is_known(connection: sqlite3.Connection, kind: str, name: str, sql: str) -> bool:
-    """Return whether it is a table of the library or of a declared projection, or an index of the latter."""
+    """Return whether the object is a table of the library, or a table or index of a declared projection."""
     ours = {table for known, table in _expected() if known == "table"}
     query = "SELECT tbl_name FROM sqlite_master WHERE type = ? AND name = ?"
     (table,) = connection.execute(query, (kind, name)).fetchone() or ("",)
@@ -95,7 +95,7 @@ def _is_known(connection: sqlite3.Connection, kind: str, name: str, sql: str) ->
 
 
 def _objects(connection: sqlite3.Connection) -> dict[Object, str]:
-    """Return what the schema holds; SQLite's own objects (indexes of keys, statistics of ANALYZE) are left out."""
+    """Return the SQL of each object in the schema, without SQLite's own (indexes of keys, statistics)."""
     columns = ", ".join(f"CAST({name} AS BLOB)" for name in ("type", "name", "coalesce(sql, '')"))  # it may be damaged
     query = f"SELECT {columns} FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"  # noqa: S608
     rows = ([column.decode(errors="replace") for column in row] for row in connection.execute(query))
@@ -121,4 +121,4 @@ def _named(found: list[str]) -> str:
 
 def _advice(found: list[str]) -> str:
     tables = any(each.startswith("table ") and each.endswith("is foreign") for each in found)
-    return f" (a table that a projection of yours keeps there is accepted when {DECLARED} names it)" if tables else ""
+    return f" (a table of your own projection is accepted when {DECLARED} names it)" if tables else ""

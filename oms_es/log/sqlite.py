@@ -1,4 +1,4 @@
-"""The log in an SQLite file: one table, one writer at a time, durable before the answer."""
+"""The log in an SQLite file: one writer at a time; an append returns when it is durable."""
 
 import sqlite3
 import time
@@ -19,29 +19,29 @@ from oms_es.log.outcome import failed_commit, is_failed_sync, uncertain
 from oms_es.log.reader import EMPTY, LogReader
 from oms_es.log.schema_check import SchemaCheck
 
-QUICK = 0.004  # seconds of a COMMIT for which an event loop may wait
+QUICK = 0.004  # seconds; a shorter COMMIT may run in the event loop
 
 
 class SqliteLog(LogReader):
     """
-    A log file. Nothing is opened before it is needed, and nothing is written before the first append.
+    A log file, opened at the first use and written at the first append.
 
     Args:
-        path: the file; made by the first append.
-        durability: "full" (an fsync before every answer) or "normal" (a power cut may take the last moments).
+        path: the file; created by the first append.
+        durability: "full" (fsync at every append) or "normal" (a power failure may lose the last events).
     """
 
     def __init__(self, path: str | Path, *, durability: str = "full") -> None:
         super().__init__(path)
         self._durability = durability
-        self._folder = Path(path).parent  # as it was given
+        self._folder = Path(path).parent  # not made absolute, for messages
         self._writing: Connection | None = None
         self._keys = Keys()
         self._known: Head | None = None
         self._meta: schema.Meta | None = None
         self._schema = SchemaCheck(str(self.path))
         self._last: object = None
-        self._commit_seconds = 0.0  # how long COMMIT takes, averaged over the last few
+        self._commit_seconds = 0.0  # duration of COMMIT, as a moving average
 
     @classmethod
     def existing(cls, path: str | Path, **options: str) -> "SqliteLog":
@@ -49,30 +49,30 @@ class SqliteLog(LogReader):
         Return the log at `path`.
 
         Raises:
-            LogMissing, NotALog, NewerLog, DamagedLog: what stands there instead.
+            LogMissing, NotALog, NewerLog, DamagedLog: there is no log that can be read.
         """
         log = cls(path, **options)
         if log._reader() is None:
             size = log.path.stat().st_size if log.path.exists() else None
             empty = {None: "", 0: " (the file is empty)"}.get(
-                size, " (it holds no table; was it copied without its -wal?)"
+                size, " (it contains no table; was it copied without its -wal?)"
             )
             raise LogMissing(f"there is no log at {path}{empty}")
         return log
 
     @property
     def is_quick(self) -> bool:
-        """Return whether COMMIT has been so quick of late that an event loop may wait for it."""
+        """Return whether recent COMMITs were short enough to run in the event loop."""
         return self._commit_seconds < QUICK
 
     def append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:
         """
-        Write all drafts, or none, durably; return the seq of the last event in the log.
+        Write all drafts or none, durably; return the seq of the last event in the log.
 
         Raises:
-            HeadMoved: somebody has appended since.
+            HeadMoved: another writer has appended since the decision.
             LogWriteFailed, LogReadOnly, LogBusy, ForeignSchema: nothing was written.
-            LogWriteUncertain, LogFileChanged: nothing more is written by this object; the message says what is known.
+            LogWriteUncertain, LogFileChanged: this object stops writing; the message names the known outcome.
         """
         with self._rescuing():
             self._file.may_write()
@@ -94,19 +94,19 @@ class SqliteLog(LogReader):
         return head.seq
 
     def lock(self) -> None:
-        """Keep everybody else from appending until the next `append` of this object, or `unlock`."""
+        """Take the write lock until the next `append` of this object, or `unlock`."""
         self._file.may_write()
         with translated_errors(self.path):
             self._writer().execute("BEGIN IMMEDIATE")
 
     def unlock(self) -> None:
-        """Let others append again; without a lock, do nothing."""
+        """Release the write lock; do nothing without one."""
         if self._writing is not None and self._file.stopped is None:
             self._roll_back(self._writing)
 
     @staticmethod
     def _roll_back(writer: sqlite3.Connection) -> None:
-        with suppress(sqlite3.Error):  # without a COMMIT nothing of it counts, whatever becomes of the ROLLBACK
+        with suppress(sqlite3.Error):  # without a COMMIT nothing is written, even if the ROLLBACK fails
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
 
@@ -127,7 +127,7 @@ class SqliteLog(LogReader):
             self._meta = schema.read_meta(writer, str(self.path))
             self._see(head or EMPTY, writer)
         head = head or Head(0, genesis(self._meta.log_id), 0)
-        if head != self._known or self._keys.is_full:  # others have written: what we know of keys and versions is old
+        if head != self._known or self._keys.is_full:  # after another writer's append the cache is out of date
             self._keys = Keys()
         return self._meta, head
 
@@ -149,7 +149,7 @@ class SqliteLog(LogReader):
 
     @contextmanager
     def _rescuing(self) -> Iterator[None]:
-        """Move what was committed into the file, where only its write-ahead log was removed: SQLite still has it."""
+        """Checkpoint the log if only its write-ahead log was removed, because SQLite still has it open."""
         try:
             yield
         except LogFileChanged:
@@ -169,11 +169,11 @@ class SqliteLog(LogReader):
     def _writer(self) -> sqlite3.Connection:
         if self._writing is None:
             if self.path.is_file() and self.path.stat().st_size:
-                self._reader()  # says what it is when it is no log, before a byte of it is touched
+                self._reader()  # raises if the file is not a log, before anything is written
             else:
                 refuse_orphan(self.path)
             if not self.path.parent.is_dir():
-                raise LogMissing(f"there is no folder {self._folder} to keep the log {self.path.name} in")
+                raise LogMissing(f"there is no folder {self._folder} for the log {self.path.name}")
             with ExitStack() as undo:
                 connection = open_writer(self.path, self._durability, make=not self._file.is_open)
                 undo.callback(connection.close)
@@ -188,9 +188,9 @@ class SqliteLog(LogReader):
         return self._writing
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the connections."""
         for finalizer in sorted(self._closing, key=lambda each: each is self._last):
-            finalizer()  # the writer last: whoever closes last merges the write-ahead log into the file
+            finalizer()  # the writer last, because the last connection merges the write-ahead log into the file
         self._closing.clear()
         self._reading = self._writing = self._known = self._seen = None
         self._file.closed()

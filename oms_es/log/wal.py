@@ -1,9 +1,9 @@
 """
-Reading a write-ahead log after a COMMIT that failed: whether the commit is in it.
+Find out after a failed COMMIT whether the write-ahead log contains the transaction.
 
-SQLite finds a transaction again, when a log is recovered, by an unbroken run of frames with right checksums that ends
-in a commit frame (https://www.sqlite.org/walformat.html). So where no such frame follows the last one that SQLite
-counts, nothing of the transaction can come back.
+Recovery restores a transaction from a gapless sequence of frames with correct checksums that ends with a commit frame
+(https://www.sqlite.org/walformat.html). Without such a commit frame after the last frame that SQLite counts, the
+transaction cannot be restored.
 """
 
 import os
@@ -11,15 +11,15 @@ import struct
 from pathlib import Path
 
 _HEADER, _FRAME = 32, 24
-_INDEX = 48  # bytes of the index header that are looked at
-_held: dict[tuple[int, int], int] = {}  # open index files; closing one would drop the locks of this process
+_INDEX = 48  # bytes of the index header that are read
+_held: dict[tuple[int, int], int] = {}  # open index files; closing one would release the locks of this process
 
 
 def may_hold_commit(ahead: Path) -> bool:
     """
-    Return whether a commit may stand in the write-ahead log beyond what SQLite counts.
+    Return whether the write-ahead log may contain a commit after the last frame that SQLite counts.
 
-    True also when it cannot be found out. Call it while the write lock's holder was this process.
+    True also if this cannot be determined. Call it in the process that had the write lock.
     """
     if not hasattr(os, "pread"):  # Windows
         return True
@@ -49,9 +49,9 @@ def _has_commit(log: bytes, index: bytes) -> bool:
     order = ">" if magic & 1 else "<"
     if frames == 0:
         if _checksum((0, 0), log[:24], order) != struct.unpack_from(">II", log, 24):
-            return False  # the header was not written whole: no frame behind it counts
+            return False  # the header is incomplete, so no frame after it counts
         if struct.unpack_from(">I", index, 32)[0] == (struct.unpack_from(">I", log, 16)[0] + 1) & 0xFFFFFFFF:
-            return False  # the log was begun anew, and still has the header from before
+            return False  # the log was restarted, and still has its old header
         salts, checksum = log[16:24], struct.unpack_from(">II", log, 24)
     else:
         salts, checksum = index[32:40], struct.unpack_from("=II", index, 24)

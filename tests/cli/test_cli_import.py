@@ -197,7 +197,7 @@ def test_accounts_and_repeating_ids_are_kept_apart(oms: Oms) -> None:
         ("import facts /dev/null", 1, "/dev/null: a pipe or a device cannot be read twice"),
         ("import facts day.jsonl --account 'a b'", 2, "account: 'a b'"),
         (["import", "facts", "day.jsonl", "--id-prefix", "a\tb"], 2, "--id-prefix: 'a\\u0009b'"),
-        ("import facts day.jsonl --log none/day.db", 1, "none to keep the log day.db in"),
+        ("import facts day.jsonl --log none/day.db", 1, "none for the log day.db"),
         ("import lobster day.csv --symbol '' --date 2012-06-21", 2, "--symbol"),
         ("import lobster day.csv --symbol A --date 2012-06-21", 1, "oms: day.csv: cannot be read to its end"),
     ],

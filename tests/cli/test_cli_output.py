@@ -232,7 +232,7 @@ def foreign(path: Path, kind: str) -> None:
     ("kind", "told"),
     [
         ("text", "is not an SQLite database"),
-        ("other database", "is an SQLite database, but no log of oms_es"),
+        ("other database", "is an SQLite database, but not a log of oms_es"),
         ("folder", "is a folder, not a log"),
     ],
 )

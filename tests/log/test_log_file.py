@@ -494,7 +494,7 @@ def test_the_ends_of_damaged_days_are_a_typed_error_too(path: Path, change: str)
     tampered(path, *change.split("; "))
     log = SqliteLog.existing(path)
 
-    with pytest.raises(DamagedLog, match=r"seq \d+: no trading day stands under key \d+"):
+    with pytest.raises(DamagedLog, match=r"seq \d+: no trading day has key \d+"):
         log.ends_of_days(log.head().seq, CODEC.topics)
 
     log.close()

@@ -1,5 +1,5 @@
 """
-The log as a persistence module of the library `eventsourcing`; only here is that library imported.
+The log as a persistence module of the library `eventsourcing`, which only this package imports.
 
 May import: the log, the domain.
 """

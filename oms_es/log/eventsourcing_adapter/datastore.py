@@ -1,7 +1,8 @@
 """
-Connections to a log file for many threads, as `eventsourcing` pools them.
+A pool of connections to a log file for many threads, for `eventsourcing`.
 
-Every one promises what `files` promises (WAL, `synchronous=FULL`), and who is going to write takes the lock first.
+Every connection has the durability of `open_connections` (WAL, `synchronous=FULL`); a write transaction takes the
+write lock at its start.
 """
 
 import sqlite3
@@ -35,7 +36,7 @@ from oms_es.log.sqlite import SqliteLog
 
 
 class LogTransaction(SQLiteTransaction):
-    """A transaction that takes the write lock at its start when it is going to write, on a file that is ours."""
+    """A transaction that takes the write lock at its start if it will write, after checking the file."""
 
     connection: "LogConnection"
 
@@ -60,11 +61,11 @@ class LogTransaction(SQLiteTransaction):
             super().__exit__(kind, error, trace)
         except PersistenceError as failed:
             if error is None and self.commit and isinstance(failed.__cause__, sqlite3.Error):
-                told = failed_commit(self.connection.file, self.connection.raw, failed.__cause__)
-                if isinstance(told, LogWriteUncertain):
-                    raise OperationalError(told) from told
+                outcome = failed_commit(self.connection.file, self.connection.raw, failed.__cause__)
+                if isinstance(outcome, LogWriteUncertain):
+                    raise OperationalError(outcome) from outcome
             with suppress(sqlite3.Error):
-                self.connection.rollback()  # a COMMIT that failed may have left the transaction open
+                self.connection.rollback()  # after a failed COMMIT the transaction may still be open
             raise
         if self.commit:
             with _as_interface_error():
@@ -96,7 +97,7 @@ class LogConnection(SQLiteConnection):
 
 
 class LogPool(SQLiteConnectionPool):
-    """Connections to a log file: WAL and `synchronous=FULL`, or none."""
+    """A pool of connections to a log file, all with WAL and `synchronous=FULL`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -105,13 +106,13 @@ class LogPool(SQLiteConnectionPool):
         self._schema = SchemaCheck(str(path))
 
     def get_connection(self, *args: Any, **options: Any) -> SQLiteConnection:
-        """Return a connection; in a child of the process that made the pool there is none."""
+        """Return a connection; raise in a child of the process that created the pool."""
         with _as_interface_error():
             self.file.refuse_elsewhere()
         return super().get_connection(*args, **options)
 
     def put_connection(self, conn: SQLiteConnection) -> None:
-        """Take a connection back; close it when the pool was closed meanwhile."""
+        """Return a connection to the pool; close it if the pool was closed in the meantime."""
         with self._put_condition:
             if self._closed:
                 conn.close()
@@ -119,11 +120,11 @@ class LogPool(SQLiteConnectionPool):
                 super().put_connection(conn)
 
     def close(self) -> None:
-        """Close what is idle now, and what is in use when it comes back."""
+        """Close the idle connections now, and the others when they are returned."""
         if not self.file.is_here:
             return
         with self._put_condition:
-            self._in_use = {}  # closed under a statement that runs in another thread, SQLite takes the process down
+            self._in_use = {}  # closing a connection while another thread runs a statement crashes the process
             super().close()
 
     def _create_connection(self) -> SQLiteConnection:
@@ -133,7 +134,7 @@ class LogPool(SQLiteConnectionPool):
         try:
             if not self.is_journal_mode_wal:
                 with closing(SqliteLog(path)) as log:
-                    log.meta()  # says what it is when it is no log, before a byte of it is touched
+                    log.meta()  # raises if the file is not a log, before anything is written
             self.file.check()
             if not self._in_use and not self._pool:
                 self.file.forget_ahead()
@@ -155,9 +156,9 @@ class LogDatastore(SQLiteDatastore):
     One log file, for any number of threads.
 
     Args:
-        db_name: the path of the file; made where there is none.
+        db_name: the path of the file; a missing file is created.
         lock_timeout: seconds to wait for the write lock of another process.
-        originator_id_type: what ids of streams come back as: "text", or "uuid" where all of them are.
+        originator_id_type: type of the stream ids that are returned: "text", or "uuid" if all of them are UUIDs.
     """
 
     def __init__(

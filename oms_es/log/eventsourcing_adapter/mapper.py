@@ -1,9 +1,9 @@
 """
-The library's mapper over our closed set of events.
+The library's mapper for our fixed set of events.
 
-A stored topic is looked up in the codec's table and nowhere else, so a log can never make a program import or run
-anything. What comes back is an instance of our own class with what the library asks of a domain event added to it:
-`singledispatchmethod` tells a `FillAdded` from a `StateChanged`, and `isinstance` does too.
+A stored topic is looked up only in the codec's table, so a log cannot make a program import or run anything. The
+mapper returns instances of subclasses of our events, with the attributes that the library requires of a domain
+event; so `isinstance` and `singledispatchmethod` work with `FillAdded` and the others.
 """
 
 from dataclasses import dataclass
@@ -26,24 +26,24 @@ from oms_es.log.hash_chain import StoredRow
 
 @dataclass(frozen=True)
 class OwnStoredEvent(StoredEvent):
-    """One of our events on its way into the log, with the column that only it can say."""
+    """A stored event of ours, with the column that the library does not have."""
 
     account: str
 
 
 @dataclass(frozen=True)
 class RowNotification(Notification):
-    """What the library wants of a row, and the row."""
+    """A notification of the library, with its row."""
 
     row: StoredRow
 
 
 class InLog:
-    """What a domain event has beyond the event that it is; `isinstance(event, InLog)` tells a type checker so."""
+    """The additional attributes of a domain event; for `isinstance` in type-checked code."""
 
     __slots__ = ()
-    originator_version: int  # its place in its stream, from 1
-    recorded: Recorded | None  # seq, times, trading day, and the bare event; None on one that is not in a log yet
+    originator_version: int  # position in the stream, from 1
+    recorded: Recorded | None  # seq, times, trading day, and the event; None before the event is in a log
 
 
 _IN_LOG = {
@@ -62,14 +62,14 @@ _BARE: dict[type, type[Event]] = {in_log: bare for bare, in_log in _IN_LOG.items
 
 
 def in_log(event: Event, version: int, recorded: Recorded | None = None) -> Any:
-    """Return the event as the domain event number `version` of its stream; it is an `InLog` and what it was before."""
+    """Return the event as domain event number `version` of its stream: an `InLog` and its own class."""
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
     return _IN_LOG[type(event)](**fields, originator_version=version, recorded=recorded)
 
 
 class LogMapper(Mapper[str]):
     """
-    Our events to rows and back.
+    Mapper between domain events and stored events.
 
     Raises:
         InvalidInput: a cipher or a compressor is configured; bodies are JSON that any auditor can read.
@@ -84,14 +84,14 @@ class LogMapper(Mapper[str]):
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
         """
-        Return what is to be stored for an event made by `in_log`.
+        Return the stored event of an event returned by `in_log`.
 
         Raises:
-            InvalidInput: it is something else, or would not come back from the log as it is.
+            InvalidInput: it is another object, or the log could not return the same event.
         """
         bare = _BARE.get(type(domain_event))
         if bare is None:
-            raise InvalidInput(f"a log takes what in_log(event, version) returns, no {type(domain_event).__name__}")
+            raise InvalidInput(f"a log accepts events from in_log(event, version), not {type(domain_event).__name__}")
         event = bare(**{name: getattr(domain_event, name) for name in bare.__struct_fields__})
         account = getattr(event, "account", "")
         return OwnStoredEvent(
@@ -100,10 +100,10 @@ class LogMapper(Mapper[str]):
 
     def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[str]:
         """
-        Return the event that is stored, as `in_log` does.
+        Return the domain event of a stored event, as `in_log` does.
 
         Raises:
-            DamagedLog: the row is none that we wrote; names its seq, where it is known.
+            DamagedLog: the row is invalid; names its seq, if known.
         """
         if isinstance(stored_event, RowNotification):
             recorded = to_recorded(stored_event.row)
@@ -116,10 +116,10 @@ class LogMapper(Mapper[str]):
 
 
 def _body(event: Event) -> bytes:
-    """Return the body, if a reader will get the same event back from it: over any other one nobody reads on."""
+    """Return the body; raise unless it decodes to the same event, because an invalid row would block every reader."""
     topic = type(event).__name__
     try:
-        fields = asdict(convert(to_builtins(event), type(event)))  # says which field is not of its type
+        fields = asdict(convert(to_builtins(event), type(event)))  # raises with the name of a field of a wrong type
         for name, value in fields.items():
             if isinstance(value, Decimal):
                 decimal(value, name)
@@ -128,7 +128,7 @@ def _body(event: Event) -> bytes:
     except (ValidationError, TypeError, CodecError, AssertionError) as error:  # the codec asserts that the stream fits
         raise InvalidInput(f"{topic}: {error}") from None
     if again != event or CODEC.encode(again) != state:
-        raise InvalidInput(f"{topic} of {event.originator_id!a} would not come back from the log as it is")
+        raise InvalidInput(f"{topic} of {event.originator_id!a} would not be read back unchanged")
     return state
 
 

@@ -1,9 +1,9 @@
 """
 The log as a persistence module of `eventsourcing`: `PERSISTENCE_MODULE=oms_es.log`, `SQLITE_DBNAME=day.db`.
 
-A stock `Application` or `ProjectionRunner` works on the very file that `SqliteLog` writes: notification ids are the
-log's seqs, and every row goes in by `write`, sealed into the chain. What the file is told by SQLite comes out as the
-library's errors; a row that cannot be ours is `DamagedLog`.
+An `Application` or `ProjectionRunner` of the library works on the same file as `SqliteLog`: notification ids are the
+log's seqs, and `write` inserts every row into the hash chain. SQLite's errors are raised as the library's errors; an
+invalid row is `DamagedLog`.
 """
 
 import sqlite3
@@ -41,7 +41,7 @@ from oms_es.vocabulary import Origin
 
 Condition: TypeAlias = tuple[str, tuple[Any, ...]]  # SQL, and the values for its question marks
 
-# Left joins, so that a row whose names are gone is met and refused, not skipped.
+# Left joins, so that a row without its names raises an error and is not skipped.
 _SELECT = """
 SELECT e.seq, p.name || s.name, e.originator_version, t.name, e.state, a.name, o.name, e.occurred_at,
        coalesce(e.effective_at, e.occurred_at), e.recorded_at, d.name, e.command_id, e.chain
@@ -55,11 +55,11 @@ _TYPES = {(int, str, int, str, bytes, str, str, int, int, int, str, kind, bytes)
 
 
 class LogRecorder(SQLiteRecorder):
-    """What all recorders here share: the first of them makes the log's own tables."""
+    """The base of all recorders; the first one creates the log's tables."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        schema_check.declare(self.create_table_statements)  # those of a view stand beside the log's, too
+        schema_check.declare(self.create_table_statements)  # also the tables of a subclass
 
     def _create_table(self, c: SQLiteCursor) -> None:
         if schema.is_empty(_connection(c)):
@@ -68,15 +68,15 @@ class LogRecorder(SQLiteRecorder):
 
 
 class LogAggregateRecorder(LogRecorder, SQLiteAggregateRecorder):
-    """Snapshots, in a table of their own beside the log: they are a cache, and no part of it."""
+    """Snapshots, in a separate table: they are a cache and not part of the log."""
 
 
 class LogTrackingRecorder(LogRecorder, SQLiteTrackingRecorder):
-    """How far a projection has read; a view subclasses it and writes its rows in the same transaction."""
+    """The position of a projection; a view subclasses this and writes its rows in the same transaction."""
 
 
 class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
-    """Events: any topic and any bytes, for judging them is the mapper's part."""
+    """Events, with any topic and any bytes: the mapper checks them."""
 
     clock: Callable[[], int] = staticmethod(time.time_ns)
 
@@ -90,14 +90,14 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
         return []
 
     def create_table(self) -> None:
-        """Make the tables where there are none; on a log that has them this writes nothing and takes no lock."""
+        """Create missing tables; on a log that has them this writes nothing and takes no lock."""
         with self.datastore.transaction(commit=False) as c:
             complete = schema.exists(_connection(c)) and not self.create_table_statements
         if not complete:
             super().create_table()
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Write all of them, or none, durably; return their seqs."""
+        """Write all events or none, durably; return their seqs."""
         seqs = super().insert_events(stored_events, **kwargs)
         self.bell.ring()
         return seqs
@@ -164,10 +164,10 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
         """
-        Return at most `limit` events by seq, from `start` (or after it) to `stop`, only those of `topics` when given.
+        Return at most `limit` events by seq, from `start` (or after it) to `stop`, filtered by `topics`.
 
         Raises:
-            DamagedLog: a row in between is missing or none that we wrote; names its seq.
+            DamagedLog: a row in this range is missing or invalid; names its seq.
         """
         first = max(1, 1 if start is None else start if inclusive_of_start else start + 1)
         conditions: list[Condition] = [("e.seq >= ?", (first,))]
@@ -190,7 +190,7 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
     def _notification(self, columns: Iterable[Any]) -> RowNotification:
         row = StoredRow(*columns)
         if tuple(map(type, row)) not in _TYPES or len(row.chain) != 32:
-            raise DamagedLog(f"{self.datastore.pool.db_name}: seq {row.seq}: the row is not what we write")
+            raise DamagedLog(f"{self.datastore.pool.db_name}: seq {row.seq}: a column is invalid")
         if row.command_id is not None:
             row = row._replace(command_id=Keys.command_text(row.command_id))
         return RowNotification(
@@ -213,12 +213,12 @@ class LogApplicationRecorder(LogRecorder, SQLiteApplicationRecorder):
                 count_between(connection, first - 1, last, Path(self.datastore.pool.db_name))
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
-        """Return the notifications after `gt`, those to come included; only those of `topics` when given."""
+        """Return the notifications after `gt`, past and new ones, filtered by `topics`."""
         return LogSubscription(self, self.bell, gt, topics)
 
 
 class LogProcessRecorder(SQLiteProcessRecorder, LogApplicationRecorder):
-    """Events, and how far those they come of were read: in one transaction."""
+    """Events and the position in their source, in one transaction."""
 
 
 def _connection(c: SQLiteCursor) -> sqlite3.Connection:
@@ -235,13 +235,13 @@ def _text(originator_id: UUID | str) -> str:
 
 class LogFactory(SQLiteFactory):
     """
-    What `PERSISTENCE_MODULE=oms_es.log` stands for; the other keys are those of `eventsourcing.sqlite`.
+    The factory of `PERSISTENCE_MODULE=oms_es.log`; the other settings are those of `eventsourcing.sqlite`.
 
-    Ids of streams are text unless ORIGINATOR_ID_TYPE says uuid, and the mapper is `LogMapper` unless MAPPER_TOPIC
-    names another: the library's own imports whatever a stored topic names, so it is for logs of one's own making.
+    Stream ids are text unless ORIGINATOR_ID_TYPE is uuid. The mapper is `LogMapper` unless MAPPER_TOPIC names another;
+    the library's own mapper imports whatever a stored topic names, so use it only for logs that you trust.
 
     Raises:
-        OSError: SQLITE_DBNAME is missing or names no file, or a value is ill-formed.
+        OSError: SQLITE_DBNAME is missing or names no file, or a value is invalid.
     """
 
     aggregate_recorder_class = LogAggregateRecorder
@@ -251,23 +251,23 @@ class LogFactory(SQLiteFactory):
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
-        asked = self.datastore
-        name = asked.pool.db_name
-        if asked.pool.is_sqlite_memory_mode or name.startswith("file:"):
+        original = self.datastore
+        name = original.pool.db_name
+        if original.pool.is_sqlite_memory_mode or name.startswith("file:"):
             msg = f"{self.SQLITE_DBNAME} is {name!a}; a log is a file, named by its path"
             raise OSError(msg)
         as_uuid = self.env.get(self.ORIGINATOR_ID_TYPE, "text").lower() == "uuid"
         self.datastore = LogDatastore(
             name,
-            lock_timeout=asked.pool.lock_timeout,
-            single_row_tracking=asked.single_row_tracking,
+            lock_timeout=original.pool.lock_timeout,
+            single_row_tracking=original.single_row_tracking,
             originator_id_type="uuid" if as_uuid else "text",
         )
 
     def mapper(
         self, transcoder: Transcoder | None = None, mapper_class: type[Mapper[TAggregateID]] | None = None
     ) -> Mapper[TAggregateID]:
-        """Return a `LogMapper`, unless another is named."""
+        """Return a `LogMapper`, unless another mapper is named."""
         if mapper_class is None and not self.env.get(self.MAPPER_TOPIC):
             mapper_class = LogMapper  # type: ignore[assignment]
         return super().mapper(transcoder, mapper_class)

@@ -1,4 +1,4 @@
-"""Following a log: first what it holds, then what comes, whichever thread or process appends it."""
+"""Subscriptions to a log: past events, then new ones from any thread or process."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -6,35 +6,35 @@ from threading import Condition
 
 from eventsourcing.persistence import ApplicationRecorder, Notification, Subscription
 
-POLL_INTERVAL = 0.02  # seconds; for so long the append of another process may go unnoticed
+POLL_INTERVAL = 0.02  # seconds; the longest delay for an append of another process
 _AT_ONCE = 500
 
 
 class Bell:
-    """Wakes those in this process who wait for an append."""
+    """Notifies the waiting threads of this process about an append."""
 
     def __init__(self) -> None:
         self._rung = Condition()
         self.rings = 0
 
     def ring(self) -> None:
-        """Wake everybody."""
+        """Wake all waiting threads."""
         with self._rung:
             self.rings += 1
             self._rung.notify_all()
 
     def wait(self, heard: int, timeout: float) -> None:
-        """Return when it has rung more often than `heard`, at the latest after `timeout` seconds."""
+        """Wait until `rings` differs from `heard`, at most `timeout` seconds."""
         with self._rung:
             self._rung.wait_for(lambda: self.rings != heard, timeout)
 
 
 class LogSubscription(Subscription[ApplicationRecorder]):
     """
-    The notifications after `gt`, without end until it is stopped.
+    The notifications after `gt`, without end until `stop`.
 
-    It has no thread and keeps no connection: whoever asks for the next notification reads it, or waits for it. So
-    there is nothing to leak, whether it is stopped, dropped, or never asked at all.
+    It has no thread and no connection of its own: `next` reads the log in the caller's thread. So it leaks nothing,
+    even if it is never stopped.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class LogSubscription(Subscription[ApplicationRecorder]):
         self._read: deque[Notification] = deque()
 
     def stop(self) -> None:
-        """End it, from any thread; who waits for a notification stops waiting."""
+        """End the subscription and wake its waiting thread; callable from any thread."""
         super().stop()
         self._bell.ring()
 
@@ -60,8 +60,8 @@ class LogSubscription(Subscription[ApplicationRecorder]):
         raise StopIteration
 
     def _read_on(self) -> bool:
-        """Read what has come; return whether the log has grown."""
-        # The head is asked for first: where no topic fits, what was looked through once is not looked through again.
+        """Read the new notifications; return whether the log has grown."""
+        # The head is read first, so that rows of other topics are not read twice.
         head = self._recorder.max_notification_id() or 0
         if head <= self._read_to:
             return False
