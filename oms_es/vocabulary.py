@@ -1,4 +1,4 @@
-"""The enums of the domain; their values are those of the log, of JSON and of the API (FIX tags in comments)."""
+"""The enums of the domain, with their values in the log, in JSON and in the API."""
 
 from enum import Enum
 

@@ -1,5 +1,5 @@
 """
-The rules of orders, fills, risk checks and cost, with their events and commands; pure: no clock, no file, no network.
+Events, commands and the rules of orders, fills, risk checks and cost. Pure: no clock, file or network.
 
 May import: vocabulary, decimals, identifiers, timestamps, errors, files.
 """

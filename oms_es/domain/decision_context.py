@@ -1,4 +1,4 @@
-"""The context of a decision, and the event of a state change; both used by the rules of orders and of fills."""
+"""The context of a decision, and the event of a state change."""
 
 from decimal import Decimal
 

@@ -1,5 +1,5 @@
 """
-Check that the path of an open log still names the same file, with its write-ahead log, in the same process.
+Check that an open log is still the same file, with its write-ahead log, in the same process.
 
 A file is identified by device and inode. SQLite continues to write to a file that was deleted or replaced, and those
 commits are lost: so writers check before a transaction and after COMMIT, readers before each read.

@@ -47,7 +47,7 @@ class _Stream:
 
 
 class Keys:
-    """A cache of the keys and stream versions of a file, as of the last head seen under the write lock."""
+    """A cache of keys and stream versions, as of the last head seen under the write lock."""
 
     def __init__(self) -> None:
         self.names: dict[str, _Name] = {}
