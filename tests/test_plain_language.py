@@ -40,23 +40,6 @@ TODO = frozenset(
         "cli/commands/replay.py",
         "cli/commands/tables.py",
         "cli/exit_codes.py",
-        "oms_es/log/codec.py",
-        "oms_es/log/completeness.py",
-        "oms_es/log/contract.py",
-        "oms_es/log/decoding.py",
-        "oms_es/log/eventsourcing_adapter/datastore.py",
-        "oms_es/log/eventsourcing_adapter/mapper.py",
-        "oms_es/log/eventsourcing_adapter/recorders.py",
-        "oms_es/log/hash_chain.py",
-        "oms_es/log/identity.py",
-        "oms_es/log/insert.py",
-        "oms_es/log/memory.py",
-        "oms_es/log/open_connections.py",
-        "oms_es/log/outcome.py",
-        "oms_es/log/reader.py",
-        "oms_es/log/schema.py",
-        "oms_es/log/schema_check.py",
-        "oms_es/log/sqlite.py",
     ]
 )
 
