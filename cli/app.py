@@ -1,93 +1,128 @@
 """The commands of `oms` by subject, in the order in which its help lists them."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 from oms_es import __version__
-from oms_es.cli.commands import (
-    bisect,
-    export,
-    fills,
-    history,
-    imports,
-    limits,
-    orders,
-    pnl,
-    queries,
-    replay,
-    tables,
-    tail,
-    why,
-)
-from oms_es.cli.commands.demo import demo
 from oms_es.cli.exit_codes import Guarded, GuardedCommand
-from oms_es.cli.options import LogOptions, expand_bundles
+from oms_es.cli.log_options import ConfigPath, LogPath
 from oms_es.cli.render import show
 
-Command = Callable[..., None]
-COMMANDS: dict[str, dict[str, Command | tuple[Command, dict[str, Command]]]] = {
+# Name, function, and the first sentence of its help: so the list needs none of the modules. A test compares them.
+COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Trade": {
-        "submit": orders.submit,
-        "ack": orders.ack,
-        "link": orders.link,
-        "reject": orders.reject,
-        "fail": orders.fail,
-        "fill": fills.fill,
-        "cancel": orders.cancel,
-        "amend": orders.amend,
-        "bust": fills.bust,
-        "correct": fills.correct,
-        "quarantine": (fills.quarantine, {"accept": fills.accept, "reject": fills.reject}),
+        "submit": ("orders.submit", "Submit an order; it must pass the risk checks."),
+        "ack": ("orders.ack", "Record that the venue acknowledged an order."),
+        "link": ("orders.link", "Record the venue's order id of an order."),
+        "reject": ("orders.reject", "Record that the venue rejected an order."),
+        "fail": ("orders.fail", "Record that an order never reached the venue."),
+        "fill": ("fills.fill", "Add a fill (FIX Trade)."),
+        "cancel": ("orders.cancel", "Cancel an order."),
+        "amend": ("orders.amend", "Amend an order's total quantity or price."),
+        "bust": ("fills.bust", "Bust a fill (FIX TradeCancel)."),
+        "correct": ("fills.correct", "Correct a fill (FIX TradeCorrect)."),
+        "quarantine": ("fills.quarantine", "List the fills in quarantine."),
     },
     "Ask": {
-        "positions": queries.positions,
-        "orders": queries.orders,
-        "order": queries.order,
-        "fills": queries.fills,
-        "pnl": pnl.pnl,
-        "daily": pnl.daily,
-        "history": history.history,
-        "diff": history.diff,
+        "positions": ("queries.positions", "Show positions, now or at any moment."),
+        "orders": ("queries.orders", "List orders, now or at any moment."),
+        "order": ("queries.order", "Show an order and its events."),
+        "fills": ("queries.fills", "List fills, now or at any moment."),
+        "pnl": ("pnl.pnl", "Show P&L per trading day, account and symbol."),
+        "daily": ("pnl.daily", "Show daily P&L and the use of the loss limit."),
+        "history": ("history.history", "Show every change of a position and its fill."),
+        "diff": ("history.diff", "Compare positions or orders at two points."),
     },
     "Audit": {
-        "why": (why.root, {"position": why.position, "order": why.order}),
-        "bisect": bisect.bisect,
-        "replay": replay.replay,
-        "close-day": export.close_day,
+        "why": ("why.root", "Explain a position or a decision on an order."),
+        "bisect": ("bisect.bisect", "Find the first event after which a claim is false."),
+        "replay": ("replay.replay", "Replay the log and report each trading day."),
+        "close-day": ("export.close_day", "Close a trading day."),
     },
     "Data": {
-        "demo": demo,
-        "import": (imports.root, {"facts": imports.facts, "lobster": imports.lobster}),
-        "mark": limits.mark,
-        "instrument": limits.instrument,
-        "export": export.export,
-        "tables": tables.tables,
+        "demo": ("demo.demo", "Record a sample day in a new log and query it."),
+        "import": ("imports.root", "Import orders, fills and marks; idempotent."),
+        "mark": ("limits.mark", "Record the mark price of a symbol."),
+        "instrument": ("limits.instrument", "Show or set a symbol's multiplier and currency."),
+        "export": ("export.export", "Export a trading day, or rows, as a file."),
+        "tables": ("tables.tables", "Update SQL tables of orders, fills and P&L."),
     },
     "Operate": {
-        "limits": (limits.limits, {"set": limits.set_limits}),
-        "halt": limits.halt,
-        "resume": limits.resume,
-        "tail": tail.tail,
-        "rebuild": tables.rebuild,
+        "limits": ("limits.limits", "Show the limits in force, now or at any moment."),
+        "halt": ("limits.halt", "Halt trading: new orders are rejected."),
+        "resume": ("limits.resume", "Resume trading after a halt."),
+        "tail": ("tail.tail", "Show the last ten events and follow the log."),
+        "rebuild": ("tables.rebuild", "Rebuild the SQL tables or the checkpoints."),
     },
 }
+# The commands below a command.
+BELOW: dict[str, dict[str, str]] = {
+    "quarantine": {"accept": "fills.accept", "reject": "fills.reject"},
+    "why": {"position": "why.position", "order": "why.order"},
+    "import": {"facts": "imports.facts", "lobster": "imports.lobster"},
+    "limits": {"set": "limits.set_limits"},
+}
+
+_FUNCTIONS = {name: function for commands in COMMANDS.values() for name, (function, _) in commands.items()}
+WIDEST = max(map(len, _FUNCTIONS))
 
 
-SUMMARY = 50  # characters, at most, of a command's summary
-WIDEST = max(len(name) for commands in COMMANDS.values() for name in commands)
+class _Commands(dict[str, Any]):
+    """The commands by name; the module of a command is imported when the command is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(_FUNCTIONS))
+
+    def __getitem__(self, name: str) -> Any:
+        if super().__getitem__(name) is None:
+            self[name] = _command(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the command, or `default` for an unknown name."""
+        return self[name] if name in self else default  # noqa: SIM401 - it is what `get` is
 
 
 class _BySubject(Guarded):
     """The group of all commands; its help lists them under their subjects."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()
+
+    def list_commands(self, _: Any) -> list[str]:
+        return list(self.commands)
+
     def format_commands(self, _: Any, formatter: Any) -> None:
         for subject, commands in COMMANDS.items():
             with formatter.section(subject):
-                formatter.write_dl(
-                    [(name.ljust(WIDEST), self.commands[name].get_short_help_str(SUMMARY)) for name in commands]
-                )
+                formatter.write_dl([(name.ljust(WIDEST), summary) for name, (_, summary) in commands.items()])
+
+
+def _command(name: str) -> Any:
+    """Return a command, or the group of the commands below it."""
+    function = _function(_FUNCTIONS[name])
+    if name in BELOW:
+        program = _group(function, add_completion=False)
+        for each, below in BELOW[name].items():
+            program.command(each, cls=GuardedCommand)(_function(below))
+    else:
+        program = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        program.command(name, cls=GuardedCommand)(function)
+    found = typer.main.get_command(program)
+    found.name = name
+    return found
+
+
+def _function(path: str) -> Callable[..., None]:
+    """Return the function of a command, for typer."""
+    from oms_es.cli.options import expand_bundles  # noqa: PLC0415 - it imports what the help does not need
+
+    module, _, name = path.partition(".")
+    return expand_bundles(getattr(import_module(f"oms_es.cli.commands.{module}"), name))
 
 
 def _show_version(wanted: bool) -> None:
@@ -101,7 +136,13 @@ Version = Annotated[
 ]
 
 
-def root(context: typer.Context, *, version: Version = False, options: LogOptions) -> None:  # noqa: ARG001
+def root(
+    context: typer.Context,
+    *,
+    version: Version = False,  # noqa: ARG001
+    log: LogPath = None,  # noqa: ARG001
+    config: ConfigPath = None,  # noqa: ARG001
+) -> None:
     """
     An event-sourced order management system.
 
@@ -118,7 +159,7 @@ def root(context: typer.Context, *, version: Version = False, options: LogOption
         show(context.get_help())
 
 
-def _group(callback: Command, cls: type[Guarded] = Guarded, **settings: Any) -> typer.Typer:
+def _group(callback: Callable[..., None], cls: type[Guarded] = Guarded, **settings: Any) -> typer.Typer:
     group = typer.Typer(
         cls=cls,
         invoke_without_command=True,
@@ -126,27 +167,12 @@ def _group(callback: Command, cls: type[Guarded] = Guarded, **settings: Any) -> 
         pretty_exceptions_enable=False,
         **settings,
     )
-    group.callback()(expand_bundles(callback))
+    group.callback()(callback)
     return group
 
 
-def _app() -> typer.Typer:
-    # -h goes for every command: a context has the names of its parent's help option.
-    found = _group(root, _BySubject, context_settings={"help_option_names": ["-h", "--help"]})
-    for commands in COMMANDS.values():
-        for name, command in commands.items():
-            if isinstance(command, tuple):
-                callback, below = command
-                group = _group(callback, add_completion=False)
-                for each, function in below.items():
-                    group.command(each, cls=GuardedCommand)(expand_bundles(function))
-                found.add_typer(group, name=name)
-            else:
-                found.command(name, cls=GuardedCommand)(expand_bundles(command))
-    return found
-
-
-app = _app()
+# -h goes for every command: a context has the names of its parent's help option.
+app = _group(root, _BySubject, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 def main() -> None:

@@ -14,9 +14,8 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from oms_es.audit.expression import ExpressionError
 from oms_es.cli.render import print_message
-from oms_es.errors import AmbiguousOrder, FillQuarantinedError, InvalidInput, OmsError
+from oms_es.errors import AmbiguousOrder, ExpressionError, FillQuarantinedError, InvalidInput, OmsError
 
 FINE: Final = 0
 REFUSED: Final = 1  # or a bad file, a missing or foreign log, an unknown order

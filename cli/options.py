@@ -5,7 +5,6 @@ import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 import typer
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 
 from oms_es import OrderManagementSystem
 from oms_es.cli.context import OpenLog, carry_out, open_log
+from oms_es.cli.log_options import ConfigPath, LogPath, or_group_option
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import identifier
@@ -22,32 +22,7 @@ from oms_es.timestamps import instant
 T = TypeVar("T")
 
 
-def _or_group_option(context: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any:
-    found, group = value, context.parent
-    while not found and group is not None:
-        found, group = group.params.get(parameter.name or ""), group.parent
-    return found or value
-
-
-LogPath: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--log",
-        metavar="PATH",
-        callback=_or_group_option,
-        help="The log [default: $OMS_LOG, or log.path of the settings: oms.db].",
-    ),
-]
-ConfigPath: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        callback=_or_group_option,
-        help="The settings [default: $OMS_CONFIG, or oms.yaml if it exists].",
-    ),
-]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", callback=_or_group_option, help="Print JSON.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", callback=or_group_option, help="Print JSON.")]
 
 AsOfTime: TypeAlias = Annotated[
     str | None,
@@ -85,7 +60,7 @@ Account: TypeAlias = Annotated[
 ]
 Scope: TypeAlias = Annotated[
     str | None,
-    typer.Option("--account", metavar="NAME", callback=_or_group_option, help="The account [default: every account]."),
+    typer.Option("--account", metavar="NAME", callback=or_group_option, help="The account [default: every account]."),
 ]
 OccurredAt: TypeAlias = Annotated[
     str | None, typer.Option(metavar="INSTANT", help="When it happened, like 2012-06-21T13:45:00Z [default: now].")

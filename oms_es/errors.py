@@ -3,6 +3,7 @@ The errors of the product, one class per mistake that a caller can act on.
 
     OmsError
     ├── InvalidInput (ValueError)              invalid argument; names it, the value and the accepted values
+    │   └── ExpressionError                    an expression of `oms bisect` cannot be parsed or evaluated; shows where
     ├── InvalidTransition (ValueError)         the order's state does not allow the change
     ├── OrderRejected (ValueError)             a limit refused the order; carries order and violations
     ├── FillQuarantinedError (ValueError)      the fill is in quarantine; carries the quarantine id
@@ -35,6 +36,10 @@ class OmsError(Exception):
 
 class InvalidInput(OmsError, ValueError):
     """Invalid argument; the message names it, the value and the accepted values."""
+
+
+class ExpressionError(InvalidInput):
+    """The expression cannot be parsed or evaluated; the message shows where."""
 
 
 class InvalidTransition(OmsError, ValueError):

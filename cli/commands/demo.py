@@ -14,7 +14,7 @@ from pathlib import Path
 import typer
 
 from oms_es import FillQuarantinedError, OrderManagementSystem, OrderRejected, Settings
-from oms_es.cli.options import LogPath
+from oms_es.cli.log_options import LogPath
 from oms_es.cli.render import show
 from oms_es.errors import LogError
 from oms_es.identifiers import escaped

@@ -27,7 +27,7 @@ from oms_es.domain.events import (
     StateChanged,
 )
 from oms_es.domain.order import Order
-from oms_es.errors import InvalidInput
+from oms_es.errors import ExpressionError
 from oms_es.projections.position_state import PositionState
 from oms_es.projections.state import State
 from oms_es.queries.known_names import Name
@@ -40,10 +40,6 @@ _TOKEN = re.compile(
     r"|(?P<sign><=|>=|==|!=|[<>()+*,-]))",
     re.ASCII,
 )
-
-
-class ExpressionError(InvalidInput):
-    """The expression cannot be parsed or evaluated; the message shows where."""
 
 
 class _Mistake(Exception):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oms_es.audit.bisect import Turn, bisect
-from oms_es.audit.expression import FUNCTIONS, EvaluationPoint, Expression, ExpressionError
+from oms_es.audit.expression import FUNCTIONS, EvaluationPoint, Expression
+from oms_es.errors import ExpressionError
 from oms_es.log.memory import MemoryLog
 from oms_es.projections.state import State
 from tests.golden_days import play

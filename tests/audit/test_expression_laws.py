@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oms_es.audit.expression import MAX_DEPTH, MAX_LENGTH, EvaluationPoint, Expression, ExpressionError
+from oms_es.audit.expression import MAX_DEPTH, MAX_LENGTH, EvaluationPoint, Expression
+from oms_es.errors import ExpressionError
 from oms_es.projections.state import State
 
 EMPTY = EvaluationPoint(State(), "2024-03-04")

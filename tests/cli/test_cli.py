@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from oms_es import __version__
 from oms_es.cli import app
-from oms_es.cli.app import COMMANDS
+from oms_es.cli.app import BELOW, COMMANDS
 
 ORDER_KEYS = [
     "order_id",
@@ -102,12 +103,8 @@ def day(oms: Oms, recorded_day: Path) -> Oms:
 
 
 def commands() -> list[str]:
-    found = {name: command for below in COMMANDS.values() for name, command in below.items()}
-    return [
-        "",
-        *found,
-        *(f"{name} {each}" for name, group in found.items() if isinstance(group, tuple) for each in group[1]),
-    ]
+    found = [name for below in COMMANDS.values() for name in below]
+    return ["", *found, *(f"{name} {each}" for name, below in BELOW.items() for each in below)]
 
 
 @pytest.mark.parametrize("command", commands())
@@ -129,13 +126,26 @@ def test_help_lists_the_commands_by_subject(oms: Oms) -> None:
     assert listed == [word for subject, below in COMMANDS.items() for word in (f"{subject}:", *below)]
 
 
+def test_the_summary_of_a_command_begins_its_own_help() -> None:
+    root: Any = typer.main.get_command(app)
+
+    for commands in COMMANDS.values():
+        for name, (_, summary) in commands.items():
+            assert root.commands[name].get_short_help_str(200) == summary
+
+
+def test_help_of_all_commands_imports_the_module_of_none() -> None:
+    listed = "import sys; from oms_es.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+
+    modules = subprocess.run([sys.executable, "-c", listed], capture_output=True, check=True, text=True).stdout.split()
+
+    assert not {"oms_es.cli.options", "oms_es.api.oms", "oms_es.domain.events", "eventsourcing"} & set(modules)
+
+
 def test_no_summary_in_help_is_longer_than_50_characters_or_cut(oms: Oms) -> None:
     summaries = [
         line.strip().partition("  ")[2].strip()
-        for command in (
-            "",
-            *(name for below in COMMANDS.values() for name, each in below.items() if isinstance(each, tuple)),
-        )
+        for command in ("", *BELOW)
         for line in oms(f"{command} --help", COLUMNS="80")
         .stdout.partition("  Show this message and exit.\n")[2]
         .splitlines()
@@ -168,9 +178,9 @@ def test_completion_offers_the_commands_that_begin_so() -> None:
 
 
 def test_python_m_oms_es_is_oms(oms: Oms) -> None:
-    assert run_program("--help", COLUMNS="80") == oms("--help", COLUMNS="80").stdout.replace(
-        "Usage: root", "Usage: oms"
-    )
+    shown = oms("--help").stdout.replace("Usage: root", "Usage: oms")
+
+    assert run_program("--help").split() == shown.split()  # each has the width of its terminal
 
 
 def run_program(*words: str, **environment: str) -> str:

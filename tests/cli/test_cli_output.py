@@ -263,8 +263,8 @@ def test_a_missing_log_says_how_to_begin_one(oms: Oms) -> None:
 
     assert asked.stdout == ""
     assert asked.stderr == (
-        f"oms: there is no log at {oms.log}; --log PATH or $OMS_LOG names another, and oms import, oms submit or "
-        "oms demo begins one\n"
+        f"oms: there is no log at {oms.log}; name another with --log PATH or $OMS_LOG, or create one with oms import, "
+        "oms submit or oms demo\n"
     )
     assert not oms.log.exists()
 
