@@ -18,7 +18,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "ack": ("orders.ack", "Record that the venue acknowledged an order."),
         "link": ("orders.link", "Record the venue's order id of an order."),
         "reject": ("orders.reject", "Record that the venue rejected an order."),
-        "fail": ("orders.fail", "Record that an order never reached the venue."),
+        "fail": ("orders.fail", "Record that an order did not get to the venue."),
         "fill": ("fills.fill", "Add a fill (FIX Trade)."),
         "cancel": ("orders.cancel", "Cancel an order."),
         "amend": ("orders.amend", "Amend an order's total quantity or price."),

@@ -28,15 +28,15 @@ _Usage: Final[type[Exception]] = next(
 )
 
 
-def _check_given_once(command: Any, context: typer.Context, arguments: list[str]) -> None:
-    """Refuse an option with one value that is given several times; the parser would silently use the last."""
+def _check_used_once(command: Any, context: typer.Context, arguments: list[str]) -> None:
+    """Refuse an option with one value that is repeated; the parser would silently use the last value."""
     _, _, given = command.make_parser(context).parse_args(args=list(arguments))
     if any(parameter.is_eager for parameter in given):  # --help and --version ignore the other options
         return
     for parameter, count in Counter(given).items():
         if count > 1 and _takes_one_value(parameter):
             names = " / ".join((*parameter.opts, *parameter.secondary_opts))
-            raise typer.BadParameter(f"given {count} times; it takes one value", context, param_hint=f"'{names}'")
+            raise typer.BadParameter(f"used {count} times; it takes one value", context, param_hint=f"'{names}'")
 
 
 def _takes_one_value(parameter: Any) -> bool:
@@ -46,10 +46,10 @@ def _takes_one_value(parameter: Any) -> bool:
 
 
 class GuardedCommand(TyperCommand):
-    """A command that refuses an option given twice."""
+    """A command that refuses a repeated option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _check_given_once(self, ctx, args)
+        _check_used_once(self, ctx, args)
         return super().parse_args(ctx, args)
 
 
@@ -57,7 +57,7 @@ class Guarded(TyperGroup):
     """A group of commands; as a program it ends with an exit code and never with a traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _check_given_once(self, ctx, args)
+        _check_used_once(self, ctx, args)
         return super().parse_args(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:

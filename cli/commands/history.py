@@ -66,7 +66,7 @@ def history(
 
 
 class Kind(str, Enum):
-    """What is compared."""
+    """The compared rows."""
 
     SYMBOL = "symbol"
     ORDER = "order"

@@ -72,7 +72,7 @@ def instrument(
     """
     Show or set a symbol's multiplier and currency.
 
-    What is not in the command does not change.
+    Values that the command does not name stay as they are.
 
     For example:
 

@@ -136,7 +136,7 @@ def reject(order_id: OrderId, message: Message = None, *, options: OrderCommandO
 
 def fail(order_id: OrderId, message: Message = None, *, options: OrderCommandOptions) -> None:
     """
-    Record that an order never reached the venue.
+    Record that an order did not get to the venue.
 
     For example:
 

@@ -62,7 +62,7 @@ def replay(
     """
     Replay the log and report each trading day.
 
-    The log, or the day archive, is only read. --day and --account select what is counted; the digest is always of the
+    The log, or the day archive, is only read. --day and --account select what counts; the digest is always of the
     whole state after the day. A day starts from the last closed day before it, if that was replayed before, or from the
     first event (--from-zero). With --check, exit code 1 if a command is decided differently now. Exit code 1 also if a
     closed day no longer comes to its digests.

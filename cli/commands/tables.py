@@ -1,4 +1,4 @@
-"""Commands that update or rebuild what is derived from the log: SQL tables and checkpoints."""
+"""Commands that update or rebuild SQL tables and checkpoints, which are derived from the log."""
 
 import sqlite3
 import time

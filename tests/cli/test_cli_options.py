@@ -36,7 +36,7 @@ def test_an_option_that_is_given_twice_is_wrong_usage(oms: Oms, command: str, op
     refused = oms([*command.split(), option, *value, option, *value], code=2)
 
     assert option in refused.stderr
-    assert "given 2 times; it takes one value" in refused.stderr
+    assert "used 2 times; it takes one value" in refused.stderr
     assert refused.stdout == ""
 
 
