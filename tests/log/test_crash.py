@@ -28,10 +28,15 @@ from tests.desk import desk
 door.CHUNK = 25  # more transactions to be killed in
 log, file = Path(sys.argv[1]), Path(sys.argv[2])
 
+def acknowledged():
+    for number, fact in enumerate(read_facts(file, Defaults())):
+        if number % door.CHUNK == 0:
+            print(number)  # the facts before it are durable: the next chunk is only read then
+        yield fact
+
 async def main():
-    oms = desk(log)
-    print(0)
-    await door.import_facts(oms.sequencer, lambda: read_facts(file, Defaults()), lambda done, _: print(done))
+    readings = iter([lambda: read_facts(file, Defaults()), acknowledged])  # to check, and to import
+    await door.import_facts(desk(log).sequencer, lambda: next(readings)())
 
 asyncio.run(main())
 """
