@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oms_es.decimals import ZERO, added, minus, negate, plus
+from oms_es.domain.contents import Content
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import (
     AmendRefused,
@@ -24,7 +25,7 @@ from oms_es.domain.events import (
     QuarantineResolved,
     StateChanged,
 )
-from oms_es.domain.order import Content, Order, QuarantinedFill, content, evolve, find_fill
+from oms_es.domain.order import Order, QuarantinedFill, content, evolve, find_fill
 from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
 from oms_es.projections.projection import Projection, canonical_json, on
@@ -64,6 +65,7 @@ class Orders(Projection):
         self.orders: UndoDict[Key, Order] = UndoDict(undo)
         self.accounts: UndoDict[str, tuple[str, ...]] = UndoDict(undo)  # order id → accounts that have it
         self.external: UndoDict[str, tuple[Key, ...]] = UndoDict(undo)  # the venue's id → orders
+        self.open: UndoDict[Key, bool] = UndoDict(undo)  # the open orders; it follows from `orders`
         self.open_count: UndoDict[str, int] = UndoDict(undo)  # by account
         self.open_sides: UndoDict[Key, OpenQuantities] = UndoDict(undo)  # by account and symbol
         self.waiting_sides: UndoDict[Key, OpenQuantities] = UndoDict(undo)  # by account and symbol
@@ -141,6 +143,10 @@ class Orders(Projection):
                 self._wait(new.account, symbol, side, more)
         if was_open is not new.is_open:
             account = event.account
+            if was_open:
+                self.open.drop(key)
+            else:
+                self.open[key] = True
             self.open_count[account] = (self.open_count.get(account) or 0) + (-1 if was_open else 1)
 
     def _holder(self, event: FillBusted | FillCorrected, key: Key) -> Key:
@@ -165,7 +171,7 @@ class Orders(Projection):
             return
         was = self.unknown.get(key) or UnknownOrderFills()
         waiting = QuarantinedFill(fill=event, occurred_at=at.occurred_at, recorded_at=at.recorded_at, seq=at.seq)
-        self.unknown[key] = UnknownOrderFills(was.contents | content(event), (*was.waiting, waiting))
+        self.unknown[key] = UnknownOrderFills(was.contents | {*filter(None, [content(event)])}, (*was.waiting, waiting))
         self.unknown_count[event.account] = (self.unknown_count.get(event.account) or 0) + 1
         self._wait(event.account, event.symbol, event.side, event.fill_quantity)
 
@@ -278,6 +284,16 @@ class Orders(Projection):
         key = (account, symbol)
         working, waiting = self.open_sides.get(key) or OpenQuantities(), self.waiting_sides.get(key) or OpenQuantities()
         return OpenQuantities(plus(working.buys, waiting.buys), plus(working.sells, waiting.sells))
+
+    def find_open(self) -> None:
+        """Work out which orders are open; needed after the tables were filled from stored ones."""
+        for key, order in self.orders.items():
+            if order.is_open:
+                self.open[key] = True
+
+    def sorted_open(self) -> list[Order]:
+        """Return the open orders, by account and order id."""
+        return [self.orders[key] for key in sorted(self.open)]
 
     def sorted(self) -> list[Order]:
         """Return every order, by account and order id."""

@@ -114,7 +114,7 @@ class State:
 
     def closing_digests(self) -> dict[str, str]:
         """Return digests of positions, P&L, rules and open orders: those that the closing of a day records."""
-        open_orders = [order_row(order) for order in self.orders.sorted() if order.is_open]
+        open_orders = [order_row(order) for order in self.orders.sorted_open()]
         content = {
             "positions": [self.positions.rows(), self.positions.lots()],
             "pnl": self.positions.day_rows(),

@@ -104,6 +104,12 @@ class Table(dict[K, V]):
         """Set a value that follows from committed events: it is not undone."""
         dict.__setitem__(self, key, value)
 
+    def drop(self, key: K) -> None:
+        """Remove a key; undone like every other change."""
+        old = self.pop(key, None)
+        if old is not None:
+            self._steps.append((self, key, old))
+
     def changed(self) -> list[K]:
         """Return the keys that were changed since the last commit."""
         return list(dict.fromkeys(key for each, key, _ in self._steps if each is self))

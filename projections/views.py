@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oms_es.decimals import ZERO, canonical, divide, minus
 from oms_es.domain.order import Fill, Order
@@ -10,6 +10,8 @@ from oms_es.projections.position_state import PositionState
 from oms_es.projections.positions import Positions
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderState, OrderType, TimeInForce
+
+MANY = 50  # fills
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,14 @@ class OMSOrder:
     external: bool = False
     created_at: float = 0.0  # seconds since 1970, UTC
     updated_at: float = 0.0
+
+    if not TYPE_CHECKING:  # of more than `MANY` fills, the views are made when they are read
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "fills" or "_fills" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            found = self.__dict__["fills"] = _fill_views(self.__dict__.pop("_fills"))
+            return found
 
     @property
     def remaining_quantity(self) -> Decimal:
@@ -88,7 +98,6 @@ def order_view(order: Order) -> OMSOrder:
         filled_quantity=order.filled_quantity,
         avg_fill_price=order.avg_fill_price,
         external_order_id=order.external_order_ids[-1] if order.external_order_ids else None,
-        fills=[_fill_view(fill) for fill in order.fills if not fill.busted],
         account=submitted.account,
         error_message=order.error_message,
         reason=order.reason,
@@ -101,7 +110,15 @@ def order_view(order: Order) -> OMSOrder:
         created_at=order.submitted_at / SECOND,
         updated_at=order.updated_at / SECOND,
     )
+    if len(order.fills) > MANY:
+        view.__dict__["_fills"] = order.fills
+    else:
+        view.__dict__["fills"] = _fill_views(order.fills)
     return view
+
+
+def _fill_views(fills: tuple[Fill, ...]) -> list[dict[str, Any]]:
+    return [_fill_view(fill) for fill in fills if not fill.busted]
 
 
 def _fill_view(fill: Fill) -> dict[str, Any]:

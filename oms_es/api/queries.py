@@ -37,16 +37,15 @@ class QueryMethods(Session):
         Completed ones leave memory after `system.order_history_retention`; `orders()` reads all of them from the log.
         """
         wanted = None if state is None else choice(OrderState, state, "state")
-        return [order_view(each) for each in self._orders(symbol, account) if wanted in (None, each.state)]
+        with self.sequencer.reading() as now:
+            found = now.orders.sorted()
+        return [order_view(each) for each in _chosen(found, symbol, account) if wanted in (None, each.state)]
 
     def get_open_orders(self, symbol: str | None = None, *, account: str | None = None) -> list[OMSOrder]:
         """Return the open orders: PENDING and WORKING ones."""
-        return [order_view(each) for each in self._orders(symbol, account) if each.is_open]
-
-    def _orders(self, symbol: str | None, account: str | None) -> list[Order]:
         with self.sequencer.reading() as state:
-            found = state.orders.sorted()
-        return [each for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
+            found = state.orders.sorted_open()
+        return [order_view(each) for each in _chosen(found, symbol, account)]
 
     def get_position(self, symbol: str, *, account: str | None = None) -> Position | None:
         """
@@ -150,3 +149,7 @@ class QueryMethods(Session):
         basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
         found = narrowed(queries.days(basis), symbol, account)
         return QueryResult([row for row in found if day in (None, row["trading_day"])], basis)
+
+
+def _chosen(orders: list[Order], symbol: str | None, account: str | None) -> list[Order]:
+    return [each for each in orders if symbol in (None, each.symbol) and account in (None, each.account)]

@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from oms_es.decimals import ONE
 from oms_es.domain.commands import OrderCommand
+from oms_es.domain.contents import Content
 from oms_es.domain.events import StateChanged
-from oms_es.domain.order import Content, Order, QuarantinedFill
+from oms_es.domain.order import Order, QuarantinedFill
 from oms_es.domain.policy import DECISION_RULES_VERSION
 from oms_es.vocabulary import OrderState, Origin
 

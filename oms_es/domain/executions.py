@@ -10,9 +10,10 @@ from decimal import Decimal
 
 from oms_es.decimals import ZERO, minus, plus, text, times
 from oms_es.domain.commands import AddFill, OrderCommand
+from oms_es.domain.contents import Content
 from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import Event, FillAdded, FillQuarantined, OrderSubmitted
-from oms_es.domain.order import Content, Order
+from oms_es.domain.order import Order
 from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason
 
 S = OrderState
@@ -23,8 +24,8 @@ def reports(command: AddFill, order: Order | None, context: DecisionContext) -> 
     """Return the earlier reports with the fill's trade id, for this order or for fills without an order."""
     if command.trade_id is None:
         return []
-    own = frozenset[Content]() if order is None else order.contents
-    return [each for known in (own, context.unknown_contents) for each in known if each.trade_id == command.trade_id]
+    own = [] if order is None else order.contents.of(command.trade_id)
+    return [*own, *(each for each in context.unknown_contents if each.trade_id == command.trade_id)]
 
 
 def is_repetition(command: AddFill, known: Content, order: Order | None, context: DecisionContext) -> bool:

@@ -7,11 +7,12 @@ Fills in quarantine under the id are booked, unless they break a rule.
 
 from oms_es.decimals import ZERO, plus
 from oms_es.domain.commands import ChangeState, CorrectFill, LinkOrder, OrderCommand
+from oms_es.domain.contents import Content
 from oms_es.domain.corrections import corrected
 from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import Event, ExternalIdAssigned, FillBusted, OrdersMerged
 from oms_es.domain.executions import completed
-from oms_es.domain.order import Content, Fill, Order, evolve, find_fill, merged_fill
+from oms_es.domain.order import Fill, Order, evolve, find_fill, merged_fill
 from oms_es.domain.quarantine import book_waiting
 from oms_es.vocabulary import OrderState
 
@@ -96,8 +97,7 @@ def _is_duplicate(fill: Fill, other: Order, order: Order) -> bool:
     """Return whether the trade was reported under both ids; it may be busted in our order."""
     if fill.trade_id is None or fill.busted:
         return False
-    theirs = [each for each in other.contents if each.trade_id == fill.trade_id]
-    ours = [each for each in order.contents if each.trade_id == fill.trade_id]
+    theirs, ours = other.contents.of(fill.trade_id), order.contents.of(fill.trade_id)
     return any(_is_same(one, another) for one in ours for another in theirs)
 
 

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from oms_es.decimals import ZERO
 from oms_es.domain.commands import AddFill, CorrectFill, ResolveQuarantined
+from oms_es.domain.contents import Content
 from oms_es.domain.corrections import booked_fill, complete_with_fee, corrected, fill_without_fee
 from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event, FillAdded, FillQuarantined, QuarantineResolved
@@ -18,7 +19,7 @@ from oms_es.domain.executions import (
     reports,
     symbol_and_side,
 )
-from oms_es.domain.order import Content, Order, QuarantinedFill, find_fill
+from oms_es.domain.order import Order, QuarantinedFill, find_fill
 from oms_es.errors import InvalidInput, UnknownQuarantine
 from oms_es.identifiers import shown
 from oms_es.vocabulary import QuarantineReason

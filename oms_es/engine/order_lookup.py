@@ -17,7 +17,8 @@ from oms_es.domain.commands import (
     ResolveQuarantined,
     SubmitOrder,
 )
-from oms_es.domain.order import Content, Order
+from oms_es.domain.contents import Content
+from oms_es.domain.order import Order
 from oms_es.domain.policy import DECISION_RULES_VERSION
 from oms_es.errors import AmbiguousOrder
 from oms_es.projections.orders import Key, UnknownOrderFills
@@ -148,7 +149,7 @@ def earlier_fills(
         merged = order is not None and key == (order.account, order.order_id)
         if rules >= 3 and not merged and other.merged_into is not None:
             continue  # its fills are those of a third order by now
-        contents |= other.contents if merged or rules < 3 else standing_contents(other)
+        contents |= frozenset(other.contents) if merged or rules < 3 else standing_contents(other)
         if merged:
             waiting += other.waiting
     if rules >= 3 and order is not None and contents:  # a trade in another symbol or side is another trade

@@ -7,6 +7,7 @@ import msgspec
 
 from oms_es.decimals import minus, text, times
 from oms_es.domain.accounting import summed
+from oms_es.domain.contents import Content, Contents
 from oms_es.domain.order import Order
 from oms_es.domain.policy import Value
 from oms_es.projections.orders import Key, OpenQuantities, UnknownOrderFills
@@ -73,7 +74,17 @@ def encode_state(state: State) -> bytes:
         "recorded_at": state.recorded_at,
         **cells,
     }
-    return msgspec.json.encode(content, order="deterministic")
+    return msgspec.json.encode(content, order="deterministic", enc_hook=_as_set)
+
+
+def _as_set(value: Any) -> Any:
+    assert isinstance(value, Contents), f"no form of {type(value).__name__} is stored"
+    return frozenset(value)
+
+
+def _from_set(kind: type[Any], value: Any) -> Any:
+    assert kind is Contents, f"no form of {kind.__name__} is stored"
+    return Contents(msgspec.convert(value, list[Content]))
 
 
 def decode_state(stored: bytes) -> State:
@@ -93,7 +104,7 @@ def decode_state(stored: bytes) -> State:
         content = {**content, "orders.merged": msgspec.Raw(b"[]")}
     state = State(msgspec.json.decode(content["method"], type=CostMethod))
     for name, cell in _cells(state).items():
-        for key, value in msgspec.json.decode(content[name], type=_CELLS[name]):
+        for key, value in msgspec.json.decode(content[name], type=_CELLS[name], dec_hook=_from_set):
             if isinstance(cell, UndoLists):
                 cell.replace(key, value)
             else:
@@ -101,6 +112,7 @@ def decode_state(stored: bytes) -> State:
     state.seq = msgspec.json.decode(content["seq"], type=int)
     state.recorded_at = msgspec.json.decode(content["recorded_at"], type=int)
     state.days.summarize()
+    state.orders.find_open()
     state.commit()
     return state
 
@@ -142,7 +154,7 @@ def _cells(state: State) -> dict[str, UndoDict[Any, Any] | UndoLists[Any, Any]]:
         f"{part}.{name}": cell
         for part in _PARTS
         for name, cell in vars(getattr(state, part)).items()
-        if isinstance(cell, UndoDict | UndoLists)
+        if isinstance(cell, UndoDict | UndoLists) and cell is not state.orders.open
     }
     assert found.keys() == _CELLS.keys(), f"cells and types differ: {found.keys() ^ _CELLS.keys()}"
     return found

@@ -1,10 +1,14 @@
 """The order, position and summary that queries return."""
 
+import copy
+import dataclasses
+import pickle
 from pathlib import Path
 
 import pytest
 
 from oms_es import CommandConflict, OMSOrder, OrderManagementSystem, OrderState, TimeInForce
+from oms_es.projections.views import MANY
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import OrderSide
 from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, ruled, submit, these, trade, work
@@ -30,6 +34,22 @@ async def test_an_order_is_shown_with_everything_the_spec_names(path: Path) -> N
         expected = {"quantity": D(25), "price": D("9.9"), "fee": D("-0.05"), "trade_id": "t-1"}
         assert {name: fill[name] for name in expected} == expected
         assert fill["timestamp"] == START / SECOND
+
+
+async def test_an_order_of_many_fills_shows_each_of_them_like_one_of_few(oms: Oms) -> None:
+    await work(oms, "o-1")
+    views = [await oms.add_fill("o-1", 1, 10, f"t-{number}", number) for number in range(MANY + 2)]
+    last = await oms.bust_fill("o-1", "t-0")
+
+    for number, view in enumerate(views, 1):
+        assert [fill["fee"] for fill in view.fills] == list(range(number))
+    assert [fill["trade_id"] for fill in last.fills] == [f"t-{number}" for number in range(1, MANY + 2)]
+    again = oms.get_order("o-1")
+    assert again is not None
+    assert copy.deepcopy(again) == pickle.loads(pickle.dumps(again)) == again == last
+    assert dataclasses.asdict(again)["fills"] == last.fills
+    with pytest.raises(AttributeError, match="'OMSOrder' object has no attribute 'filles'"):
+        _ = again.filles  # type: ignore[attr-defined]
 
 
 async def test_an_order_that_is_done_has_nothing_open(oms: Oms) -> None:

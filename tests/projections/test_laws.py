@@ -178,6 +178,8 @@ def test_the_sums_of_what_is_open_and_of_what_waits_are_those_of_the_orders(step
     for account in ("default", "b"):
         own = [order for (name, _), order in orders.orders.items() if name == account]
         assert (orders.open_count.get(account) or 0) == sum(order.is_open for order in own)
+        is_open = [order for order in orders.sorted() if order.account == account and order.is_open]
+        assert [order for order in orders.sorted_open() if order.account == account] == is_open
         for symbol in ("AAA", "BBB"):
             expected = {OrderSide.BUY: Fraction(0), OrderSide.SELL: Fraction(0)}
             for order in own:
