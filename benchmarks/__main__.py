@@ -2,11 +2,12 @@
 
 import sys
 
-from benchmarks import audit, commands, opening, size, tables, time_travel
+from benchmarks import audit, commands, opening, size, tables, throughput, time_travel
 
 ALL = {
     "size": size.main,
     "commands": commands.main,
+    "throughput": throughput.main,
     "time_travel": time_travel.main,
     "opening": opening.main,
     "tables": tables.main,
