@@ -1,4 +1,4 @@
-"""The contents of reported trades: what tells a repetition of a report from another trade."""
+"""The contents of reported trades, by which a repeated report is recognised."""
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
