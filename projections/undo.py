@@ -22,6 +22,7 @@ class Undoable(Protocol):
 
 
 Step = tuple[Undoable, Any, Any]
+_ABSENT: Any = object()  # in place of a value: there was none; None is a value
 
 
 class UndoLog:
@@ -82,7 +83,7 @@ class UndoLog:
 
 
 class Table(dict[K, V]):
-    """A dict of immutable values, none of them None; this class records no changes, `UndoDict` does."""
+    """A dict of immutable values; this class records no changes, `UndoDict` does."""
 
     __slots__ = ("_steps",)
 
@@ -91,10 +92,10 @@ class Table(dict[K, V]):
         self._steps = undo.steps
         undo.tables.append(self)
 
-    def swap(self, key: K, old: V | None) -> V | None:
+    def swap(self, key: K, old: Any) -> Any:
         """Put a replaced value back; return the one it takes the place of."""
-        current = dict.get(self, key)
-        if old is None:
+        current = dict.get(self, key, _ABSENT)
+        if old is _ABSENT:
             dict.pop(self, key, None)
         else:
             dict.__setitem__(self, key, old)
@@ -106,8 +107,8 @@ class Table(dict[K, V]):
 
     def drop(self, key: K) -> None:
         """Remove a key; undone like every other change."""
-        old = self.pop(key, None)
-        if old is not None:
+        old = self.pop(key, _ABSENT)
+        if old is not _ABSENT:
             self._steps.append((self, key, old))
 
     def changed(self) -> list[K]:
@@ -121,7 +122,7 @@ class UndoDict(Table[K, V]):
     __slots__ = ()
 
     def __setitem__(self, key: K, value: V) -> None:
-        self._steps.append((self, key, dict.get(self, key)))
+        self._steps.append((self, key, dict.get(self, key, _ABSENT)))
         dict.__setitem__(self, key, value)
 
 

@@ -12,6 +12,7 @@ from oms_es.timestamps import SECOND
 
 EVENTS = 8 * EVERY  # a few checkpoints at a time
 MOST_EVENTS = 16 * EVENTS  # so many are not left without checkpoints, however busy the process is
+MOST_WAIT = 30.0  # seconds until checkpoints are made although commits go on
 IDLE = 1.0  # seconds without a commit: a moment in which checkpoints disturb nobody
 _log = logging.getLogger("oms_es")
 
@@ -32,6 +33,7 @@ class CheckpointWorker:
         self._urgent = False
         self._seq, self._committed_at = 0, 0.0  # of the last commit; the time is that of `time.monotonic`
         self._ends = threading.Event()
+        self._is_stopped = False  # the end of the log is uncertain
         self._thread: ThreadPoolExecutor | None = None
         self._working: Future[None] | None = None
 
@@ -62,6 +64,7 @@ class CheckpointWorker:
 
     def finish(self, seq: int) -> None:
         """Wait for the thread, and make the last checkpoints unless few events came since."""
+        self._is_stopped = not seq
         if self._thread is not None:
             self._ends.set()
             self._thread.shutdown(wait=True)
@@ -74,10 +77,12 @@ class CheckpointWorker:
         return self._urgent and seq >= EVENTS  # a short log is read whole before a checkpoint would be found
 
     def _advance_when_idle(self, seq: int) -> None:
-        while time.monotonic() - self._committed_at < IDLE and self._seq - seq < MOST_EVENTS:
+        latest = time.monotonic() + min(self._interval / SECOND, MOST_WAIT)
+        while time.monotonic() < min(self._committed_at + IDLE, latest) and self._seq - seq < MOST_EVENTS:
             if self._ends.wait(IDLE / 5):
                 break
-        self._advance()
+        if not self._is_stopped:
+            self._advance()
 
     def _advance(self) -> None:
         assert self._path is not None, "only files have checkpoints"

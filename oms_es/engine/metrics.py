@@ -5,6 +5,7 @@ They are never part of a decision. Needs the extra `oms_es[metrics]` (prometheus
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oms_es.domain.envelope import Draft
@@ -30,9 +31,8 @@ class StateSource(Protocol):
     def state(self) -> State:
         """Return the state after everything in the log."""
 
-    @property
-    def committed_state(self) -> State:
-        """Return the state without reading the log; read from any thread."""
+    def committed(self) -> AbstractContextManager[State]:
+        """Show the committed state to any thread inside the `with` block, without reading the log."""
 
     def follow(self) -> None:
         """Apply the events that other processes have appended."""
@@ -71,19 +71,19 @@ class Metrics:
         """Return the gauges of this moment."""
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - an extra
 
-        state = self._source.committed_state
-        figures = {
-            "oms_orders_in_memory": ("Orders held in memory", len(state.orders.orders)),
-            "oms_open_orders": ("Orders with something open", sum(list(state.orders.open_count.values()))),
-            "oms_positions": (
-                "Positions that are not flat",
-                sum(bool(held.quantity) for held in list(state.positions.held.values())),
-            ),
-            "oms_quarantined_fills": (
-                "Fills that wait in quarantine",
-                sum(len(key) == 2 for key in list(state.orders.waiting.values())),
-            ),
-        }
+        with self._source.committed() as state:
+            figures = {
+                "oms_orders_in_memory": ("Orders held in memory", len(state.orders.orders)),
+                "oms_open_orders": ("Orders with something open", sum(list(state.orders.open_count.values()))),
+                "oms_positions": (
+                    "Positions that are not flat",
+                    sum(bool(held.quantity) for held in list(state.positions.held.values())),
+                ),
+                "oms_quarantined_fills": (
+                    "Fills that wait in quarantine",
+                    sum(len(key) == 2 for key in list(state.orders.waiting.values())),
+                ),
+            }
         for name, (says, figure) in figures.items():
             yield GaugeMetricFamily(name, says, value=figure)
 

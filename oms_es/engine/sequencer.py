@@ -40,6 +40,7 @@ from oms_es.projections.state import State
 from oms_es.vocabulary import Origin
 
 MOST_AT_ONCE = 1000  # commands in one transaction
+MOST_IN_LOOP = 600  # events that are appended in the event loop
 FREE_TRIES = 3  # decisions of one batch before the write lock is taken first
 MOST_TRIES = 10  # after that something else is wrong
 _log = logging.getLogger("oms_es")
@@ -86,6 +87,7 @@ class Sequencer:
         self._jobs: deque[_Job] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._latest: _Job | None = None  # the last one that was queued
+        self._readers = 0  # nested `reading` blocks
         self._busy = False  # the state has changes that are not committed
         self._alone = threading.RLock()  # held while the state is read or changed, never across an await
         self._file_taken = False
@@ -109,10 +111,11 @@ class Sequencer:
                 self.catch_up()
             return self._write_model.state
 
-    @property
-    def committed_state(self) -> State:
-        """Return the state without reading the log; metrics read it from any thread."""
-        return self._write_model.state
+    @contextmanager
+    def committed(self) -> Iterator[State]:
+        """Show the committed state to any thread inside the `with` block, without reading the log."""
+        with self._alone, self._write_model.state.durable() as state:
+            yield state
 
     @contextmanager
     def reading(self) -> Iterator[State]:
@@ -120,8 +123,12 @@ class Sequencer:
         refuse_elsewhere(self._pid, "this OrderManagementSystem")
         with self._alone:
             state = self.state
-            with state.durable():
-                yield state
+            self._readers += 1
+            try:
+                with state.durable():
+                    yield state
+            finally:
+                self._readers -= 1
 
     def catch_up(self) -> None:
         """Apply the events that other processes have appended."""
@@ -130,6 +137,8 @@ class Sequencer:
 
     def _catch_up(self, state: State) -> None:
         assert not self._busy, "events of others are applied to committed state"
+        if self._readers:
+            return  # a query inside another one, such as that of a log handler
         if isinstance(self._stopped, LogWriteUncertain):
             return  # the events read now may not be durable
         if self.log.head().seq <= state.committed_seq:
@@ -223,6 +232,8 @@ class Sequencer:
             while self._jobs:
                 batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_AT_ONCE))]
                 await self._batch(batch)
+                if self._jobs:
+                    await asyncio.sleep(0)  # an append in the loop gives no other task a turn
         finally:  # jobs are left only when the event loop ends; none of them was decided
             while self._jobs:
                 job = self._jobs.popleft()
@@ -244,6 +255,11 @@ class Sequencer:
             if not isinstance(error, OmsError):
                 _log.exception("the batch failed")
             self._resolve_futures(batch, error)
+        except BaseException:  # an interrupt: whether the batch is in the log is not known here
+            for job in batch:
+                job.future.cancel()
+                job.answered()
+            raise
         else:
             self._resolve_futures(batch, None)
         if self._cancelled:
@@ -275,6 +291,8 @@ class Sequencer:
                 drafts, notices = self._decide(state, batch, rules)
             if drafts:
                 await self._append(drafts, state.committed_seq)
+            else:
+                self.log.head()  # no answer from a file that was deleted or replaced: an append checks it too
         except BaseException as error:
             with self._alone:
                 state.rollback()
@@ -309,8 +327,8 @@ class Sequencer:
         return state
 
     async def _append(self, drafts: list[Draft], decided_on: int) -> None:
-        """Append in the loop while the disk is quick and no other process writes, else in a thread."""
-        if self.log.is_quick:
+        """Append a short batch in the loop while the disk is quick and no other process writes, else in a thread."""
+        if self.log.is_quick and len(drafts) <= MOST_IN_LOOP:
             try:
                 self.log.append(drafts, decided_on, wait=False)
             except LogBusy:

@@ -21,7 +21,6 @@ from oms_es.domain.events import EVENTS, Event, OrdersMerged
 
 _DIGITS = 60  # before and after the point; sums of valid inputs have far fewer
 _LONG = 2 * _DIGITS  # bytes; a shorter body cannot contain more digits
-_BOUND = Decimal(10) ** _DIGITS
 _ZEROS = b"0" * 20
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -112,7 +111,7 @@ class Codec:
         try:
             event = decode(identity(originator_id) + b"," + state[1:])
             for number in decimals(event):
-                if number is not None and not -_BOUND < number < _BOUND:
+                if number is not None and not (number.is_finite() and -_DIGITS < number.adjusted() < _DIGITS):
                     return None
                 if len(state) > _LONG and len(str(number)) > _LONG:
                     return None

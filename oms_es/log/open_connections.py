@@ -64,10 +64,11 @@ def _readable(uri: str) -> Connection:
 def _refuse_cut_off(connection: sqlite3.Connection) -> None:
     """Refuse a file that is shorter than its header states, unless a write-ahead log contains the rest."""
     (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+    # The header first: a writer may make its first commit meanwhile, and then the write-ahead log is there.
+    (pages,), (size,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
     ahead = Path(f"{path}-wal")
     if ahead.exists() and ahead.stat().st_size:
         return
-    (pages,), (size,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
     if Path(path).stat().st_size < pages * size:
         raise DamagedLog(f"{path} was cut off: it has {Path(path).stat().st_size} bytes of {pages * size}")
 

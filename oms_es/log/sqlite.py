@@ -41,6 +41,7 @@ class SqliteLog(LogReader):
         self._meta: schema.Meta | None = None
         self._schema = SchemaCheck(str(self.path))
         self._last: object = None
+        self._is_locked = False  # by `lock`, until the next append
         self._commit_seconds = 0.0  # duration of COMMIT, as a moving average
 
     @classmethod
@@ -63,7 +64,7 @@ class SqliteLog(LogReader):
     @property
     def is_quick(self) -> bool:
         """Return whether recent COMMITs were short enough to run in the event loop."""
-        return self._commit_seconds < QUICK
+        return self._writing is not None and self._commit_seconds < QUICK  # opening may wait for a lock
 
     def append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:
         """
@@ -78,17 +79,19 @@ class SqliteLog(LogReader):
             self._file.may_write()
         with translated_errors(self.path):
             writer = self._writer()
-            if not writer.in_transaction:
+            if not self._is_locked:
+                self._roll_back(writer)  # of an append that was interrupted
                 begin(writer, wait=wait)
+            self._is_locked = False
             try:
                 head = self._insert(writer, drafts, decided_on)
+                self._commit(writer)
             except BaseException as error:
                 self._known = None
                 self._roll_back(writer)
                 if is_failed_sync(error):
                     raise uncertain(self._file, error) from error
                 raise
-            self._commit(writer)
         if drafts:
             self._known = self._seen = head
         return head.seq
@@ -98,9 +101,11 @@ class SqliteLog(LogReader):
         self._file.may_write()
         with translated_errors(self.path):
             self._writer().execute("BEGIN IMMEDIATE")
+        self._is_locked = True
 
     def unlock(self) -> None:
         """Release the write lock; do nothing without one."""
+        self._is_locked = False
         if self._writing is not None and self._file.stopped is None:
             self._roll_back(self._writing)
 

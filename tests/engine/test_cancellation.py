@@ -4,11 +4,13 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from oms_es import OrderState
+from oms_es import OrderManagementSystem, OrderState
+from oms_es.engine.sequencer import MOST_AT_ONCE
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import State
 from tests.desk import ADA, FREE, Clock, Gate, Watched, desk, digest, digest_of, mark, reached, submit, topics_of, work
@@ -215,3 +217,66 @@ def _refuse(*_: object) -> None:
 
 async def _here(work: Callable[[], object]) -> None:
     work()
+
+
+def test_an_interrupt_right_after_commit_leaves_no_command_without_an_answer(path: Path) -> None:
+    with asyncio.Runner() as runner:
+        log = SqliteLog(path)
+        oms = desk(log)
+        runner.run(submit(oms, "o-1"))
+        committed = log._file.committed
+
+        def interrupted() -> None:
+            log._file.committed = committed  # type: ignore[method-assign]
+            raise KeyboardInterrupt
+
+        log._file.committed = interrupted  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            runner.get_loop().run_until_complete(submit(oms, "o-2"))
+
+        assert [order.order_id for order in oms.get_all_orders()] == ["o-1", "o-2"]
+        runner.run(asyncio.wait_for(oms.close(), 60))
+    assert digest(oms) == digest_of(path)
+
+
+def test_an_interrupt_before_commit_holds_no_lock_and_stops_no_writer(path: Path) -> None:
+    with asyncio.Runner() as runner:
+        log = SqliteLog(path)
+        oms = desk(log)
+        runner.run(submit(oms, "o-1"))
+        commit = log._commit
+
+        def interrupted(writer: object) -> None:  # noqa: ARG001
+            log._commit = commit  # type: ignore[method-assign]
+            raise KeyboardInterrupt
+
+        log._commit = interrupted  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            runner.get_loop().run_until_complete(submit(oms, "o-2"))
+
+        with closing(SqliteLog(path)) as other:
+            other.append([mark(ADA)], other.head().seq)
+        runner.run(submit(oms, "o-3"))
+        assert [order.order_id for order in oms.get_all_orders()] == ["o-1", "o-3"]
+        runner.run(asyncio.wait_for(oms.close(), 60))
+    assert digest(oms) == digest_of(path)
+
+
+async def test_other_tasks_have_a_turn_between_two_batches_of_queued_commands(oms: OrderManagementSystem) -> None:
+    turns, seen = 0, list[int]()
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def placed(number: int) -> None:
+        await oms.record_mark("X", number)
+        seen.append(turns)
+
+    counting = asyncio.create_task(count())
+    await asyncio.gather(*(placed(number) for number in range(2 * MOST_AT_ONCE + 1)))
+    counting.cancel()
+
+    assert len(set(seen)) >= 3, "all batches were decided in one turn of the loop"

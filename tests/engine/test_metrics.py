@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from oms_es import FillQuarantinedError, OrderManagementSystem, OrderSide
-from tests.desk import START, Clock, desk, submit, trade, work
+from oms_es.log.sqlite import SqliteLog
+from tests.desk import START, Clock, Gate, Watched, desk, reached, submit, trade, work
 
 
 def gauge(oms: OrderManagementSystem, name: str) -> float:
@@ -39,3 +40,18 @@ async def test_order_latency_is_measured_by_our_clock(tmp_path: Path) -> None:
     await oms.update_order_state("o-1", "working")
 
     assert 2 <= gauge(oms, "oms_order_latency_seconds_sum") < 2.1
+
+
+async def test_gauges_show_no_order_that_is_not_durable(path: Path) -> None:
+    log, gate = Watched(SqliteLog(path)), Gate()
+    async with desk(log) as oms:
+        await submit(oms, "o-1")
+        assert gauge(oms, "oms_open_orders") == 1
+        log.before = gate
+        asked = asyncio.create_task(submit(oms, "o-2"))
+        await reached(gate)
+
+        assert gauge(oms, "oms_open_orders") == 1
+        gate.opened.set()
+        await asked
+        assert gauge(oms, "oms_open_orders") == 2

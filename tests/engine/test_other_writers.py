@@ -262,3 +262,17 @@ def test_a_query_from_a_logging_handler_applies_no_event_twice(tmp_path: Path) -
 
     assert position is not None
     assert (position.quantity, heard) == (D(10), [D(10)])
+
+
+async def test_a_query_inside_another_one_applies_no_event_twice(path: Path) -> None:
+    one, other = desk(path, Clock(), FREE), desk(path, Clock(), FREE)
+    await work(one)
+
+    with one.sequencer.reading():  # as from a log handler that queries
+        elsewhere(lambda: other.add_fill("o-1", 10, 10, "t-1"))
+        one.get_all_positions()
+    await one.add_fill("o-1", 5, 10, "t-2")
+
+    held = one.get_position(ADA)
+    assert held is not None
+    assert held.quantity == 15

@@ -1,20 +1,21 @@
 """The one writer: queued commands in one transaction, answers only for what is durable, failed appends undone."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oms_es import InvalidInput, OMSOrder, OrderManagementSystem, OrderRejected, OrderState
-from oms_es.errors import HeadMoved, LogBusy, LogWriteFailed
+from oms_es.errors import HeadMoved, LogBusy, LogFileChanged, LogWriteFailed
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import State
 from tests.desk import (
     ADA,
     BUY,
+    LIMIT,
     SELL,
     Clock,
     D,
@@ -343,3 +344,23 @@ async def test_a_first_fill_whose_append_failed_leaves_no_position(
     assert oms.get_all_positions() == []
     replayed = State().replay(SqliteLog(tmp_path / "day.db").read())
     assert oms.sequencer.state.closing_digests() == replayed.closing_digests()
+
+
+REPEATED: dict[str, Callable[[OrderManagementSystem], Awaitable[object]]] = {
+    "a submit": lambda oms: oms.submit_order(ADA, BUY, LIMIT, 100, 10, "o-1"),
+    "a fill": lambda oms: oms.add_fill("o-1", 10, 10, "t-1"),
+    "a refused command": lambda oms: oms.cancel_order("nobody's"),
+}
+
+
+@pytest.mark.parametrize("act", REPEATED.values(), ids=REPEATED)
+async def test_a_command_without_events_is_not_answered_from_a_deleted_log(
+    path: Path, act: Callable[[OrderManagementSystem], Awaitable[object]]
+) -> None:
+    oms = desk(path)
+    await work(oms)
+    await oms.add_fill("o-1", 10, 10, "t-1")
+    path.unlink()
+
+    with pytest.raises(LogFileChanged, match="deleted"):
+        await act(oms)

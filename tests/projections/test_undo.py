@@ -11,7 +11,7 @@ from oms_es.projections.undo import Table, UndoDict, UndoLists, UndoLog
 KEYS = st.sampled_from("abc")
 CHANGES = st.lists(
     st.one_of(
-        st.tuples(st.just("set"), KEYS, st.integers(0, 9)),
+        st.tuples(st.just("set"), KEYS, st.none() | st.integers(0, 9)),
         st.tuples(st.just("drop"), KEYS, st.none()),
         st.tuples(st.just("append"), KEYS, st.integers(0, 9)),
         st.tuples(st.just("replace"), KEYS, st.lists(st.integers(0, 9), min_size=1, max_size=3)),
@@ -25,7 +25,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.undo = UndoLog()
-        self.table: UndoDict[str, int] = UndoDict(self.undo)
+        self.table: UndoDict[str, int | None] = UndoDict(self.undo)
         self.lists: UndoLists[str, int] = UndoLists(self.undo)
 
     def change(self, changes: list[tuple[str, str, Any]]) -> None:
