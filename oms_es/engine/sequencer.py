@@ -255,7 +255,7 @@ class Sequencer:
             if not isinstance(error, OmsError):
                 _log.exception("the batch failed")
             self._resolve_futures(batch, error)
-        except BaseException:  # an interrupt: whether the batch is in the log is not known here
+        except (KeyboardInterrupt, SystemExit):  # whether the batch is in the log is not known here
             for job in batch:
                 job.future.cancel()
                 job.answered()
