@@ -71,11 +71,16 @@ def _from_text(value: str, name: str) -> int:
     if zone is None:
         raise InvalidInput(f"{name}: {shown(value)} has no zone; add one, as in {value}Z")
     try:
-        moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)
-        offset = timedelta(0) if zone in "Zz" else _offset(zone)
+        whole = _whole_second(year, month, day, hour, minute, second or "0", zone)
     except ValueError as error:
         raise InvalidInput(f"{name}: {shown(value)} is not a timestamp: {error}") from None
-    return _in_range(_nanoseconds(moment) - _span(offset) + int((fraction or "0").ljust(9, "0")), name, value)
+    return _in_range(whole + int((fraction or "0").ljust(9, "0")), name, value)
+
+
+@lru_cache(maxsize=4096)  # the facts of an import share their seconds
+def _whole_second(year: str, month: str, day: str, hour: str, minute: str, second: str, zone: str) -> int:
+    moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    return _nanoseconds(moment) - _span(timedelta(0) if zone in "Zz" else _offset(zone))
 
 
 def _offset(zone: str) -> timedelta:

@@ -20,7 +20,7 @@ NEXT = -1  # a version: one more than the last of the stream
 MOST_STREAMS = 200_000  # to cache
 _NOTHING = "nothing was written"
 _FACT = "fact:"  # ids of imported facts are stored as bytes, to save space
-_CHUNKS = (64, 16, 4, 1)  # rows of one INSERT statement
+_CHUNKS = (64, *range(16, 0, -1))  # rows of one INSERT statement; what a lone command gives is one statement
 _NULL = prefixed(None)
 _VERSIONS = tuple(prefixed(number) for number in range(100))
 
