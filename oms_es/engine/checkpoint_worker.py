@@ -13,6 +13,7 @@ from oms_es.timestamps import SECOND
 EVENTS = 8 * EVERY  # a few checkpoints at a time
 MOST_EVENTS = 16 * EVENTS  # so many are not left without checkpoints, however busy the process is
 MOST_WAIT = 30.0  # seconds until checkpoints are made although commits go on
+POLL = 0.2  # seconds between two looks
 IDLE = 1.0  # seconds without a commit: a moment in which checkpoints disturb nobody
 _log = logging.getLogger("oms_es")
 
@@ -79,7 +80,7 @@ class CheckpointWorker:
     def _advance_when_idle(self, seq: int) -> None:
         latest = time.monotonic() + min(self._interval / SECOND, MOST_WAIT)
         while time.monotonic() < min(self._committed_at + IDLE, latest) and self._seq - seq < MOST_EVENTS:
-            if self._ends.wait(IDLE / 5):
+            if self._ends.wait(POLL):
                 break
         if not self._is_stopped:
             self._advance()
