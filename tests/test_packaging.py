@@ -136,7 +136,8 @@ def test_the_tests_of_an_sdist_run_in_it(bot: Path, unpacked: Path) -> None:
 
 def test_the_sdist_has_every_file_of_the_repository(checkout: Path, unpacked: Path) -> None:
     made = ("dist/", "build/", "oms_es.egg-info/", "install/editable/", "oms_es/cli/", "oms_es/projections/")
-    ours = {path.relative_to(checkout).as_posix() for path in checkout.rglob("*") if path.is_file()}
+    files = (path for path in checkout.rglob("*") if path.is_file() and "__pycache__" not in path.parts)  # of a build
+    ours = {path.relative_to(checkout).as_posix() for path in files}
 
     missing = {file for file in ours if not (unpacked / file).exists() and not file.startswith(made)}
 
