@@ -36,7 +36,7 @@ torture: $(READY) ## the tests that take minutes
 bench: $(READY) ## measure on this machine
 	@$(BIN)/python -m benchmarks
 
-format: $(READY) ## let ruff correct what it can
+format: $(READY) ## correct style with ruff
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

@@ -1,7 +1,7 @@
 """
 The command `oms`: arguments in, one call of the API, a query or an audit, rows out.
 
-May import: everything; imported by nobody.
+May import: every package. No package imports it.
 """
 
 from oms_es.cli.app import app, main

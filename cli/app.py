@@ -83,7 +83,7 @@ class _Commands(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the command, or `default` for an unknown name."""
-        return self[name] if name in self else default  # noqa: SIM401 - it is what `get` is
+        return self[name] if name in self else default  # noqa: SIM401 - this is `get`
 
 
 class _BySubject(Guarded):
@@ -119,7 +119,7 @@ def _command(name: str) -> Any:
 
 def _function(path: str) -> Callable[..., None]:
     """Return the function of a command, for typer."""
-    from oms_es.cli.options import expand_bundles  # noqa: PLC0415 - it imports what the help does not need
+    from oms_es.cli.options import expand_bundles  # noqa: PLC0415 - the list of commands does not need it
 
     module, _, name = path.partition(".")
     return expand_bundles(getattr(import_module(f"oms_es.cli.commands.{module}"), name))

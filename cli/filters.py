@@ -28,7 +28,7 @@ def check_filter(opened: OpenLog, names: Mapping[str, str | None], *, allow_empt
     Args:
         opened: the log.
         names: what the filter names, by kind: symbol, account, order or day.
-        allow_empty: exit code 0 all the same.
+        allow_empty: exit code 0 for an unknown name too.
     """
     day = names.get("day")
     unknown = unknown_in_log(opened, [Name(kind, text) for kind, text in names.items() if text and kind != "day"])

@@ -76,7 +76,7 @@ def _whose(scope: str) -> str:
 
 
 def print_if_new(state: State, account: str | None) -> None:
-    """Print that an account is not in the log yet; its command is carried out all the same."""
+    """Print that an account is not in the log yet; its command is carried out."""
     if account in (None, EVERY_ACCOUNT):
         return
     by_account = (state.positions.symbols, state.orders.open_count, state.policies.values, state.policies.levels)

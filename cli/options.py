@@ -80,7 +80,7 @@ Reason: TypeAlias = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class LogOptions:
-    """Which log, under which settings."""
+    """The paths of the log and of the settings."""
 
     log: LogPath = None
     config: ConfigPath = None
@@ -105,7 +105,7 @@ class CommonOptions(LogOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CommandOptions(CommonOptions):
-    """What every command records beside its content."""
+    """The options that every command records beside its content."""
 
     command_id: CommandId = None
     actor: Actor = ""

@@ -1,4 +1,4 @@
-"""What queries have in common: open the log, ask, print the rows with their basis, report unknown names."""
+"""The steps of every query: open the log, query, print the rows with their basis, report unknown names."""
 
 import re
 from collections.abc import Callable, Mapping

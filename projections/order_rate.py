@@ -1,4 +1,4 @@
-"""How many orders were submitted and amended within the last second, per account."""
+"""The rate of submits and amends per account, over the last second."""
 
 from bisect import bisect_right
 from typing import Any
@@ -14,7 +14,7 @@ _TRIM = 64  # entries; a list that is mostly older than a second is cut only fro
 
 
 class Rates(Projection):
-    """When submits and amends were recorded, by account; refused ones count, and at least the last second is there."""
+    """The times of the recent submits and amends, by account; refused ones count."""
 
     def __init__(self, undo: UndoLog | None = None) -> None:
         super().__init__(undo)
@@ -41,5 +41,5 @@ class Rates(Projection):
         ]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return nothing: a rate is of the moment and no part of what a day came to."""
+        """Return nothing: the rate of the last second is not part of a digest."""
         return []

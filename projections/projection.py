@@ -45,7 +45,7 @@ def damaged(recorded: Recorded, error: Exception) -> DamagedLog:
 class Projection:
     """State that follows from events; reads no other projection, no clock and no file."""
 
-    version: ClassVar[int] = 1  # another number means: rebuild what was stored of it
+    version: ClassVar[int] = 1  # raised when stored state of this projection must be rebuilt
     handlers: ClassVar[dict[type[Event], Handler]] = {}
 
     def __init__(self, undo: UndoLog | None = None) -> None:

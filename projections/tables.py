@@ -170,7 +170,7 @@ def _go_on(log: SqliteLog, path: Path) -> bool:
 
 
 class _Changed(NamedTuple):
-    """What a chunk of events has changed."""
+    """The orders, positions and days that a chunk of events has changed."""
 
     orders: list[Key]
     positions: list[PositionKey]

@@ -9,7 +9,7 @@ from oms_es.domain.events import DayClosed
 from oms_es.projections.projection import Projection, on
 from oms_es.projections.undo import UndoDict, UndoLog
 
-ClosedSpan = tuple[int, int, str]  # begin and end (ns UTC) of what belongs to a closed trading day, and its name
+ClosedSpan = tuple[int, int, str]  # begin and end (ns UTC) of a closed trading day, and its name
 
 
 class DaySpan(Struct, frozen=True):
@@ -21,7 +21,7 @@ class DaySpan(Struct, frozen=True):
 
 
 class Days(Projection):
-    """What was booked when; it lives on every event."""
+    """The events booked on each trading day, and the closed days; it handles every event."""
 
     def __init__(self, undo: UndoLog | None = None) -> None:
         super().__init__(undo)

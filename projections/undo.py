@@ -153,7 +153,7 @@ class UndoLists(Generic[K, V]):
         return self._lists.get(key, [])
 
     def items(self) -> list[tuple[K, list[V]]]:
-        """Return every key with its list; one that is empty is as good as none."""
+        """Return every key with its list, without empty lists."""
         return [(key, values) for key, values in self._lists.items() if values]
 
     def swap(self, key: K, old: int | tuple[V, ...] | list[V] | None) -> int | tuple[V, ...] | list[V] | None:

@@ -80,14 +80,14 @@ class Position:
     gross_realized_pnl: Decimal = ZERO
     fees: Decimal = ZERO
     mark_price: Decimal | None = None
-    currency: str = "USD"  # what its money is counted in
+    currency: str = "USD"  # of its prices, fees and P&L
 
 
 def order_view(order: Order) -> OMSOrder:
     """Return the order as the API shows it."""
     submitted = order.submitted
     view = object.__new__(OMSOrder)
-    view.__dict__.update(  # a frozen dataclass sets its fields one by one, which takes three times as long
+    view.__dict__.update(  # a frozen dataclass sets its fields one by one, which takes six times as long
         order_id=submitted.order_id,
         symbol=submitted.symbol,
         side=submitted.side,

@@ -17,6 +17,19 @@ def test_the_table_of_limits_is_that_of_the_code() -> None:
     assert rows[-1][0] == "RISK_TIMEOUT"  # measured around the checks, not one of them
 
 
+NUMBERS = {11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen"}
+
+
+def test_the_pages_name_the_number_of_checks() -> None:
+    counts = [
+        word
+        for page in ("README.md", "docs/features.md")
+        for word in re.findall(r"(\w+) checks and a timeout", (ROOT / page).read_text())
+    ]
+
+    assert counts == [NUMBERS[len(CHECKS)]] * 2
+
+
 def test_nothing_in_the_repository_names_a_machine_it_was_made_on() -> None:
     texts = {
         path: path.read_text(encoding="utf-8", errors="ignore")

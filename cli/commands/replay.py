@@ -65,7 +65,7 @@ def replay(
     The log, or the day archive, is only read. --day and --account select what counts; the digest is always of the
     whole state after the day. A day starts from the last closed day before it, if that was replayed before, or from the
     first event (--from-zero). With --check, exit code 1 if a command is decided differently now. Exit code 1 also if a
-    closed day no longer comes to its digests.
+    closed day no longer has its digests.
 
     Exit code 1 also if nothing is certified: no event is booked on the day, the log has no such account, --check found
     no command, or --what-if no order that is judged (imported ones are not). --allow-empty accepts it.
@@ -294,7 +294,7 @@ def _print_outcome(outcome: Replay, day: str | None, account: str | None) -> Non
     for each in outcome.days:
         if each.differing:
             print_message(
-                f"{each.trading_day} was closed, and NO LONGER COMES TO its digests of {', '.join(each.differing)}"
+                f"{each.trading_day} was closed, and NO LONGER HAS its digests of {', '.join(each.differing)}"
             )
     if outcome.checked is not None:
         total, wrong = outcome.checked.total(), len(outcome.divergent)

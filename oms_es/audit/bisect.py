@@ -28,7 +28,7 @@ class Turn(Struct, frozen=True, kw_only=True):
 
 
 class _Snapshot(NamedTuple):
-    """The order and the positions of an event: immutable parts of a state that goes on."""
+    """The order and the positions right after an event; immutable, while the state changes."""
 
     order: Order | None
     held: list[PositionState]

@@ -103,7 +103,7 @@ def match(lots: Lots, fill: Lot, method: CostMethod) -> tuple[Lots, list[Match]]
 
 def _opened(lots: Lots, fill: Lot, method: CostMethod) -> Lots:
     if method is not CostMethod.AVERAGE or not lots:
-        return lots + (fill,)  # noqa: RUF005 - of thousands of lots, a third of the time
+        return lots + (fill,)  # noqa: RUF005 - of thousands of lots, half of the time
     (held,) = lots
     quantity, cost, units = (plus(*each) for each in zip(_sizes(held), _sizes(fill), strict=True))
     return (Lot(quantity, cost, units, held.source),)

@@ -272,7 +272,7 @@ def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: i
         forced=event.forced,
     )
     waiting = _no_longer_waiting(order, event.quarantine_id)
-    fills = order.fills + (fill,)  # noqa: RUF005 - of thousands of fills, a third of the time
+    fills = order.fills + (fill,)  # noqa: RUF005 - of thousands of fills, half of the time
     return _with_fills(waiting, fills, fill, ZERO_FILL, content(event))
 
 

@@ -28,7 +28,7 @@ from oms_es.projections.policies import Policies
 from oms_es.projections.state import State
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
 
-_ACCOUNTING = ("accounting.", "day.")  # what every figure and every trading day rests on; no limit is among them
+_ACCOUNTING = ("accounting.", "day.")  # the settings that define figures and trading days; none of them is a limit
 _LIMITS = (  # the keys with a default that limits something; the first rules of every release have had all of them
     "risk.max_position_size",
     "risk.max_daily_loss",

@@ -13,8 +13,8 @@ from oms_es.timestamps import SECOND
 EVENTS = 8 * EVERY  # a few checkpoints at a time
 MOST_EVENTS = 16 * EVENTS  # so many are not left without checkpoints, however busy the process is
 MOST_WAIT = 30.0  # seconds until checkpoints are made although commits go on
-POLL = 0.2  # seconds between two looks
-IDLE = 1.0  # seconds without a commit: a moment in which checkpoints disturb nobody
+POLL = 0.2  # seconds between two checks for an idle moment
+IDLE = 1.0  # seconds without a commit: then checkpoints delay no command
 _log = logging.getLogger("oms_es")
 
 

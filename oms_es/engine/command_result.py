@@ -8,7 +8,7 @@ from oms_es.domain.order import Order
 
 
 class CommandResult:
-    """What became of a request: its events, and the order after them."""
+    """The outcome of a request: its events, and the order after them."""
 
     __slots__ = ("command", "events", "first_seq", "order", "repeated")
 

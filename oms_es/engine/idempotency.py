@@ -45,7 +45,7 @@ def _with_first_name(state: State, request: Request, before: Command) -> Command
         return asked
     order = state.orders.order((before.account, before.order_id))
     names = {before.order_id, *(() if order is None else order.external_order_ids)}
-    by_own_id = isinstance(asked, ResolveQuarantined) or request.drawn_id  # the order is no part of what was asked
+    by_own_id = isinstance(asked, ResolveQuarantined) or request.drawn_id  # the order id is not part of the command
     if by_own_id or (asked.order_id in names and (request.any_account or asked.account == before.account)):
         account = before.account if isinstance(asked, ResolveQuarantined) or request.any_account else asked.account
         return replace(asked, account=account, order_id=before.order_id)

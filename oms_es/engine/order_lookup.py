@@ -1,4 +1,4 @@
-"""Which order a command means, and what was reported of that order while nobody knew it."""
+"""Look up the order that a command means, and the fills that were reported before that order was known."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -119,7 +119,7 @@ def is_ambiguous(state: State, request: Request, command: OrderCommand, rules: i
     return len(keys) > 1 and _meant(state, command, keys) is None
 
 
-# --- what was reported before ---
+# --- earlier reports ---
 
 
 def standing_contents(order: Order) -> frozenset[Content]:

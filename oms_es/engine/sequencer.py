@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from msgspec.structs import replace
@@ -329,16 +329,13 @@ class Sequencer:
     async def _append(self, drafts: list[Draft], decided_on: int) -> None:
         """Append a short batch in the loop while the disk is quick and no other process writes, else in a thread."""
         if self.log.is_quick and len(drafts) <= MOST_IN_LOOP:
-            try:
+            with suppress(LogBusy):  # another process is writing: wait for it in the thread
                 self.log.append(drafts, decided_on, wait=False)
-            except LogBusy:
-                pass
-            else:
                 return
         await self._in_thread(partial(self.log.append, drafts, decided_on))
 
     async def _in_thread(self, work: Callable[[], object]) -> None:
-        """Run `work` in a thread; when cancelled, wait for its end all the same, for it may commit."""
+        """Run `work` in a thread; when cancelled, still wait for its end, because it may commit."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="oms-writer")
         self._writing = working = self._thread.submit(work)

@@ -20,7 +20,7 @@ from oms_es.identifiers import shown
 _MAX_FILE = 1_000_000
 _MAX_NODES = 10_000
 _MAX_DEPTH = 4
-_RUNNING = {  # what does not decide: path → reader and default
+_RUNNING = {  # settings that are not part of the policy: path → reader and default
     "system.order_history_retention": (count, "86400"),
     "system.position_snapshot_interval": (count, "300"),
     "system.risk_check_timeout": (count, "1000"),

@@ -75,7 +75,7 @@ def decode_event(path: Path, columns: Columns, names: dict[int, str]) -> Recorde
     """
     Return the recorded event of a row; `decode_row` handles the few rows that are not of the usual form.
 
-    This is the hot path of every replay: about 4 µs a row, of which JSON takes a fifth.
+    This is the hot path of every replay, so it looks less pretty than the rest.
 
     Raises:
         DamagedLog: the row is invalid; names its seq.

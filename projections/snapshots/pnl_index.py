@@ -1,8 +1,9 @@
 """
 P&L of the trading days, in rows of the cache: each checkpoint adds a row for every day that has changed.
 
-So writing costs what has changed, and a query reads the last row of each day up to its checkpoint. The state of that
-checkpoint holds the number of days and the sum of the checksums of their rows: no row can be missing or changed.
+The cost of a checkpoint is that of the changed days, and a query reads the last row of each day up to its checkpoint.
+The state of that checkpoint holds the number of days and the sum of the checksums of their rows: no row can be missing
+or changed.
 """
 
 import sqlite3

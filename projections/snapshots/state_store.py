@@ -90,7 +90,7 @@ def _made_by() -> str:
     projections = Path(__file__).resolve().parents[1]
     package = Path(codec.__file__).resolve().parents[1]
     code = hashlib.sha256()
-    below = (package / "domain", package / "log", projections)  # what folds a log
+    below = (package / "domain", package / "log", projections)  # the packages that fold a log
     for path in sorted({*package.glob("*.py"), *(each for folder in below for each in folder.rglob("*.py"))}):
         code.update(path.name.encode() + b"\0" + path.read_bytes())
     return code.hexdigest()

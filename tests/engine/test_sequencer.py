@@ -1,15 +1,20 @@
 """The one writer: queued commands in one transaction, answers only for what is durable, failed appends undone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oms_es import InvalidInput, OMSOrder, OrderManagementSystem, OrderRejected, OrderState
+from oms_es.domain.envelope import Draft
+from oms_es.engine.sequencer import MOST_IN_LOOP
 from oms_es.errors import HeadMoved, LogBusy, LogFileChanged, LogWriteFailed
 from oms_es.log.memory import MemoryLog
+from oms_es.log.open_connections import open_writer
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import State
 from tests.desk import (
@@ -364,3 +369,44 @@ async def test_a_command_without_events_is_not_answered_from_a_deleted_log(
 
     with pytest.raises(LogFileChanged, match="deleted"):
         await act(oms)
+
+
+@pytest.mark.parametrize(
+    ("is_quick", "commands", "in_loop"), [(True, 1, True), (True, MOST_IN_LOOP + 1, False), (False, 1, False)]
+)
+async def test_an_append_runs_in_the_loop_only_when_it_is_short_and_the_disk_is_quick(
+    path: Path, is_quick: bool, commands: int, in_loop: bool
+) -> None:
+    log, threads = Watched(SqliteLog(path)), list[bool]()
+    async with desk(log, settings=UNLIMITED) as oms:
+        await oms.record_mark(ADA, 1)
+        log.is_quick = is_quick
+        log.before = lambda *_: threads.append(threading.current_thread() is threading.main_thread())
+
+        await asyncio.gather(*(oms.record_mark(ADA, number) for number in range(2, 2 + commands)))
+
+    assert threads == [in_loop]
+
+
+async def test_a_writer_that_waits_for_another_process_waits_in_the_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, asked = SqliteLog(path), list[tuple[bool, bool]]()
+    oms = desk(log)
+    await oms.record_mark(ADA, 1)
+    log._commit_seconds = 0.0
+    append = log.append
+
+    def seen(drafts: Sequence[Draft], decided_on: int, *, wait: bool = True) -> int:
+        asked.append((threading.current_thread() is threading.main_thread(), wait))
+        if wait:
+            other.execute("ROLLBACK")
+        return append(drafts, decided_on, wait=wait)
+
+    with closing(open_writer(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(log, "append", seen)
+        await oms.record_mark(ADA, 2)
+
+    assert asked == [(True, False), (False, True)]
+    assert log.head().seq == 3

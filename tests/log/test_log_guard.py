@@ -8,12 +8,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from oms_es import OrderManagementSystem
 from oms_es.errors import LogFileChanged, LogMissing, LogWriteUncertain, OpenedInOtherProcess
-from oms_es.log import LogFactory
+from oms_es.log import LogFactory, open_connections
+from oms_es.log.connections import connect
+from oms_es.log.open_connections import open_writer
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import ROOT, Gate, Watched, child, desk, mark, submit
 from tests.tampering import LAST, READS, run, short_day
@@ -391,3 +394,31 @@ def test_a_private_copy_goes_with_its_reader(shared: Path, monkeypatch: pytest.M
 
     assert list(copies.iterdir()) == []
     assert not list(shared.glob("day.db-*"))
+
+
+def test_a_transaction_that_was_left_open_is_no_part_of_the_next_append(path: Path) -> None:
+    with closing(SqliteLog(path)) as log:
+        log.append([mark("X")], log.head().seq)
+        assert log._writing is not None
+        log._writing.execute("BEGIN IMMEDIATE")
+        log._writing.execute("INSERT INTO names(name) VALUES ('left over')")
+
+        log.append([mark("X")], log.head().seq)
+
+        assert not log.holds_name("left over")
+
+
+def test_a_log_may_be_opened_while_another_process_makes_the_first_commit(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    open_writer(path).close()
+    with closing(connect(f"{path.as_uri()}?mode=ro", 1)) as reader, closing(SqliteLog(path)) as other:
+
+        class Overtaken:
+            """A connection that reads its header after the first commit of another process."""
+
+            def execute(self, statement: str) -> Any:
+                if statement == "PRAGMA page_count":
+                    other.append([mark("X")], 0)
+                return reader.execute(statement)
+
+        open_connections._refuse_cut_off(Overtaken())  # type: ignore[arg-type]
