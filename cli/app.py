@@ -45,6 +45,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Data": {
         "demo": ("demo.demo", "Record a sample day in a new log and query it."),
         "import": ("imports.root", "Import orders, fills and marks; idempotent."),
+        "ingest": ("ingest.ingest", "Carry out JSON lines; answer each when durable."),
         "mark": ("limits.mark", "Record the mark price of a symbol."),
         "instrument": ("limits.instrument", "Show or set a symbol's multiplier and currency."),
         "export": ("export.export", "Export a trading day, or rows, as a file."),
