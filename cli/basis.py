@@ -1,10 +1,10 @@
 """The basis of an answer in words: which moment, and up to which event of the log."""
 
 from oms_es.cli.context import OpenLog, print_quarantine_hint
-from oms_es.cli.render import brief, print_message
+from oms_es.cli.render import print_message
 from oms_es.projections.positions import Positions
 from oms_es.queries.queries import Basis
-from oms_es.timestamps import iso
+from oms_es.timestamps import brief, iso
 
 
 def latest(opened: OpenLog, basis: Basis, positions: Positions) -> int:
@@ -29,24 +29,12 @@ def _effective_at(opened: OpenLog, seq: int) -> int:
 def print_basis(opened: OpenLog, basis: Basis, what: str, *, method: bool = False, quarantine: bool = True) -> None:
     """Print the basis of an answer, and how many fills are in quarantine."""
     method_name = f", {basis.method.value.upper()}" if method else ""
-    print_message(f"{what} {_as_text(basis)}{method_name}")
+    print_message(f"{what} {basis.words()}{method_name}")
     if basis.past_end:
         end = f"seq {basis.log_seq}, {_iso(_effective_at(opened, basis.log_seq))}" if basis.log_seq else "it is empty"
         print_message(f"that moment is past the end of the log ({end}); this is the state at its end")
     if quarantine:
         print_quarantine_hint(len(opened.queries.waiting(basis)))
-
-
-def _as_text(basis: Basis) -> str:
-    """Return the moment in words, and up to which event the log was read for it."""
-    whole = basis.seq == basis.log_seq
-    known = f"up to seq {basis.seq}" if whole else f"up to seq {basis.seq} of {basis.log_seq}"
-    if basis.known_at is not None:
-        known = f"known at {_iso(basis.known_at)}, {known}"
-    if basis.as_of is None:
-        return f"now, {known}" if whole and basis.known_at is None else known
-    everything = "with everything known now, " if whole and basis.known_at is None else ""
-    return f"as of {_iso(basis.as_of)}, {everything}{known}"
 
 
 def _iso(moment: int) -> str:

@@ -1,21 +1,20 @@
 """Rows as JSON or as aligned columns; messages to standard error. All output is safe for a terminal."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
 
 import typer
 from rich.cells import cell_len
 
-from oms_es.decimals import text
+from oms_es.decimals import short, text
 from oms_es.identifiers import escaped
-from oms_es.timestamps import SECOND
+from oms_es.queries.json_text import json_text, lists_json
+from oms_es.timestamps import SECOND, brief
 
 Row: TypeAlias = Mapping[str, Any]
-_SHORT = Context(prec=10, rounding=ROUND_HALF_EVEN)
 _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -47,7 +46,7 @@ def show(content: str) -> None:
 
 def show_json(content: object) -> None:
     """Write one JSON value, on one line."""
-    show(_json(content))
+    show(json_text(content))
 
 
 def show_rows_json(head: Row, name: str, rows: Iterable[Row]) -> None:
@@ -57,26 +56,7 @@ def show_rows_json(head: Row, name: str, rows: Iterable[Row]) -> None:
 
 def show_lists_json(head: Row, lists: Mapping[str, Iterable[Row]], under: str | None = None) -> None:
     """Write a JSON object: the keys of `head`, and the lists (in an object under `under`, if any), a line a row."""
-    keys = [f'"{key}": {_json(value)}' for key, value in head.items()]
-    listed = [f'"{name}": {_list(rows)}' for name, rows in lists.items()]
-    found = listed if under is None else [f'"{under}": {{' + ",\n".join(listed) + "}"]
-    show("{" + ",\n".join([*keys, *found]) + "}")
-
-
-def _list(rows: Iterable[Row]) -> str:
-    lines = ",\n ".join(map(_json, rows))
-    return f"[\n {lines}\n]" if lines else "[]"
-
-
-def _json(value: object) -> str:
-    # Everything but ASCII is written as \uXXXX, so no control or bidirectional character is ever raw.
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, default=_plain).replace("\x7f", "\\u007f")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Decimal):
-        return text(value)
-    raise TypeError(f"no JSON for {type(value).__name__}")
+    show(lists_json(head, lists, under))
 
 
 # --- tables ---
@@ -125,11 +105,7 @@ def number(key: str) -> Callable[[Row], str]:
 
 def average(key: str) -> Callable[[Row], str]:
     """Return a cell with a derived number to ten digits (in JSON it has all of them); - where there is none."""
-    return lambda row: "-" if row[key] is None else text(_short(row[key]))
-
-
-def _short(value: Decimal) -> Decimal:
-    return value if value.adjusted() >= _SHORT.prec - 1 else _SHORT.plus(value)
+    return lambda row: "-" if row[key] is None else text(short(row[key]))
 
 
 def figure(value: Decimal | int | None) -> str:
@@ -161,13 +137,6 @@ def pairs(values: Row) -> str:
 def instant(key: str) -> Callable[[Row], str]:
     """Return a cell with the moment under `key`, without the zeros at its end."""
     return lambda row: brief(row[key])
-
-
-def brief(moment: str) -> str:
-    """Return ISO text without the zeros at its end."""
-    whole, _, fraction = moment.removesuffix("Z").partition(".")
-    fraction = fraction.rstrip("0")
-    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
 
 
 def age(nanoseconds: int | None) -> str:

@@ -19,6 +19,7 @@ MAX_DECIMALS: Final = 18
 _EXACT: Final = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow, DivisionByZero])
 _DIVIDE: Final = Context(prec=100, rounding=ROUND_05UP, traps=[InvalidOperation, Overflow, DivisionByZero])
 _ROUND: Final = Context(prec=800, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, Overflow, DivisionByZero])
+_SHORT: Final = Context(prec=10, rounding=ROUND_HALF_EVEN)
 _MOST_DIVIDE: Final = 100 - MAX_DECIMALS - 4  # a quotient below 10 to this has digits to spare beyond the 18 places
 _PLACES: Final = Decimal(1).scaleb(-MAX_DECIMALS)
 _TEXT: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
@@ -79,6 +80,11 @@ def text(value: Decimal) -> str:
     if "E" in written:
         return format(_plain(value), "f")
     return written if written[-1] != "0" or "." not in written else written.rstrip("0").rstrip(".")
+
+
+def short(value: Decimal) -> Decimal:
+    """Return a derived number at ten digits, to be read; a longer whole number has all of its digits."""
+    return value if value.adjusted() >= _SHORT.prec - 1 else _SHORT.plus(value)
 
 
 def decimal(value: object, name: str = "value") -> Decimal:

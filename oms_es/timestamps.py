@@ -115,6 +115,13 @@ def _second_text(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def brief(moment: str) -> str:
+    """Return ISO text without the zeros at its end."""
+    whole, _, fraction = moment.removesuffix("Z").partition(".")
+    fraction = fraction.rstrip("0")
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+
+
 def clock_time(value: str, name: str = "roll") -> time:
     """Return a time of day from text like '00:00' or '17:30'."""
     found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", value, re.ASCII)

@@ -18,10 +18,10 @@ from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import print_message, show_json, show_table
 from oms_es.cli.replay_source import Archive, Source, by_method, open_source
 from oms_es.cli.results import point
-from oms_es.cli.rows import event_row
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
 from oms_es.projections.rows import timed
+from oms_es.queries.answers import event_row
 from oms_es.queries.known_names import Unknown
 from oms_es.queries.queries import AsOf, cost_method
 

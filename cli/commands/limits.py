@@ -20,7 +20,6 @@ from oms_es.cli.options import (
     TimedCommandOptions,
 )
 from oms_es.cli.render import Row, plainly, print_message, show_json, show_rows_json, show_table
-from oms_es.cli.rows import limit_rows
 from oms_es.decimals import decimal, text
 from oms_es.domain.policy import path_of
 from oms_es.engine.admin_commands import lacks_limits
@@ -29,6 +28,7 @@ from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import identifier, shown
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
+from oms_es.queries.answers import limit_rows
 from oms_es.queries.queries import AsOf
 from oms_es.vocabulary import EVERY_ACCOUNT
 

@@ -11,10 +11,10 @@ from oms_es.cli.filters import named_order
 from oms_es.cli.options import AnyMethod, AsOfOptions, CommonOptions, Filter, OfAccount, OrderId
 from oms_es.cli.render import show_rows_json, show_table
 from oms_es.cli.results import answer
-from oms_es.cli.rows import event_row, position_rows
 from oms_es.domain.validation import choice
 from oms_es.identifiers import account as checked_account
 from oms_es.projections.rows import order_row, quarantine_row
+from oms_es.queries.answers import event_row, position_rows
 from oms_es.queries.queries import Basis, fill_rows, narrowed
 from oms_es.vocabulary import OrderState
 

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from oms_es.cli.describe_event import describe_event
 from oms_es.cli.options import CommonOptions
-from oms_es.cli.render import brief, print_message, show, show_json
-from oms_es.cli.rows import event_row
+from oms_es.cli.render import print_message, show, show_json
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import escaped
-from oms_es.timestamps import iso
+from oms_es.queries.answers import event_row
+from oms_es.queries.describe_event import describe_event
+from oms_es.timestamps import brief, iso
 
 LAST = 10  # events shown at first
 POLL = 0.2  # seconds

@@ -1,7 +1,6 @@
 """`oms why`: the fills behind a position, and the risk checks behind an accepted or rejected order."""
 
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -22,14 +21,14 @@ from oms_es.cli.options import (
     OrderId,
     SymbolArgument,
 )
-from oms_es.cli.render import Column, brief, counted, print_message, show, show_rows_json, show_table
-from oms_es.decimals import ZERO, canonical, plus, text
+from oms_es.cli.render import Column, counted, print_message, show, show_rows_json, show_table
+from oms_es.decimals import text
 from oms_es.domain.order import Order
 from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import escaped, identifier
-from oms_es.queries.explain import Why, why_positions
+from oms_es.queries.explain import Why, adds_up, total_of, why_positions, why_row
 from oms_es.queries.queries import cost_method
-from oms_es.timestamps import iso
+from oms_es.timestamps import brief, iso
 from oms_es.vocabulary import CostMethod
 
 Row = dict[str, Any]
@@ -77,7 +76,7 @@ def position(
         basis = opened.queries.basis(moment, chosen)
         found = why_positions(opened.queries, basis, symbol, only.account)
         if options.as_json:
-            show_rows_json({"basis": basis.rows()}, "positions", map(_why_row, found))
+            show_rows_json({"basis": basis.rows()}, "positions", map(why_row, found))
         else:
             for each in found:
                 _show_why(each)
@@ -86,48 +85,13 @@ def position(
             check_filter(opened, {"symbol": symbol, **only.names}, allow_empty=only.allow_empty)
     if basis.method is CostMethod.AVERAGE and found:
         print_message("by average cost all fills are one lot; its number is that of the first fill")
-    wrong = [each for each in found if not _adds_up(each)]
+    wrong = [each for each in found if not adds_up(each)]
     for each in wrong:
         print_message(
             f"THE PARTS OF {each.held.account}/{each.held.symbol} DO NOT ADD UP; the log is damaged, or this is a bug"
         )
     if wrong:
         raise typer.Exit(REFUSED)
-
-
-def _why_row(why: Why) -> Row:
-    held = why.held
-    return {
-        "account": held.account,
-        "symbol": held.symbol,
-        "quantity": held.quantity,
-        "cost_basis": held.cost_basis,
-        "realized_pnl": held.realized,
-        "gross_realized_pnl": held.gross,
-        "fees": held.fees,
-        "currency": held.currency,
-        "lots": why.lots,
-        "matches": why.matches,
-        "fees_paid": why.fees,
-        "adds_up": _adds_up(why),
-    }
-
-
-def _adds_up(why: Why) -> bool:
-    held = why.held
-    return (
-        _sum(why.lots, "quantity") == held.quantity
-        and _sum(why.lots, "cost") == held.cost_basis
-        and _sum(why.matches, "realized_pnl") == held.gross
-        and _sum(why.fees, "fee") == held.fees
-    )
-
-
-def _sum(rows: Iterable[Row], key: str) -> Decimal:
-    total = ZERO
-    for row in rows:
-        total = plus(total, row[key])
-    return canonical(total)
 
 
 def _show_why(why: Why) -> None:
@@ -146,7 +110,7 @@ def _show_parts(columns: Sequence[Column], rows: list[Row], moment: str, sums: t
         return
     lines = [{**row, "when": brief(row[moment])} for row in rows]
     names = {name: None for row in rows for name in row}
-    footer = {**names, "when": "in all", **{name: _sum(rows, name) for name in sums}}
+    footer = {**names, "when": "in all", **{name: total_of(rows, name) for name in sums}}
     show_table(columns, [*lines, footer], footer=True)
 
 

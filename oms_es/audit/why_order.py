@@ -50,23 +50,24 @@ class Verdict(Struct, frozen=True, kw_only=True):
 def why_order(log: Log, order: Order, method: CostMethod) -> list[Verdict]:
     """Return every verdict on an order, oldest first; none for imported and external orders."""
     state, verdicts = State(method), []
-    for events in _judged(log.stream(f"order/{order.account}/{order.order_id}")):
+    for events in judged(log.stream(f"order/{order.account}/{order.order_id}")):
         first = events[0]
         state.replay(log.read(after=state.seq, until=first.seq - 1))
-        verdict = _verdict(state, events)
+        verdict = verdict_on(state, events)
         if verdict is not None:
             verdicts.append(verdict)
     return verdicts
 
 
-def _judged(stream: list[Recorded]) -> list[list[Recorded]]:
-    """Return the events of each command of the stream that limits could refuse."""
+def judged(stream: list[Recorded]) -> list[list[Recorded]]:
+    """Return the events of each command of a stream that limits could refuse."""
     asked = (OrderSubmitted, OrderAmended, AmendRefused)
     commands = [each for each in by_command(stream) if each[0].begins_command]
     return [each for each in commands if each[0].origin is Origin.COMMAND and isinstance(each[0].event, asked)]
 
 
-def _verdict(state: State, events: list[Recorded]) -> Verdict | None:
+def verdict_on(state: State, events: list[Recorded]) -> Verdict | None:
+    """Return the verdict on one command about an order, on the state before it; None when limits do not apply."""
     first, command = events[0], command_of([each.event for each in events])
     assert isinstance(command, OrderCommand), "only orders are judged"
     proposal = proposal_of(command, state.orders.order((command.account, command.order_id)))

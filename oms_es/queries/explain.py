@@ -4,13 +4,13 @@ The parts of a position, its history, and the differences between two points in 
 All of it comes from the same fold as the position itself, so the parts add up to it, to the last digit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
-from oms_es.decimals import ZERO, canonical, divide, minus
+from oms_es.decimals import ZERO, canonical, divide, minus, plus
 from oms_es.domain.accounting import Lot, Lots, Match, match
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
@@ -39,6 +39,11 @@ def why_positions(queries: Queries, basis: Basis, symbol: str, account: str | No
         positions = Positions(basis.method).replay(events)
     else:
         positions = positions_as_of(events, basis.as_of, basis.method)
+    return parts_of(positions, events, account)
+
+
+def parts_of(positions: Positions, events: Iterable[Recorded], account: str | None) -> list[Why]:
+    """Return the parts of positions that were folded from `events`, by account and symbol."""
     fills = {each.seq: each for each in events if isinstance(each.event, FillAdded)}
     return [_why(positions, key, held, fills) for key, held in positions.sorted() if account in (None, key[0])]
 
@@ -88,6 +93,44 @@ def _fill(recorded: Recorded) -> dict[str, Any]:
         "order_id": event.order_id,
         "trade_id": event.trade_id,
     }
+
+
+def why_row(why: Why) -> dict[str, Any]:
+    """Return the parts of a position as in `oms why position --json`."""
+    held = why.held
+    return {
+        "account": held.account,
+        "symbol": held.symbol,
+        "quantity": held.quantity,
+        "cost_basis": held.cost_basis,
+        "realized_pnl": held.realized,
+        "gross_realized_pnl": held.gross,
+        "fees": held.fees,
+        "currency": held.currency,
+        "lots": why.lots,
+        "matches": why.matches,
+        "fees_paid": why.fees,
+        "adds_up": adds_up(why),
+    }
+
+
+def adds_up(why: Why) -> bool:
+    """Return whether the parts add up to the position, to the last digit."""
+    held = why.held
+    return (
+        total_of(why.lots, "quantity") == held.quantity
+        and total_of(why.lots, "cost") == held.cost_basis
+        and total_of(why.matches, "realized_pnl") == held.gross
+        and total_of(why.fees, "fee") == held.fees
+    )
+
+
+def total_of(rows: Iterable[dict[str, Any]], key: str) -> Decimal:
+    """Return the sum of a figure over rows."""
+    total = ZERO
+    for row in rows:
+        total = plus(total, row[key])
+    return canonical(total)
 
 
 # --- history ---

@@ -35,7 +35,7 @@ from oms_es.projections.positions import Positions
 from oms_es.projections.rows import FILL, OrderFill, order_row
 from oms_es.projections.snapshots.fill_index import FILL_TOPICS
 from oms_es.projections.snapshots.positions_at import Checkpoints
-from oms_es.timestamps import instant, iso
+from oms_es.timestamps import brief, instant, iso
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
 _FOLLOW = 8  # events, at most, of a decision about a fill in quarantine
@@ -65,6 +65,17 @@ class Basis(Struct, frozen=True, kw_only=True):
         times = {"as_of": self.as_of, "known_at": self.known_at}
         shown = {name: None if value is None else iso(value) for name, value in times.items()}
         return {**asdict(self), **shown, "method": self.method.value}
+
+    def words(self) -> str:
+        """Return the moment in words, and up to which event the log was read for it."""
+        whole = self.seq == self.log_seq
+        known = f"up to seq {self.seq}" if whole else f"up to seq {self.seq} of {self.log_seq}"
+        if self.known_at is not None:
+            known = f"known at {brief(iso(self.known_at))}, {known}"
+        if self.as_of is None:
+            return f"now, {known}" if whole and self.known_at is None else known
+        everything = "with everything known now, " if whole and self.known_at is None else ""
+        return f"as of {brief(iso(self.as_of))}, {everything}{known}"
 
 
 class Queries:

@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from oms_es.cli.describe_event import describe_event
 from oms_es.domain.envelope import Recorded
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.projections.rows import timed
+from oms_es.queries.describe_event import describe_event
 from oms_es.timestamps import iso
 from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
 
