@@ -23,6 +23,7 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillQuarantined, QuarantineResolved
 from oms_es.domain.order import Order, QuarantinedFill
 from oms_es.errors import LogError, LogMissing
+from oms_es.files import replace
 from oms_es.log.contract import WrapEvents, unwrapped
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.orders import Orders
@@ -112,7 +113,7 @@ def rebuild_tables(log: SqliteLog, path: Path, wrap: WrapEvents = unwrapped) -> 
 def _swap_in(fresh: Path, path: Path) -> None:
     """Put the fresh tables in the place of the old: in one transaction, so that readers stay right."""
     if not path.exists():
-        os.replace(fresh, path)
+        replace(fresh, path)
         return
     with closing(sqlite3.connect(fresh)) as source, closing(sqlite3.connect(path)) as target:
         source.backup(target)

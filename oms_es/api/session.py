@@ -41,7 +41,9 @@ class Session:
         self.settings = settings
         if log is None:
             log = os.environ.get("OMS_LOG") or settings.log_path
-        self.log: Log = SqliteLog(log, durability=settings.durability) if isinstance(log, str | Path) else log
+        if isinstance(log, str | Path):
+            log = SqliteLog(log, durability=settings.durability, mode=settings.mode)
+        self.log: Log = log
         self._callbacks = Callbacks()
         self.sequencer = Sequencer(self.log, settings, clock, self._callbacks)
         self.risk_manager = RiskManager(self.sequencer, settings, clock)

@@ -10,9 +10,9 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,7 @@ from oms_es.audit.replay import end_of_day
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.policy import DECISION_RULES_VERSION
 from oms_es.errors import LogError, OmsError
-from oms_es.files import replacing
+from oms_es.files import not_a_file, replacing
 from oms_es.identifiers import escaped, shown
 from oms_es.log.contract import to_recorded
 from oms_es.log.hash_chain import FORMAT, StoredRow, genesis, link, salt_of, salted_leaf
@@ -32,10 +32,12 @@ from oms_es.vocabulary import CostMethod
 
 SUFFIX = ".omsday"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every member: the same day gives the same bytes
-_MEMBERS = ("manifest.json", "opening.json", "rows.jsonl")
-_MOST = 2**31  # bytes of a member: a day of ten million events
+_MANIFEST, _OPENING, _ROWS = _MEMBERS = ("manifest.json", "opening.json", "rows.jsonl")
+_MOST = 2**36  # bytes of the rows, which are never in memory together
+_MOST_OF_ROW = 2**26
+_MOST_OF_OPENING = 2**31
 _MOST_OF_MANIFEST = 2**16
-_MOST_RATIO = 100  # rows compress to about a tenth; content that compresses to a hundredth is meant to fill memory
+_MOST_RATIO = 40  # content compresses to about a tenth; what compresses to less than this is meant to fill memory
 _VERSION = 2  # of the opening state; version 1 had no books
 # What damaged or hostile bytes can raise in zip, JSON and our own types.
 _UNREADABLE = (
@@ -71,12 +73,57 @@ class Manifest(Struct, frozen=True, kw_only=True):
     rows: str
 
 
+class ArchivedEvents:
+    """The events of an archive; each iteration reads the file, and checks its chain again."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self._path, self._manifest = path, manifest
+
+    def __iter__(self) -> Iterator[Recorded]:
+        return map(to_recorded, self.rows())
+
+    def rows(self) -> Iterator[StoredRow]:
+        """
+        Yield the rows as they were stored.
+
+        Raises:
+            BadDayArchive: a row does not fit the chain, or the archive was changed; names the seq.
+        """
+        try:
+            yield from self._checked()
+        except _UNREADABLE as error:
+            raise BadDayArchive(f"{self._path} is not a day archive: {escaped(str(error))}") from None
+
+    def _checked(self) -> Iterator[StoredRow]:
+        path, manifest, digest = self._path, self._manifest, hashlib.sha256()
+        try:
+            chain, seq = bytes.fromhex(manifest.previous_chain), manifest.first_seq - 1
+        except ValueError:
+            raise BadDayArchive(f"{path}: the manifest names no chain") from None
+        with zipfile.ZipFile(path) as archive, archive.open(_ROWS) as rows:
+            for line in _lines(rows):
+                digest.update(line)
+                row, salt = _row(path, line)
+                seq += 1
+                try:
+                    chain = link(chain, salted_leaf(row, salt))
+                except _UNREADABLE:
+                    chain = b""
+                if row.seq != seq or row.chain != chain:
+                    raise BadDayArchive(f"{path}: seq {seq}: the row does not fit the chain")
+                yield row
+        if seq != manifest.last_seq or chain.hex() != manifest.chain:
+            raise BadDayArchive(f"{path}: the rows end at seq {seq}, not at {manifest.last_seq} as packed")
+        if digest.hexdigest() != manifest.rows:
+            raise BadDayArchive(f"{path}: {_ROWS} is not as it was packed")
+
+
 class DayArchive(Struct, frozen=True):
     """An archive that was read and checked."""
 
     manifest: Manifest
     opening: State
-    events: list[Recorded]
+    events: ArchivedEvents
 
 
 def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code: str) -> Manifest:
@@ -93,7 +140,9 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
     first, last = _span(log, trading_day)
     opening = State(method).replay(log.read(until=first - 1))
     state = encode_state(opening)
-    rows = b"".join(_packed(row, meta.secret) for row in log.rows(first - 1, last))
+    digest = hashlib.sha256()
+    for row in log.rows(first - 1, last):
+        digest.update(_packed(row, meta.secret))
     previous = genesis(meta.log_id).hex() if first == 1 else log.chain_at(first - 1)
     manifest = Manifest(
         box=_VERSION,
@@ -109,13 +158,22 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
         chain=str(log.chain_at(last)),
         opening_state=opening.digest(),
         opening=hashlib.sha256(state).hexdigest(),
-        rows=hashlib.sha256(rows).hexdigest(),
+        rows=digest.hexdigest(),
     )
     with replacing(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
-        content = (msgspec.json.format(msgspec.json.encode(manifest), indent=1), state, rows)
-        for name, member in zip(_MEMBERS, content, strict=True):
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), member, zipfile.ZIP_DEFLATED)
+        _write(archive, _MANIFEST, [msgspec.json.format(msgspec.json.encode(manifest), indent=1)])
+        _write(archive, _OPENING, [state])
+        _write(archive, _ROWS, (_packed(row, meta.secret) for row in log.rows(first - 1, last)))
     return manifest
+
+
+def _write(archive: zipfile.ZipFile, name: str, parts: Iterable[bytes]) -> None:
+    """Write a member part by part, so that a large day needs little memory."""
+    member = zipfile.ZipInfo(name, _EPOCH)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with archive.open(member, "w") as file:
+        for part in parts:
+            file.write(part)
 
 
 def _span(log: SqliteLog, trading_day: str) -> tuple[int, int]:
@@ -137,61 +195,50 @@ def unpack(path: Path) -> DayArchive:
     Raises:
         BadDayArchive: it is not an archive, or not as it was packed; names the member, and the seq of a row.
     """
+    if found := not_a_file(path):
+        raise BadDayArchive(f"{path} is {found}, not a day archive")
     try:
-        manifest, opening, rows = _read(path)
+        manifest, opening = _read(path)
     except _UNREADABLE as error:
         raise BadDayArchive(f"{path} is not a day archive: {escaped(str(error))}") from None
-    for name, content, digest in (("opening.json", opening, manifest.opening), ("rows.jsonl", rows, manifest.rows)):
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise BadDayArchive(f"{path}: {name} is not as it was packed")
+    if hashlib.sha256(opening).hexdigest() != manifest.opening:
+        raise BadDayArchive(f"{path}: {_OPENING} is not as it was packed")
     try:
         state = decode_state(opening)
     except _UNREADABLE as error:
         raise BadDayArchive(
-            f"{path}: opening.json is not a state that this version reads: {escaped(str(error))}"
+            f"{path}: {_OPENING} is not a state that this version reads: {escaped(str(error))}"
         ) from None
     if state.digest() != manifest.opening_state:
         raise BadDayArchive(f"{path}: the digest of the opening state is another than when it was packed")
-    events = list(_checked(path, rows, manifest))
-    if all(each.trading_day != manifest.trading_day for each in events):
+    events, is_booked = ArchivedEvents(path, manifest), False
+    for each in events:
+        is_booked |= each.trading_day == manifest.trading_day
+    if not is_booked:
         raise BadDayArchive(f"{path}: no event in it is booked on {shown(manifest.trading_day)}")
     return DayArchive(manifest, state, events)
 
 
-def _read(path: Path) -> tuple[Manifest, bytes, bytes]:
+def _read(path: Path) -> tuple[Manifest, bytes]:
+    """Return the manifest and the opening state; check the versions and the size of every member."""
     with zipfile.ZipFile(path) as archive:
-        for name in _MEMBERS:
+        for name, most in zip(_MEMBERS, (_MOST_OF_MANIFEST, _MOST_OF_OPENING, _MOST), strict=True):
             member = archive.getinfo(name)
-            most = _MOST_OF_MANIFEST if name == "manifest.json" else _MOST
             if member.file_size > min(most, _MOST_RATIO * member.compress_size + _MOST_OF_MANIFEST):
                 raise BadDayArchive(f"{path}: {name} is larger than any trading day needs")
-        manifest = msgspec.json.decode(archive.read("manifest.json"), type=Manifest)
+        manifest = msgspec.json.decode(archive.read(_MANIFEST), type=Manifest)
         newest = {"box": _VERSION, "log_format": FORMAT, "rules": DECISION_RULES_VERSION}
         for name, known in newest.items():
             if (version := getattr(manifest, name)) > known:
                 raise BadDayArchive(
                     f"{path} was packed by a later release ({name} {version}, known up to {known}): upgrade"
                 )
-        return manifest, archive.read("opening.json"), archive.read("rows.jsonl")
+        return manifest, archive.read(_OPENING)
 
 
-def _checked(path: Path, rows: bytes, manifest: Manifest) -> Iterator[Recorded]:
-    try:
-        chain, seq = bytes.fromhex(manifest.previous_chain), manifest.first_seq - 1
-    except ValueError:
-        raise BadDayArchive(f"{path}: the manifest names no chain") from None
-    for line in rows.splitlines():
-        row, salt = _row(path, line)
-        seq += 1
-        try:
-            chain = link(chain, salted_leaf(row, salt))
-        except _UNREADABLE:
-            chain = b""
-        if row.seq != seq or row.chain != chain:
-            raise BadDayArchive(f"{path}: seq {seq}: the row does not fit the chain")
-        yield to_recorded(row)
-    if seq != manifest.last_seq or chain.hex() != manifest.chain:
-        raise BadDayArchive(f"{path}: the rows end at seq {seq}, not at {manifest.last_seq} as packed")
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    while line := file.readline(_MOST_OF_ROW):
+        yield line
 
 
 def _row(path: Path, line: bytes) -> tuple[StoredRow, bytes]:

@@ -15,17 +15,20 @@ from msgspec import Struct
 from oms_es.domain.policy import DEFAULTS, KEYS, Policy, Value, checked, count, one_of, typed
 from oms_es.domain.validation import limit_text, settings_error
 from oms_es.errors import InvalidInput
+from oms_es.files import not_a_file
 from oms_es.identifiers import shown
 
 _MAX_FILE = 1_000_000
 _MAX_NODES = 10_000
 _MAX_DEPTH = 4
+_MODES = ("600", "640", "660")  # of a new log file: its owner alone, or its group too
 _RUNNING = {  # settings that are not part of the policy: path → reader and default
     "system.order_history_retention": (count, "86400"),
     "system.position_snapshot_interval": (count, "300"),
     "system.risk_check_timeout": (count, "1000"),
     "log.path": (lambda value, _: value, "oms.db"),
     "log.durability": (one_of("full", "normal"), "full"),
+    "log.mode": (one_of(*_MODES), "600"),
 }
 
 
@@ -39,6 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     risk_check_timeout: int = 1000  # milliseconds
     log_path: str = "oms.db"
     durability: str = "full"
+    mode: int = 0o600  # permissions of a new log file
     source: str | None = None
 
     @property
@@ -67,6 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Raises:
             SettingsError: the file, a key or a value is not what it should be; names file and key.
         """
+        if found := not_a_file(path):
+            raise settings_error(f"{path} is {found}, not a settings file")
         try:
             if Path(path).stat().st_size > _MAX_FILE:
                 raise settings_error(f"{path}: larger than a settings file has reason to be")
@@ -101,6 +107,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             risk_check_timeout=int(running["system.risk_check_timeout"]),
             log_path=running["log.path"],
             durability=running["log.durability"],
+            mode=int(running["log.mode"], 8),
             source=source,
         )
 

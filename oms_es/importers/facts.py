@@ -35,6 +35,7 @@ from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderType, Origin
 KINDS = ("submit", "fill", "reduce", "replace", "cancel", "mark")
 _MAX_LINE = 65536
 _MAX_SEQ = 2**63
+_MAX_EMPTY = 100_000  # empty lines; more of them only in a file with as many others
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -75,15 +76,18 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Yield the lines of a file with their numbers.
 
     Raises:
-        ImportFailed: the file cannot be read to its end, or a line is longer than any fact needs.
+        ImportFailed: the file cannot be read to its end, most lines are empty, or a line is longer than any fact needs.
     """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            number = 0
+            number = empty = 0
             while line := file.readline(_MAX_LINE + 1):
                 number += 1
                 if len(line) > _MAX_LINE:
                     raise ImportFailed(f"{path}:{number}: the line is longer than {_MAX_LINE} bytes")
+                empty += line.isspace()
+                if empty > max(_MAX_EMPTY, number // 2):  # a small .gz can hold very many of them
+                    raise ImportFailed(f"{path}:{number}: {empty:,} lines are empty, more than half of the file")
                 yield number, line
     except (OSError, EOFError, zlib.error) as error:  # a gzip file that was cut off ends in EOFError
         raise ImportFailed(f"{path}: cannot be read to its end: {getattr(error, 'strerror', None) or error}") from None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oms_es.errors import DamagedLog, LogBusy, LogError, LogMissing, LogReadOnly, LogWriteFailed, NotALog
+from oms_es.files import create_private, not_a_file, sync_folder
 from oms_es.identifiers import escaped
 from oms_es.log.connections import Connection, connect
 from oms_es.log.private_copy import copy, has_files_beside, may_make_files_beside
@@ -27,12 +28,18 @@ def open_reader(path: Path) -> Connection:
     """
     if not path.exists():
         raise LogMissing(f"there is no log at {path}")
-    if path.is_dir():
-        raise NotALog(f"{path} is a folder, not a log")
+    _refuse_other_kinds(path)
     with translated_errors(path, reading=True):
         if may_make_files_beside(path) or has_files_beside(path):
             return _readable(f"{path.absolute().as_uri()}?mode=ro")
         return _private(path)
+
+
+def _refuse_other_kinds(path: Path) -> None:
+    """Refuse a folder, a pipe or a device: SQLite would wait for it, or read it for ever."""
+    found = not_a_file(path)
+    if found is not None:
+        raise NotALog(f"{path} is {found}, not a log")
 
 
 def _private(path: Path) -> Connection:
@@ -73,21 +80,32 @@ def _refuse_cut_off(connection: sqlite3.Connection) -> None:
         raise DamagedLog(f"{path} was cut off: it has {Path(path).stat().st_size} bytes of {pages * size}")
 
 
-def open_writer(path: Path, durability: str = "full", *, make: bool = True) -> Connection:
+def open_writer(path: Path, durability: str = "full", *, make: bool = True, mode: int = 0o600) -> Connection:
     """
-    Return a connection that can write; with `make` a missing file is created.
+    Return a connection that can write; with `make` a missing file is created with the permissions `mode`.
+
+    The names of the file and of its write-ahead log are durable before the first commit.
 
     Raises:
         LogReadOnly, NotALog, LogError: it cannot be written, or the required durability is not available.
     """
-    if path.is_dir():
-        raise NotALog(f"{path} is a folder, not a log")
+    _refuse_other_kinds(path)
     if not path.parent.is_dir():
         raise LogMissing(f"there is no folder {path.parent} for the log {path.name}")
     with translated_errors(path):
-        connection = connect(f"{path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}", LOCK_TIMEOUT)
+        try:
+            if make:
+                create_private(path, mode)
+        except OSError as error:
+            raise LogReadOnly(f"{path} cannot be created: {error.strerror or error}") from error
+        connection = connect(f"{path.absolute().as_uri()}?mode=rw", LOCK_TIMEOUT)
         try:
             _set_durability(connection, durability)
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # creates the write-ahead log
+            sync_folder(Path(os.path.realpath(path)).parent)
+        except OSError as error:
+            connection.close()
+            raise LogWriteFailed(f"{path}: {error.strerror or error}; nothing was written") from error
         except (sqlite3.Error, LogError):
             connection.close()
             raise

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from oms_es.domain.envelope import Draft
 from oms_es.errors import HeadMoved, LogFileChanged, LogMissing
@@ -29,11 +30,12 @@ class SqliteLog(LogReader):
     Args:
         path: the file; created by the first append.
         durability: "full" (fsync at every append) or "normal" (a power failure may lose the last events).
+        mode: the permissions of a new file.
     """
 
-    def __init__(self, path: str | Path, *, durability: str = "full") -> None:
+    def __init__(self, path: str | Path, *, durability: str = "full", mode: int = 0o600) -> None:
         super().__init__(path)
-        self._durability = durability
+        self._durability, self._mode = durability, mode
         self._folder = Path(path).parent  # not made absolute, for messages
         self._writing: Connection | None = None
         self._keys = Keys()
@@ -45,7 +47,7 @@ class SqliteLog(LogReader):
         self._commit_seconds = 0.0  # duration of COMMIT, as a moving average
 
     @classmethod
-    def existing(cls, path: str | Path, **options: str) -> "SqliteLog":
+    def existing(cls, path: str | Path, **options: Any) -> "SqliteLog":
         """
         Return the log at `path`.
 
@@ -180,7 +182,7 @@ class SqliteLog(LogReader):
             if not self.path.parent.is_dir():
                 raise LogMissing(f"there is no folder {self._folder} for the log {self.path.name}")
             with ExitStack() as undo:
-                connection = open_writer(self.path, self._durability, make=not self._file.is_open)
+                connection = open_writer(self.path, self._durability, make=not self._file.is_open, mode=self._mode)
                 undo.callback(connection.close)
                 if not schema.is_empty(connection):
                     schema.read_meta(connection, str(self.path))

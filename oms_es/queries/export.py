@@ -6,6 +6,7 @@ Money and quantities are text in canonical form (in Parquet strings too), so tha
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 from oms_es.decimals import text
 from oms_es.errors import LogError, OmsError
 from oms_es.files import replacing
+from oms_es.identifiers import escaped
 from oms_es.log.hash_chain import StoredRow
 from oms_es.projections.rows import DAY, FILL, ORDER, POSITION, kind, timed
 from oms_es.queries.queries import Basis, Queries, order_rows
@@ -197,15 +199,21 @@ def _write_text(rows: Iterable[dict[str, Any]], what: str, form: str, file: IO[s
     return count
 
 
+# The beginning of a formula, in full width too, at the start of a cell or of a part that a spreadsheet makes a cell:
+# one that reads ; or | as the separator cuts there, inside quotes too.
+_FORMULA = re.compile(r"(^|[;|])(\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+
+
 def _safe(value: Any) -> Any:
-    """Return a cell that no spreadsheet reads as a formula; numbers, negative ones too, are not changed."""
-    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    """
+    Return a cell that no spreadsheet reads as a formula, and no terminal as a control or bidirectional character.
+
+    Those characters are escaped as in JSON; a formula gets an apostrophe. Numbers are not changed.
+    """
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
-    try:
-        Decimal(value)
-    except ArithmeticError:
-        return f"'{value}"
-    return value
+    return _FORMULA.sub(r"\1\2'", escaped(value))
 
 
 def _write_parquet(rows: list[dict[str, Any]], columns: tuple[str, ...], path: Path) -> int:

@@ -1,7 +1,7 @@
 """Writes checkpoints: reads the new events of the log, and stores a state every so many facts."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
@@ -10,7 +10,15 @@ from oms_es.log.contract import WrapEvents, unwrapped
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots import fill_index, pnl_index
-from oms_es.projections.snapshots.integrity import BEGINNING, UNUSABLE, Place, check, checksum
+from oms_es.projections.snapshots.integrity import (
+    BEGINNING,
+    UNUSABLE,
+    Place,
+    check,
+    checksum,
+    create_beside,
+    refuse_foreign,
+)
 from oms_es.projections.snapshots.pnl_index import AS_OF, KNOWN, ChangedDays, DayRows
 from oms_es.projections.snapshots.positions_at import (
     QUARANTINE_TOPICS,
@@ -26,6 +34,7 @@ from oms_es.projections.snapshots.positions_at import (
 from oms_es.projections.snapshots.positions_codec import VERSION, Earlier, decode_positions, digest, encode_positions
 from oms_es.vocabulary import CostMethod
 
+_OURS = ("meta", "known", "as_of")  # tables that every version of the cache has
 _VALID = " AND valid_until IS NULL"
 EVERY = 125  # facts between two checkpoints
 OVERTAKEN = 8  # of the states that a late event makes invalid, one in so many is retained
@@ -36,6 +45,9 @@ def advance(log: SqliteLog, every: int = EVERY, wrap: WrapEvents = unwrapped) ->
     Update the checkpoints up to the end of the log; return the number of events read.
 
     Does nothing while another process updates them. A cache of another version or log, or a damaged one, is rebuilt.
+
+    Raises:
+        LogError: they cannot be written, or the file is the database of another program.
     """
     if log.head().seq == 0:
         return 0
@@ -58,6 +70,7 @@ def _advance(log: SqliteLog, every: int, wrap: WrapEvents) -> int:
         except sqlite3.OperationalError:
             return 0  # another process updates it
         try:
+            refuse_foreign(cache, cache_path(log), *_OURS)
             if not _is_empty(cache) and not belongs_to_log(cache, log):
                 for (table,) in cache.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                     cache.execute(f'DROP TABLE IF EXISTS "{table}"')
@@ -71,8 +84,17 @@ def _advance(log: SqliteLog, every: int, wrap: WrapEvents) -> int:
 
 
 def forget(log: SqliteLog) -> None:
-    """Delete the checkpoints of a log."""
+    """
+    Delete the checkpoints of a log.
+
+    Raises:
+        LogError: the file is the database of another program.
+    """
     path = cache_path(log)
+    if path.is_file():
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as cache:
+            refuse_foreign(cache, path, *_OURS)
     for name in (path.name, path.name + "-wal", path.name + "-shm", path.name + "-journal"):
         path.with_name(name).unlink(missing_ok=True)
 
@@ -82,6 +104,7 @@ def _is_empty(cache: sqlite3.Connection) -> bool:
 
 
 def _connect(log: SqliteLog) -> sqlite3.Connection:
+    create_beside(log.path, cache_path(log))
     cache = sqlite3.connect(cache_path(log), isolation_level=None, timeout=0, check_same_thread=False)
     cache.execute("PRAGMA synchronous=OFF")  # a cache: after a power cut it is rebuilt
     cache.create_function("checksum", -1, checksum, deterministic=True)

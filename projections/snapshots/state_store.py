@@ -17,7 +17,7 @@ from oms_es.domain.events import DayClosed
 from oms_es.errors import LogError
 from oms_es.log import codec
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.snapshots.integrity import UNUSABLE
+from oms_es.projections.snapshots.integrity import UNUSABLE, ForeignCache, create_beside, refuse_foreign
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
 from oms_es.projections.state import State
 
@@ -43,9 +43,11 @@ def save_state(log: SqliteLog, kind: str, state: State) -> None:
         return
     content = zlib.compress(encode_state(state), 1)
     row = (kind, state.committed_seq, _made_by(), chain)
-    with suppress(*_UNUSABLE), closing(sqlite3.connect(states_path(log), timeout=0, isolation_level=None)) as states:
+    path = states_path(log)
+    with suppress(*_UNUSABLE, ForeignCache), closing(_connect(log, path)) as states:
         states.execute("PRAGMA synchronous=OFF")
         states.execute("BEGIN IMMEDIATE")
+        refuse_foreign(states, path, "states")
         states.execute(_TABLE)
         states.execute(
             "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", (*row, content, _digest(*row, content))
@@ -56,6 +58,11 @@ def save_state(log: SqliteLog, kind: str, state: State) -> None:
             (kind, MOST_DAYS if kind == "day" else 1),
         )
         states.execute("COMMIT")
+
+
+def _connect(log: SqliteLog, path: Path) -> sqlite3.Connection:
+    create_beside(log.path, path)
+    return sqlite3.connect(path, timeout=0, isolation_level=None)
 
 
 def load_state(log: SqliteLog, kind: str, before: int) -> State | None:

@@ -9,9 +9,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from oms_es.projections.state import State
 from oms_es.queries.export import COLUMNS, FORMATS, WHAT, ExportFilter, export_rows, write
 from oms_es.queries.queries import AsOf, Queries
 from oms_es.vocabulary import CostMethod
-from tests.desk import desk, submit
+from tests.desk import DAY, desk, mark, submit
 from tests.golden_days import BOXES, DATES, DAYS, REPLAYING, SPANS, boxed, from_box, play, restore
 
 TABLES = Path(__file__).parents[1] / "tables"
@@ -303,6 +304,24 @@ def test_a_manifest_that_cannot_be_is_refused(old: bytes, new: bytes, why: str, 
 
     with pytest.raises(BadDayArchive, match=why):
         unpack(path)
+
+
+def test_the_rows_of_an_archive_are_never_in_memory_together(tmp_path: Path) -> None:
+    with closing(SqliteLog(tmp_path / "day.db")) as log:
+        log.append([mark("S" * 100, number) for number in range(1, 4001)], 0)
+        pack(log, DAY, tmp_path / "day.omsday", FIFO, "1")
+    with zipfile.ZipFile(tmp_path / "day.omsday") as box:
+        size = box.getinfo("rows.jsonl").file_size
+
+    tracemalloc.start()
+    try:
+        archive = unpack(tmp_path / "day.omsday")
+        count, peak = sum(1 for _ in archive.events), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert count == 4000
+    assert peak < size / 3
 
 
 @pytest.mark.parametrize("member", ["manifest.json", "opening.json", "rows.jsonl"])

@@ -139,3 +139,14 @@ async def test_a_gzip_file_that_cannot_be_read_to_its_end_is_named_and_nothing_i
             await take_in(oms, file)
 
     assert not path.exists()
+
+
+async def test_a_small_gzip_file_of_very_many_empty_lines_is_refused_early(path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "facts.jsonl.gz"
+    file.write_bytes(packed(submitted(1)) + gzip.compress(b"\n" * 3_000_000, mtime=0))
+
+    async with desk(path) as oms:
+        with pytest.raises(ImportFailed, match=r"facts.jsonl.gz:100002: 100,001 lines are empty"):
+            await take_in(oms, file)
+
+    assert not path.exists()
