@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the first target builds. It needs make and Python 3.11 or later (or PYTHON=...).
 .DEFAULT_GOAL := help
-.PHONY: help demo test golden picture torture bench format clean
+.PHONY: help demo test golden picture torture bench bench-check format clean
 
 WORKERS ?= auto
 BIN := .venv/bin
@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
 
 demo: $(READY) ## record a day of trading in a new log, and query it
 	@$(BIN)/oms demo
@@ -35,6 +35,9 @@ torture: $(READY) ## the tests that take minutes
 
 bench: $(READY) ## measure on this machine
 	@$(BIN)/python -m benchmarks
+
+bench-check: $(READY) ## measure, and compare with docs/performance.json
+	@$(BIN)/python -m benchmarks --check
 
 format: $(READY) ## correct style with ruff
 	$(BIN)/ruff check --fix

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from oms_es import OrderManagementSystem, Settings
 from oms_es.domain.events import FillAdded
 from oms_es.importers.facts import Defaults, Fact, to_fact
@@ -20,6 +22,21 @@ SYMBOLS = [f"SYM{number}" for number in range(20)]
 
 
 def facts(events: int, seed: int = 1) -> Iterator[Fact]:
+    """Return the facts of `bodies`."""
+    return (to_fact(body, number, Defaults()) for number, body in enumerate(bodies(events, seed), 1))
+
+
+def write_lines(path: Path, events: int) -> int:
+    """Write the facts as a file of JSON lines, and return their number."""
+    encode, count = msgspec.json.Encoder().encode, 0
+    with path.open("wb") as stream:
+        for body in bodies(events):
+            stream.write(encode(body) + b"\n")
+            count += 1
+    return count
+
+
+def bodies(events: int, seed: int = 1) -> Iterator[dict[str, Any]]:
     """Return facts that come to about so many events: orders, a fifth of them filled, one fill in a hundred late."""
     dice = random.Random(seed)
     now, seq, made = START, 0, 0
@@ -58,8 +75,8 @@ async def restate(oms: OrderManagementSystem, events: int) -> None:
             await oms.correct_fill(fill.order_id, fill.trade_id, fee="0.01")
 
 
-def _fact(seq: int, at: int, **body: Any) -> Fact:
-    return to_fact({"seq": seq, "ts": iso(at), **body}, seq, Defaults())
+def _fact(seq: int, at: int, **body: Any) -> dict[str, Any]:
+    return {"seq": seq, "ts": iso(at), **body}
 
 
 def make_log(path: Path, events: int, *, checkpoints: bool = True) -> SqliteLog:
@@ -79,9 +96,3 @@ def make_log(path: Path, events: int, *, checkpoints: bool = True) -> SqliteLog:
     if checkpoints:
         advance(log)
     return log
-
-
-def percentiles(times: list[float]) -> tuple[float, float]:
-    """Return p50 and p99 of times in seconds, as milliseconds."""
-    ordered = sorted(times)
-    return ordered[len(ordered) // 2] * 1e3, ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1e3
