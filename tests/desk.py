@@ -209,6 +209,9 @@ class Watched:
     def command(self, command_id: str) -> list[Recorded]:
         return self.inner.command(command_id)
 
+    def known_commands(self, command_ids: Collection[str]) -> set[str]:
+        return self.inner.known_commands(command_ids)
+
     def lock(self) -> None:
         self.inner.lock()
 

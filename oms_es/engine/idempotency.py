@@ -1,5 +1,7 @@
 """Repeated commands: the same command id with the same content has the first outcome and appends nothing."""
 
+from collections.abc import Collection
+
 from msgspec.structs import replace
 
 from oms_es.domain.command_of import command_of, same_content
@@ -12,9 +14,18 @@ from oms_es.log.contract import Log
 from oms_es.projections.state import State
 
 
-def earlier_result(log: Log, state: State, request: Request, pending: dict[str, list[Event]]) -> CommandResult | None:
+def earlier_result(
+    log: Log, state: State, request: Request, pending: dict[str, list[Event]], known: Collection[str]
+) -> CommandResult | None:
     """
     Return the first outcome of a command that was carried out before; None when it is new.
+
+    Args:
+        log: the event store.
+        state: the state of the decision.
+        request: the command, with its id.
+        pending: events by command id, of the commands decided before in the same batch.
+        known: the ids of earlier commands in the log, of those in the batch.
 
     Raises:
         HeadMoved: another process carried it out, after the events that were applied here.
@@ -22,6 +33,8 @@ def earlier_result(log: Log, state: State, request: Request, pending: dict[str, 
     if not request.command_id:
         return None
     events = pending.get(request.command_id)
+    if events is None and request.command_id not in known:
+        return None
     if events is None:
         found = log.command(request.command_id)
         if found and found[-1].seq > state.committed_seq:  # another process has just carried it out

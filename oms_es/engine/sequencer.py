@@ -351,10 +351,12 @@ class Sequencer:
         drafts = list(rules)
         notices = [self._stage(state, draft) for draft in rules]
         pending: dict[str, list[Event]] = {}
+        asked = [job.request.command_id for job in batch if job.request.command_id]
+        known = self.log.known_commands(asked) if asked else set[str]()
         for job in batch:
             job.result, job.error = None, None
             try:
-                added, job.result = self._decide_one(state, job.request, pending)
+                added, job.result = self._decide_one(state, job.request, pending, known)
             except HeadMoved:
                 raise
             except OmsError as error:
@@ -391,9 +393,9 @@ class Sequencer:
             yield
 
     def _decide_one(
-        self, state: State, request: Request, pending: dict[str, list[Event]]
+        self, state: State, request: Request, pending: dict[str, list[Event]], known: set[str]
     ) -> tuple[list[Draft], CommandResult]:
-        repeated = earlier_result(self.log, state, request, pending)
+        repeated = earlier_result(self.log, state, request, pending, known)
         if repeated is not None:
             return [], repeated
         command = resolve_order(state, request)

@@ -60,6 +60,9 @@ class Log(Protocol):
     def command(self, command_id: str) -> list[Recorded]:
         """Return the events of the command with this id; [] when there is none."""
 
+    def known_commands(self, command_ids: Collection[str]) -> set[str]:
+        """Return those of the command ids that are in the log."""
+
     def recorded_by(self, moment: int) -> int:
         """Return the seq of the last event recorded up to a time (ns UTC); 0 for none."""
 

@@ -85,6 +85,10 @@ class MemoryLog:
             found.append(row)
         return [to_recorded(row) for row in found]
 
+    def known_commands(self, command_ids: Collection[str]) -> set[str]:
+        """Return those of the command ids that are in the log."""
+        return {each for each in command_ids if each in self._commands}
+
     def rows(self) -> list[StoredRow]:
         """Return all rows."""
         return list(self._rows)

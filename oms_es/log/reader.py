@@ -277,6 +277,20 @@ class LogReader:
         first, following = found
         return list(self.read(first - 1, None if following is None else following - 1))
 
+    def known_commands(self, command_ids: Collection[str]) -> set[str]:
+        """Return those of the command ids that are in the log."""
+        reader = self._reader()
+        if reader is None:
+            return set()
+        asked, found = [Keys.command(each) for each in command_ids if each], set[str]()
+        for start in range(0, len(asked), 500):
+            some = asked[start : start + 500]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT command_id FROM events WHERE command_id IN ({marks}) AND command_id > ''"  # noqa: S608
+            with translated_errors(self.path, reading=True):
+                found.update(Keys.command_text(stored) for (stored,) in reader.execute(query, some))
+        return found
+
     def _select(self, where: str, values: Sequence[object], order: str = "e.seq") -> list[StoredRow]:
         found = self._select_columns(where, values, order)
         return [decode_row(self.path, columns, self._names) for columns in found]

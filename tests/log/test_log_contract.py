@@ -404,6 +404,9 @@ def test_command_ids_are_found_as_they_were_given(log: Log) -> None:
     assert [each.command_id for each in log.read()] == list(ODD_COMMAND_IDS)
     for number, name in enumerate(ODD_COMMAND_IDS, 1):
         assert [each.seq for each in log.command(name)] == [number]
+    others = ["", "fact:0012AbCdEf", *(f"c-{number}" for number in range(1000))]
+    assert log.known_commands([*others, *ODD_COMMAND_IDS]) == set(ODD_COMMAND_IDS)
+    assert log.known_commands(others) == set()
     assert log.command("fact:0012AbCdEf") == []
     assert log.command("\x00") == []
 
