@@ -39,7 +39,8 @@ def _memory() -> tuple[float, float]:
 
 
 async def _ours(path: Path) -> float:
-    settings = Settings.from_mapping({"risk": {"max_open_orders": None, "max_position_size": None}})
+    limits = {"max_open_orders": None, "max_position_size": None}
+    settings = Settings.from_mapping({"risk": limits, "system": {"risk_check_timeout": "3600000"}})
     async with OrderManagementSystem(settings, log=path) as oms:
         await oms.submit_order("S", "buy", "limit", 10, 1, "first")
         tracemalloc.start()

@@ -20,6 +20,7 @@ from oms_es.importers.importer import import_facts
 LIMITS = {
     "risk": {"max_position_size": "1000000", "max_daily_loss": "1000000", "max_open_orders": 100_000},
     "trading": {"max_skew": "1000000", "min_quote_size": "0.01"},
+    "system": {"risk_check_timeout": "3600000"},  # a busy machine refuses nothing
 }
 LONE = 150  # commands of a round
 EVENTS = 20_000  # of an imported day

@@ -14,6 +14,7 @@ from oms_es.identifiers import escaped
 from oms_es.log.connections import Connection, connect
 from oms_es.log.private_copy import copy, has_files_beside, may_make_files_beside
 
+MOST_AHEAD = 64 * 1024 * 1024  # bytes that a write-ahead log keeps on disk after its pages were moved to the log
 LOCK_TIMEOUT = 30.0  # seconds; a writer holds the lock for milliseconds
 _SYNCHRONOUS = {"full": 2, "normal": 1}
 
@@ -101,6 +102,7 @@ def open_writer(path: Path, durability: str = "full", *, make: bool = True, mode
         connection = connect(f"{path.absolute().as_uri()}?mode=rw", LOCK_TIMEOUT)
         try:
             _set_durability(connection, durability)
+            connection.execute(f"PRAGMA journal_size_limit={MOST_AHEAD}").fetchone()
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()  # creates the write-ahead log
             sync_folder(Path(os.path.realpath(path)).parent)
         except OSError as error:

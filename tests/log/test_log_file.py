@@ -8,11 +8,13 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from oms_es.domain.events import MarkRecorded
 from oms_es.errors import DamagedLog, HeadMoved, LogBusy, LogError, LogMissing, LogWriteFailed, NewerLog, NotALog
 from oms_es.log import open_connections
 from oms_es.log.codec import CODEC
@@ -20,7 +22,7 @@ from oms_es.log.hash_chain import StoredRow, genesis, sealed
 from oms_es.log.memory import MemoryLog
 from oms_es.log.open_connections import open_reader, open_writer
 from oms_es.log.sqlite import SqliteLog
-from tests.desk import ROOT, child, desk, mark
+from tests.desk import ROOT, D, child, desk, draft, mark
 
 TABLES = ("events", "names", "streams", "meta")
 
@@ -683,6 +685,24 @@ def test_a_full_disk_is_a_typed_error_and_leaves_nothing_behind(path: Path) -> N
     assert [(each.seq, each.originator_version) for each in log.read(after=6)] == [(7, 1), (8, 5)]
     log.close()
     assert_chained(path)
+
+
+def test_the_write_ahead_log_shrinks_when_a_long_reader_has_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oms_es.log.open_connections.MOST_AHEAD", 100_000)
+    ahead = path.with_name(path.name + "-wal")
+    many = [draft(MarkRecorded(symbol="X", price=D(1), actor="a" * 1000), None)] * 800
+    with closing(SqliteLog.existing(path)) as log, closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM events").fetchone()
+        for _ in range(6):
+            log.append(many, log.head().seq)
+        grown = ahead.stat().st_size
+        reader.execute("COMMIT")
+        for _ in range(2):  # the first moves its pages to the log, the second begins it anew
+            log.append(many, log.head().seq)
+
+        assert grown > 4_200_000  # so many bytes that SQLite moves the pages at each commit
+        assert ahead.stat().st_size < grown / 2
 
 
 def test_a_log_that_was_dropped_without_a_close_lets_go_of_its_file(path: Path) -> None:
