@@ -42,6 +42,11 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "replay": ("replay.replay", "Replay the log and report each trading day."),
         "close-day": ("export.close_day", "Close a trading day."),
     },
+    "Prove": {
+        "verify": ("proof.verify", "Verify the log: rows, hash chain, checkpoints."),
+        "checkpoint": ("proof.checkpoint", "Sign the head of the log: events and Merkle root."),
+        "key": ("proof.key", "Create a key that signs checkpoints."),
+    },
     "Data": {
         "demo": ("demo.demo", "Record a sample day in a new log and query it."),
         "import": ("imports.root", "Import orders, fills and marks; idempotent."),
@@ -65,6 +70,7 @@ BELOW: dict[str, dict[str, str]] = {
     "why": {"position": "why.position", "order": "why.order"},
     "import": {"facts": "imports.facts", "lobster": "imports.lobster"},
     "limits": {"set": "limits.set_limits"},
+    "key": {"new": "proof.new_key"},
 }
 
 _FUNCTIONS = {name: function for commands in COMMANDS.values() for name, (function, _) in commands.items()}

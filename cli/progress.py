@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from oms_es.domain.envelope import Recorded
 from oms_es.importers.facts import Fact
+from oms_es.proof.rows import Page
 
 ReadFacts: TypeAlias = Callable[[], Iterator[Fact]]
 SHORT = 20_000  # events that are read before a bar would be seen
@@ -29,6 +30,15 @@ def _drawn(events: Iterable[Recorded], last: int) -> Iterator[Recorded]:
     from oms_es.cli.progress_bar import draw  # noqa: PLC0415 - most commands draw no bar and need not wait for it
 
     yield from draw(whole, "events", total=total, done=lambda _, each: each.seq - first.seq)
+
+
+def pages_with_progress(pages: Iterable[Page], last: int) -> Iterable[Page]:
+    """Return the pages of rows up to seq `last`; on a terminal many of them draw a bar."""
+    if last <= SHORT or not sys.stderr.isatty():
+        return pages
+    from oms_es.cli.progress_bar import draw  # noqa: PLC0415
+
+    return draw(pages, "events", total=last, done=lambda _, page: page[0][0], step=1)
 
 
 def facts_with_progress(read: ReadFacts) -> ReadFacts:

@@ -26,12 +26,13 @@ def draw(
     title: str = "",
     total: int | None = None,
     done: Callable[[int, T], int] = lambda number, _: number,
+    step: int = STEP,
 ) -> Iterator[T]:
     """Yield the things and draw a bar meanwhile; `done` returns how much of `total` is done before a thing."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _Rate(noun))
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
         for number, thing in enumerate(things):
-            if number % STEP == 0:
+            if number % step == 0:
                 bar.update(task, completed=done(number, thing))
             yield thing

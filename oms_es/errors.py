@@ -14,6 +14,8 @@ The errors of the product, one class per mistake that a caller can act on.
     ├── UnknownOrder, UnknownFill, UnknownQuarantine (LookupError)
     ├── AmbiguousOrder (LookupError)           several orders have this id
     ├── SettingsError (ValueError)             names the path of the key
+    ├── InvalidKey (ValueError)                a key of checkpoints cannot be used; names the file
+    ├── InvalidNote (ValueError)               a checkpoint cannot be read, or its signature is wrong
     ├── ImportFailed (ValueError)              names file, line and reason; nothing was written
     └── LogError
         ├── NotALog, NewerLog, LogMissing, LogReadOnly
@@ -98,6 +100,14 @@ class AmbiguousOrder(OmsError, LookupError):
 
 class SettingsError(OmsError, ValueError):
     """A key of the settings is unknown or ill-typed; the message names its path."""
+
+
+class InvalidKey(OmsError, ValueError):
+    """A key of checkpoints cannot be used; the message names the file."""
+
+
+class InvalidNote(OmsError, ValueError):
+    """A checkpoint cannot be read, or its signature is wrong."""
 
 
 class ImportFailed(OmsError, ValueError):

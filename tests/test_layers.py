@@ -18,7 +18,7 @@ RANKS = (
     ("domain",),
     ("log",),
     ("projections",),
-    ("engine", "queries"),
+    ("engine", "queries", "proof"),
     ("audit", "importers", "api"),
     ("root",),
     ("cli",),

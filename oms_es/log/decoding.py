@@ -11,6 +11,7 @@ from oms_es.log.codec import CODEC
 from oms_es.log.contract import to_recorded
 from oms_es.log.hash_chain import Head, StoredRow
 from oms_es.log.insert import Keys
+from oms_es.log.row_hashes import Columns
 from oms_es.vocabulary import Origin
 
 SELECT = """
@@ -18,9 +19,6 @@ SELECT e.seq, s.prefix, s.name, e.originator_version, e.topic, e.state, e.accoun
        coalesce(e.effective_at, e.occurred_at), e.recorded_at, e.trading_day, e.command_id, e.chain
 FROM events e LEFT JOIN streams s ON s.id = e.originator_id
 """
-
-
-Columns = tuple[Any, ...]  # of a row, in the order of SELECT
 
 
 def read_head(connection: sqlite3.Connection) -> Head | None:

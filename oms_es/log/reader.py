@@ -19,12 +19,13 @@ from oms_es.log.codec import CODEC
 from oms_es.log.completeness import Completeness, count_between
 from oms_es.log.connections import Connection
 from oms_es.log.contract import to_recorded
-from oms_es.log.decoding import SELECT, Columns, decode_event, decode_row, read_head
-from oms_es.log.hash_chain import Head, StoredRow
+from oms_es.log.decoding import SELECT, decode_event, decode_row, read_head
+from oms_es.log.hash_chain import Head, StoredRow, genesis
 from oms_es.log.identity import LogFile
 from oms_es.log.insert import Keys
 from oms_es.log.open_connections import open_reader, translated_errors
 from oms_es.log.private_copy import stamp
+from oms_es.log.row_hashes import Columns, RowHashes, check_chain
 
 EMPTY = Head(0, b"", 0)
 PAGE = 2000  # rows read at once
@@ -93,6 +94,24 @@ class LogReader:
     ) -> Iterator[StoredRow]:
         """Return the stored rows, as `read` returns the events."""
         return (decode_row(self.path, columns, self._names) for columns in self._columns(after, until, topics))
+
+    def verified(self, after: int = 0, until: int | None = None) -> Iterator[tuple[Columns, bytes]]:
+        """
+        Return the columns of the rows as stored, each with its leaf, after checking that it continues the hash chain.
+
+        Raises:
+            DamagedLog: a row is missing, or does not continue the chain of the row before; names its seq.
+        """
+        found = self.meta()
+        if found is None:
+            return iter(())
+        chain = genesis(found.log_id) if after == 0 else bytes.fromhex(self.chain_at(after) or "")
+        hashes = RowHashes(found.secret, lambda: self._names)
+        return check_chain(self._columns(after, until, None), hashes, chain, str(self.path))
+
+    def read_verified(self, after: int = 0, until: int | None = None) -> Iterator[Recorded]:
+        """Return the events with `after` < seq <= `until`, as `read`; raise `DamagedLog` as `verified`."""
+        return (decode_event(self.path, columns, self._names) for columns, _ in self.verified(after, until))
 
     def _columns(self, after: int, until: int | None, topics: Collection[str] | None) -> Iterator[Columns]:
         """Return the columns of the rows as stored; `_names` contains the names of their keys."""
@@ -313,6 +332,10 @@ class LogReader:
         return self._names
 
     # --- the connection ---
+
+    def connection(self) -> sqlite3.Connection | None:
+        """Return the read-only connection, for a reader that trusts nothing in the file; None if there is no log."""
+        return self._checked()
 
     def _counted(self) -> sqlite3.Connection | None:
         """Return a connection to a log with no missing row; None if there is no log yet."""

@@ -18,14 +18,14 @@ def oms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
 
 
 def single_valued() -> Iterator[tuple[str, str, int]]:
-    """Yield every option with a value: its command, its name, and how many words its value has."""
+    """Yield every option that takes one value: its command, its name, and how many words its value has."""
     root: Any = typer.main.get_command(app)
     for name in commands():
         command = root
         for word in name.split():
             command = command.commands[word]
         for each in command.params:
-            if each.param_type_name == "option" and not each.is_flag:
+            if each.param_type_name == "option" and not (each.is_flag or each.multiple):
                 yield name, each.opts[0], each.nargs
 
 

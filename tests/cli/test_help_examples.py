@@ -9,6 +9,10 @@ import pytest
 from tests.cli.test_cli import Oms, commands
 
 TURNS = "oms bisect 'abs(position", "oms bisect 'quarantined() == 0'"  # the claim is false from some event on
+BEFORE = (
+    "oms key new desk -o desk.key",
+    "oms checkpoint --key desk.key --append day.ckpts",
+)  # carried out first: others need their files
 COLUMNS = "80"
 
 
@@ -31,7 +35,8 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Oms(Path("none.db"))("demo")
         (folder,) = parent.iterdir()
         patch.chdir(folder)
-        Oms(Path("day.db"))(next(each for each in EXAMPLES if each.startswith("oms export --day")).removeprefix("oms "))
+        for example in (next(each for each in EXAMPLES if each.startswith("oms export --day")), *BEFORE):
+            Oms(Path("day.db"))(example.removeprefix("oms "))
     return folder
 
 

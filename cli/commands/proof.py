@@ -1,0 +1,150 @@
+"""Commands that prove a log: keys, signed checkpoints, verification."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oms_es.cli.context import place
+from oms_es.cli.options import CommonOptions
+from oms_es.cli.progress import pages_with_progress
+from oms_es.cli.render import counted, print_message, show, show_json
+from oms_es.errors import InvalidInput
+from oms_es.files import check_apart
+from oms_es.identifiers import shown
+from oms_es.proof.checkpoint import Checkpoint, sign_head, write_note
+from oms_es.proof.keys import SigningKey, create
+from oms_es.proof.verify import ANCHORED, Verification
+from oms_es.proof.verify import verify as verify_log
+
+Checkpoints = Annotated[
+    list[Path] | None,
+    typer.Option("--checkpoint", metavar="FILE", help="Signed checkpoints, stored elsewhere; repeatable."),
+]
+Verifiers = Annotated[
+    list[Path] | None, typer.Option("--key", metavar="FILE.pub", help="A verifier key of the checkpoints; repeatable.")
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Leave out the digests of closed days and the indexes of the file.")
+]
+PrivateKey = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key.")]
+KeyName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The key's name, if there is no FILE.pub.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file [default: stdout].")]
+Append = Annotated[Path | None, typer.Option("--append", metavar="FILE", help="Append the checkpoint to this file.")]
+
+
+def key(context: typer.Context) -> None:
+    """
+    Create a key that signs checkpoints.
+
+    For example:
+
+        oms key new desk -o other.key
+    """
+    if context.invoked_subcommand is None:
+        show(context.get_help())
+
+
+def new_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name in the signatures, without space and +.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The private key; FILE.pub is beside.")
+    ],
+) -> None:
+    """
+    Create an Ed25519 key pair.
+
+    FILE is the private key (PEM, PKCS#8, file mode 600), FILE.pub the verifier key, which is also printed. No file is
+    overwritten. Whoever has
+    the private key can sign another history: store it apart from the log.
+
+    For example:
+
+        oms key new desk -o other.key
+    """
+    show(str(create(name, output)))
+
+
+def checkpoint(
+    private: PrivateKey,
+    name: KeyName = None,
+    output: Output = None,
+    append: Append = None,
+    *,
+    options: CommonOptions,
+) -> None:
+    """
+    Sign the head of the log: events and Merkle root.
+
+    The checkpoint proves later that this history was not changed, if it is stored where nobody who writes the log can
+    change it.
+
+    For example:
+
+        oms checkpoint --key desk.key -o head.ckpt
+
+        oms checkpoint --key desk.key --append day.ckpts
+    """
+    if output is not None and append is not None:
+        raise InvalidInput("give --output or --append, not both")
+    signer, target = SigningKey.load(private, name), output or append
+    with options.open() as opened:
+        if target is not None:
+            check_apart(target, opened.log.path)
+        found = sign_head(opened.log, [signer])
+    if target is not None:
+        write_note(found, target, append=append is not None)
+        print_message(f"{counted(found.events, 'event')} signed by {signer.verifier.label} in {shown(target)}")
+    if options.as_json:
+        show_json(_as_json(found))
+    elif target is None:
+        show(found.note.removesuffix("\n"))
+
+
+def _as_json(found: Checkpoint) -> dict[str, object]:
+    return {"log_id": found.log_id, "events": found.events, "root": found.root.hex(), "note": found.note}
+
+
+def verify(
+    checkpoints: Checkpoints = None,
+    keys: Verifiers = None,
+    quick: Quick = False,
+    *,
+    options: CommonOptions,
+) -> None:
+    """
+    Verify the log: rows, hash chain, checkpoints.
+
+    Each row is hashed again; no cache and no index is used, and nothing in the file is executed. Exit code 0 if the log
+    is sound and a checkpoint anchors it; 1 for a mismatch, with the first bad seq and the kind of damage; 3 if it is
+    sound, but no checkpoint with its key anchors it; 4 if the log is missing, empty or cannot be read.
+
+    For example:
+
+        oms verify --checkpoint day.ckpts --key desk.key.pub
+
+        oms verify --checkpoint day.ckpts --key desk.key.pub --quick --json
+    """
+    path = place(options.log, options.config).log
+    found = verify_log(path, checkpoints or (), keys or (), quick=quick, wrap=pages_with_progress)
+    if options.as_json:
+        show_json(found.rows())
+    else:
+        _show(found)
+    raise typer.Exit(found.exit_code)
+
+
+def _show(found: Verification) -> None:
+    for each in found.checkpoints:
+        agrees = "agrees" if each.ok else "does not agree"
+        checked = f"signed by {each.key}" if each.key else "signature not checked"
+        show(f"checkpoint of {each.events} events in {shown(each.file)}: {agrees}, {checked}")
+    if not found.is_sound:
+        show(f"{found.status}: {found.kind + ': ' if found.kind else ''}{found.detail}")
+        return
+    show(f"{found.status}: {counted(found.events, 'event')}, chain {found.head_chain}")
+    tail = f"{counted(found.tail_events, 'event')} over {found.tail_seconds:g} s"
+    if found.status == ANCHORED:
+        print_message(f"after the last checkpoint that agrees: {tail}")
+    else:
+        print_message(f"sound, but no checkpoint with its key anchors it: {tail} could be written anew")
