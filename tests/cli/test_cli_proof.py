@@ -27,11 +27,11 @@ def test_a_checkpoint_anchors_the_log_that_it_was_made_of(oms: Oms) -> None:
 
 
 def test_a_changed_row_is_a_mismatch_with_its_seq(oms: Oms) -> None:
-    tampered(oms.log, "UPDATE events SET state = CAST(replace(state, '100', '900') AS BLOB) WHERE seq = 3")
+    tampered(oms.log, "UPDATE events SET state = CAST(replace(state, '100', '900') AS BLOB) WHERE seq = 2")
 
     found = oms.json("verify", code=1)
 
-    assert (found["status"], found["first_bad_seq"], found["kind"]) == ("mismatch", 3, "altered")
+    assert (found["status"], found["first_bad_seq"], found["kind"]) == ("mismatch", 2, "altered")
     assert "order/default/o-1" in found["detail"]
     assert found["detail"] in oms("verify", code=1).stdout
 
@@ -52,9 +52,9 @@ def test_a_checkpoint_goes_to_standard_output_a_file_or_the_end_of_a_file(oms: O
 
 
 def test_a_log_that_was_changed_is_not_signed(oms: Oms) -> None:
-    tampered(oms.log, "UPDATE events SET state = CAST(replace(state, '100', '900') AS BLOB) WHERE seq = 3")
+    tampered(oms.log, "UPDATE events SET state = CAST(replace(state, '100', '900') AS BLOB) WHERE seq = 2")
 
     refused = oms("checkpoint --key desk.key -o head.ckpt", code=1)
 
-    assert "seq 3 does not continue the hash chain" in refused.stderr
+    assert "seq 2 does not continue the hash chain" in refused.stderr
     assert not Path("head.ckpt").exists()

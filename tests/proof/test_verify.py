@@ -112,7 +112,7 @@ def test_a_file_that_is_no_log_is_unreadable(content: bytes | None, tmp_path: Pa
 APPENDED = """INSERT INTO events SELECT 14, originator_id, 9, topic, state, account, origin, occurred_at, effective_at,
 recorded_at, trading_day, NULL, chain FROM events WHERE seq = 12"""
 CASES = [
-    ("UPDATE events SET state = CAST(replace(state, '100', '900') AS BLOB) WHERE seq = 3", 3, "altered"),
+    ("UPDATE events SET state = CAST(replace(state, '100', '900') AS BLOB) WHERE seq = 2", 2, "altered"),
     ("UPDATE events SET recorded_at = recorded_at + 1 WHERE seq = 5", 5, "altered"),
     ("UPDATE events SET chain = zeroblob(32) WHERE seq = 5", 5, "altered"),
     ("UPDATE events SET chain = 'text' WHERE seq = 13", 13, "altered"),
