@@ -7,7 +7,6 @@ from oms_es.decimals import text
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderState, TimeInForce
 
 _ENDED_EARLY = (OrderState.CANCELLED.value, OrderState.REJECTED.value, OrderState.FAILED.value)
-_ACCOUNT = Column("account", words("account"), usual=DEFAULT_ACCOUNT)
 
 
 def _order_note(row: Row) -> str:
@@ -19,274 +18,117 @@ def _order_note(row: Row) -> str:
     return "; ".join([*notes, *row["violations"]])
 
 
-ORDERS = (
-    Column("order", words("order_id")),
-    _ACCOUNT,
-    Column("symbol", words("symbol")),
-    Column("side", words("side")),
-    Column("type", words("order_type")),
-    Column("quantity", number("quantity"), right=True),
-    Column("price", number("price"), right=True),
-    Column("state", words("state")),
-    Column("filled", number("filled_quantity"), right=True),
-    Column("open", number("open_quantity"), right=True),
-    Column("avg price", average("avg_fill_price"), right=True),
-    Column("fees", number("fees"), right=True),
-    Column("note", _order_note, usual=""),
-)
-
-POSITIONS = (
-    _ACCOUNT,
-    Column("symbol", words("symbol")),
-    Column("quantity", number("quantity"), right=True),
-    Column("avg price", average("avg_price"), right=True),
-    Column("cost basis", number("cost_basis"), right=True),
-    Column("realized", number("realized_pnl"), right=True),
-    Column("before fees", number("gross_realized_pnl"), right=True),
-    Column("fees", number("fees"), right=True),
-    Column("mark", number("mark_price"), right=True),
-    Column("age", lambda row: age(row["mark_age_ns"]), right=True),
-    Column("unrealized", number("unrealized_pnl"), right=True),
-    Column("in", words("currency"), usual="USD"),
-)
-
-
-METHODS = (*POSITIONS[:2], Column("method", words("method")), *POSITIONS[2:])
-
-
 def _fill_note(row: Row) -> str:
     return ", ".join(name for name in ("late", "forced", "busted", "corrected") if row[name])
-
-
-FILLS = (
-    Column("seq", number("seq"), right=True),
-    Column("executed", instant("occurred_at")),
-    _ACCOUNT,
-    Column("order", words("order_id")),
-    Column("symbol", words("symbol")),
-    Column("side", words("side")),
-    Column("quantity", number("quantity"), right=True),
-    Column("price", number("price"), right=True),
-    Column("fee", number("fee"), right=True),
-    Column("trade", words("trade_id")),
-    Column("note", _fill_note, usual=""),
-)
-
-QUARANTINE = (
-    Column("id", words("quarantine_id")),
-    _ACCOUNT,
-    Column("order", words("order_id")),
-    Column("why", words("why")),
-    Column("symbol", words("symbol")),
-    Column("side", words("side")),
-    Column("quantity", number("quantity"), right=True),
-    Column("price", number("price"), right=True),
-    Column("fee", number("fee"), right=True),
-    Column("trade", words("trade_id")),
-    Column("executed", instant("occurred_at")),
-    Column("note", lambda row: "a correction" if row["correction"] else "", usual=""),
-)
-
-HISTORY = (
-    Column("seq", number("seq"), right=True),
-    Column("when", instant("occurred_at")),
-    Column("event", words("event")),
-    Column("what", words("what")),
-)
-
-LIMITS = (
-    Column("for", words("account")),
-    Column("limit", words("key")),
-    Column("value", words("value")),
-)
-
-INSTRUMENTS = (
-    Column("symbol", words("symbol")),
-    Column("multiplier", number("multiplier"), right=True),
-    Column("in", words("currency")),
-)
-
-IMPORTED = tuple(
-    Column(name, number(name), right=True)
-    for name in ("facts", "events", "orders", "fills", "marks", "skipped", "quarantined", "refused")
-)
-
-LEFT_OUT = (
-    Column("rows", words("rows")),
-    Column("applied", number("applied"), right=True),
-    Column("left out", number("left_out"), right=True),
-    Column("why", words("why"), usual=""),
-)
-
-# --- P&L, history, differences ---
 
 
 def _used(row: Row) -> str:
     return "-" if row["used"] is None else f"{text((row['used'] * 100).quantize(Decimal('0.1')))}%"
 
 
-PNL = (
-    Column("day", words("trading_day")),
-    Column("account", words("account"), usual=DEFAULT_ACCOUNT),
-    Column("symbol", words("symbol"), usual=""),
-    Column("realized", number("realized_pnl"), right=True),
-    Column("before fees", number("gross_realized_pnl"), right=True),
-    Column("fees", number("fees"), right=True),
-    Column("unrealized", number("unrealized_pnl"), right=True),
-    Column("change", number("unrealized_change"), right=True),
-    Column("total", number("total_pnl"), right=True),
-    Column("fills", number("fills"), right=True),
-    Column("in", words("currency"), usual="USD"),
+def _text(title: str, key: str | None = None, usual: str | None = None) -> Column:
+    return Column(title, words(key or title), usual=usual)
+
+
+def _number(title: str, key: str | None = None) -> Column:
+    return Column(title, number(key or title), right=True)
+
+
+def _value(title: str, key: str | None = None) -> Column:
+    return Column(title, any_value(key or title), right=True)
+
+
+# --- columns of several tables ---
+
+_ACCOUNT = _text("account", usual=DEFAULT_ACCOUNT)
+_SYMBOL, _SIDE, _METHOD, _EVENT = map(_text, ("symbol", "side", "method", "event"))
+_DAY, _ORDER = _text("day", "trading_day"), _text("order", "order_id")
+_TRADE, _TRADE_IF_ANY = _text("trade", "trade_id"), _text("trade", "trade_id", usual="")
+_WHEN, _EXECUTED = Column("when", instant("occurred_at")), Column("executed", instant("occurred_at"))
+_WHEN_TEXT = _text("when")
+_CURRENCY, _CURRENCY_IF_OTHER = _text("in", "currency"), _text("in", "currency", usual="USD")
+_SEQ, _QUANTITY, _PRICE, _FEE, _FEES, _COST = map(_number, ("seq", "quantity", "price", "fee", "fees", "cost"))
+_COST_BASIS, _FILLS, _CHANGE = _number("cost basis", "cost_basis"), _number("fills"), _value("change")
+_REALIZED, _BEFORE_FEES = _number("realized", "realized_pnl"), _number("before fees", "gross_realized_pnl")
+_UNREALIZED, _TOTAL = _number("unrealized", "unrealized_pnl"), _number("total", "total_pnl")
+
+# --- queries ---
+
+ORDERS = (
+    *(_ORDER, _ACCOUNT, _SYMBOL, _SIDE, _text("type", "order_type"), _QUANTITY, _PRICE, _text("state")),
+    *(_number("filled", "filled_quantity"), _number("open", "open_quantity")),
+    *(Column("avg price", average("avg_fill_price"), right=True), _FEES, Column("note", _order_note, usual="")),
 )
-
-PNL_METHODS = (*PNL[:3], Column("method", words("method")), *PNL[3:])
-
+POSITIONS = (
+    *(_ACCOUNT, _SYMBOL, _QUANTITY, Column("avg price", average("avg_price"), right=True), _COST_BASIS),
+    *(_REALIZED, _BEFORE_FEES, _FEES, _number("mark", "mark_price")),
+    *(Column("age", lambda row: age(row["mark_age_ns"]), right=True), _UNREALIZED, _CURRENCY_IF_OTHER),
+)
+METHODS = (*POSITIONS[:2], _METHOD, *POSITIONS[2:])
+FILLS = (
+    *(_SEQ, _EXECUTED, _ACCOUNT, _ORDER, _SYMBOL, _SIDE, _QUANTITY, _PRICE, _FEE, _TRADE),
+    Column("note", _fill_note, usual=""),
+)
+QUARANTINE = (
+    *(_text("id", "quarantine_id"), _ACCOUNT, _ORDER, _text("why"), _SYMBOL, _SIDE, _QUANTITY, _PRICE, _FEE, _TRADE),
+    *(_EXECUTED, Column("note", lambda row: "a correction" if row["correction"] else "", usual="")),
+)
+HISTORY = (_SEQ, _WHEN, _EVENT, _text("what"))
+PNL = (
+    *(_DAY, _ACCOUNT, _text("symbol", usual=""), _REALIZED, _BEFORE_FEES, _FEES, _UNREALIZED),
+    *(_number("change", "unrealized_change"), _TOTAL, _FILLS, _CURRENCY_IF_OTHER),
+)
+PNL_METHODS = (*PNL[:3], _METHOD, *PNL[3:])
 DAILY = (
-    Column("day", words("trading_day")),
-    Column("account", words("account")),
-    Column("in", words("currency")),
-    Column("realized", number("realized_pnl"), right=True),
-    Column("before fees", number("gross_realized_pnl"), right=True),
-    Column("fees", number("fees"), right=True),
-    Column("unrealized change", number("unrealized_change"), right=True),
-    Column("total", number("total_pnl"), right=True),
-    Column("loss", number("loss"), right=True),
-    Column("limit", number("max_daily_loss"), right=True),
+    *(_DAY, _text("account"), _CURRENCY, _REALIZED, _BEFORE_FEES, _FEES),
+    *(_number("unrealized change", "unrealized_change"), _TOTAL, _number("loss"), _number("limit", "max_daily_loss")),
     Column("used", _used, right=True),
 )
-
 CHANGES = (
-    Column("seq", number("seq"), right=True),
-    Column("when", instant("occurred_at")),
-    _ACCOUNT,
-    Column("event", words("event"), usual="FillAdded"),
-    Column("order", words("order_id")),
-    Column("trade", words("trade_id"), usual=""),
-    Column("side", words("side")),
-    Column("fill", number("fill_quantity"), right=True),
-    Column("price", number("fill_price"), right=True),
-    Column("fee", number("fee"), right=True),
-    Column("change", number("change"), right=True),
-    Column("quantity", number("quantity"), right=True),
-    Column("cost basis", number("cost_basis"), right=True),
-    Column("realized", number("realized_pnl"), right=True),
-    Column("in all", number("total_realized_pnl"), right=True),
+    *(_SEQ, _WHEN, _ACCOUNT, _text("event", usual="FillAdded"), _ORDER, _TRADE_IF_ANY, _SIDE),
+    *(_number("fill", "fill_quantity"), _number("price", "fill_price"), _FEE, _number("change"), _QUANTITY),
+    *(_COST_BASIS, _REALIZED, _number("in all", "total_realized_pnl")),
 )
-
-
 DIFFERENCES = (
-    Column("day", words("trading_day"), usual=""),
-    _ACCOUNT,
-    Column("symbol", words("symbol")),
-    Column("order", words("order_id"), usual=""),
-    Column("figure", words("figure")),
-    Column("from", any_value("from"), right=True),
-    Column("to", any_value("to"), right=True),
-    Column("change", any_value("change"), right=True),
+    *(_text("day", "trading_day", usual=""), _ACCOUNT, _SYMBOL, _text("order", "order_id", usual=""), _text("figure")),
+    *(_value("from"), _value("to"), _CHANGE),
 )
-
 LOTS = (
-    Column("lot of fill", words("seq"), right=True),
-    Column("when", words("when")),
-    Column("order", words("order_id")),
-    Column("trade", words("trade_id"), usual=""),
-    Column("quantity", number("quantity"), right=True),
-    Column("price", average("price"), right=True),
-    Column("cost", number("cost"), right=True),
+    *(Column("lot of fill", words("seq"), right=True), _WHEN_TEXT, _ORDER, _TRADE_IF_ANY, _QUANTITY),
+    *(Column("price", average("price"), right=True), _COST),
 )
-
 MATCHES = (
-    Column("closed by fill", words("closed_by_seq"), right=True),
-    Column("when", words("when")),
-    Column("order", words("closed_by_order_id")),
-    Column("trade", words("closed_by_trade_id"), usual=""),
-    Column("opened by fill", words("opened_by_seq"), right=True),
-    Column("of order", words("opened_by_order_id")),
-    Column("quantity", number("quantity"), right=True),
-    Column("cost", number("cost"), right=True),
-    Column("proceeds", number("proceeds"), right=True),
-    Column("realized", number("realized_pnl"), right=True),
+    *(Column("closed by fill", words("closed_by_seq"), right=True), _WHEN_TEXT, _text("order", "closed_by_order_id")),
+    *(_text("trade", "closed_by_trade_id", usual=""), Column("opened by fill", words("opened_by_seq"), right=True)),
+    *(_text("of order", "opened_by_order_id"), _QUANTITY, _COST, _number("proceeds"), _REALIZED),
 )
-
-PAID = (
-    Column("fee of fill", words("seq"), right=True),
-    Column("when", words("when")),
-    Column("order", words("order_id")),
-    Column("trade", words("trade_id"), usual=""),
-    Column("fee", number("fee"), right=True),
-)
-
+PAID = (Column("fee of fill", words("seq"), right=True), _WHEN_TEXT, _ORDER, _TRADE_IF_ANY, _FEE)
 CHECKS = (
-    Column("check", words("code")),
-    Column("holds", lambda row: "yes" if row["holds"] else "NO"),
-    Column("limits", lambda row: pairs(row["limits"])),
-    Column("looked at", lambda row: pairs(row["inputs"])),
-    Column("why", words("text"), usual=""),
+    *(_text("check", "code"), Column("holds", lambda row: "yes" if row["holds"] else "NO")),
+    *(Column("limits", lambda row: pairs(row["limits"])), Column("looked at", lambda row: pairs(row["inputs"]))),
+    _text("why", "text", usual=""),
 )
 
-CHECKED = (
-    Column("decided again", words("kind")),
-    Column("count", number("count"), right=True),
-)
+# --- limits, imports ---
 
-STATES = (
-    Column("figure", words("figure")),
-    Column("before", any_value("before"), right=True),
-    Column("after", any_value("after"), right=True),
-)
+LIMITS = (_text("for", "account"), _text("limit", "key"), _text("value"))
+INSTRUMENTS = (_SYMBOL, _number("multiplier"), _CURRENCY)
+IMPORTED = tuple(map(_number, ("facts", "events", "orders", "fills", "marks", "skipped", "quarantined", "refused")))
+LEFT_OUT = (_text("rows"), _number("applied"), _number("left out", "left_out"), _text("why", usual=""))
 
-# --- what if ---
+# --- replay ---
 
-FLIPS = (
-    Column("seq", number("seq"), right=True),
-    _ACCOUNT,
-    Column("order", words("order_id")),
-    Column("asked", words("asked")),
-    Column("was", words("was")),
-    Column("would be", words("now")),
-)
-
+CHECKED = (_text("decided again", "kind"), _number("count"))
+STATES = (_text("figure"), _value("before"), _value("after"))
+FLIPS = (_SEQ, _ACCOUNT, _ORDER, _text("asked"), _text("was"), _text("would be", "now"))
 LOST = (
-    Column("fill that could not be", number("seq"), right=True),
-    _ACCOUNT,
-    Column("order", words("order_id")),
-    Column("trade", words("trade_id"), usual=""),
-    Column("symbol", words("symbol")),
-    Column("side", words("side")),
-    Column("quantity", words("quantity"), right=True),
-    Column("price", words("price"), right=True),
+    *(_number("fill that could not be", "seq"), _ACCOUNT, _ORDER, _TRADE_IF_ANY, _SYMBOL, _SIDE),
+    *(_value("quantity"), _value("price")),
 )
-
 WHAT_IF_PNL = (
-    Column("day", words("trading_day")),
-    _ACCOUNT,
-    Column("symbol", words("symbol")),
-    Column("realized", any_value("realized_pnl"), right=True),
-    Column("would be", any_value("realized_pnl_what_if"), right=True),
-    Column("change", any_value("change"), right=True),
-    Column("unrealized", any_value("unrealized_pnl"), right=True),
-    Column("would be", any_value("unrealized_pnl_what_if"), right=True),
-    Column("in", words("currency"), usual="USD"),
+    *(_DAY, _ACCOUNT, _SYMBOL, _value("realized", "realized_pnl"), _value("would be", "realized_pnl_what_if"), _CHANGE),
+    *(_value("unrealized", "unrealized_pnl"), _value("would be", "unrealized_pnl_what_if"), _CURRENCY_IF_OTHER),
 )
-
-_REACHED = (
-    Column("limit", any_value("limit"), right=True),
-    Column("would be", any_value("most_what_if"), right=True),
-    Column("limit", any_value("limit_what_if"), right=True),
-)
-
-WHAT_IF_EXPOSURE = (
-    Column("day", words("trading_day")),
-    _ACCOUNT,
-    Column("symbol", words("symbol")),
-    Column("largest exposure", any_value("most"), right=True),
-    *_REACHED,
-)
-
-WHAT_IF_LOSS = (
-    Column("day", words("trading_day")),
-    _ACCOUNT,
-    Column("in", words("currency")),
-    Column("worst daily loss", any_value("most"), right=True),
-    *_REACHED,
-)
+_REACHED = (_value("limit"), _value("would be", "most_what_if"), _value("limit", "limit_what_if"))
+WHAT_IF_EXPOSURE = (_DAY, _ACCOUNT, _SYMBOL, _value("largest exposure", "most"), *_REACHED)
+WHAT_IF_LOSS = (_DAY, _ACCOUNT, _CURRENCY, _value("worst daily loss", "most"), *_REACHED)

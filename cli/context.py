@@ -1,13 +1,11 @@
 """Opening a log: for queries, or to carry out a command."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from oms_es import OrderManagementSystem
 from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import counted, print_message
 from oms_es.engine.settings import Settings
@@ -16,6 +14,9 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.policies import first_method
 from oms_es.queries.queries import Queries
 from oms_es.vocabulary import CostMethod
+
+if TYPE_CHECKING:
+    from oms_es import OrderManagementSystem
 
 T = TypeVar("T")
 
@@ -75,10 +76,14 @@ def open_log(log: Path | None, config: Path | None) -> Iterator[OpenLog]:
 def carry_out(
     log: Path | None,
     config: Path | None,
-    act: Callable[[OrderManagementSystem], Awaitable[T]],
+    act: "Callable[[OrderManagementSystem], Awaitable[T]]",
     report: Callable[[T], None] = lambda _: None,
 ) -> T:
     """Run `act` on the log, close the log, report the result, and return it."""
+    import asyncio  # noqa: PLC0415 - queries need neither
+
+    from oms_es import OrderManagementSystem  # noqa: PLC0415
+
     settings, path = place(log, config)
 
     async def run() -> tuple[T, int]:

@@ -2,24 +2,46 @@
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, TypeAlias, TypeVar, get_type_hints
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 import typer
 from msgspec.structs import replace
 
-from oms_es import OrderManagementSystem
 from oms_es.cli.context import OpenLog, carry_out, open_log
 from oms_es.cli.log_options import ConfigPath, LogPath, or_group_option
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import account as checked_account
-from oms_es.identifiers import identifier
-from oms_es.queries.queries import AsOf
+from oms_es.identifiers import identifier, shown
+from oms_es.queries.queries import AsOf, Basis
 from oms_es.timestamps import instant
+from oms_es.vocabulary import CostMethod
+
+if TYPE_CHECKING:  # most commands only read, and need not wait for it
+    from oms_es import OrderManagementSystem
 
 T = TypeVar("T")
+
+
+def trading_day(text: str, name: str) -> str:
+    """Check that a text is a trading day; the error begins with `name`."""
+    with suppress(ValueError):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return date.fromisoformat(text).isoformat()
+    raise InvalidInput(f"{name}: {shown(text)} is not a day; expected ISO text like 2012-06-21")
+
+
+def checked(check: Callable[[str, str], str], name: str) -> Callable[[str | None], str | None]:
+    """Return a callback that checks the value of an option or an argument, if there is one."""
+
+    def callback(value: str | None) -> str | None:
+        return None if value is None else check(value, name)
+
+    return callback
 
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", callback=or_group_option, help="Print JSON.")]
@@ -32,10 +54,19 @@ KnownAt: TypeAlias = Annotated[
     str | None, typer.Option(metavar="INSTANT", help="Recording time: what the log contained then; goes with --as-of.")
 ]
 AtSeq: TypeAlias = Annotated[int | None, typer.Option(metavar="N", help="What the log contained after event N.")]
-OfSymbol: TypeAlias = Annotated[str | None, typer.Option("--symbol", metavar="NAME", help="Only this symbol.")]
-OfAccount: TypeAlias = Annotated[str | None, typer.Option("--account", metavar="NAME", help="Only this account.")]
+OfSymbol: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--symbol", metavar="NAME", callback=checked(identifier, "--symbol"), help="Only this symbol."),
+]
+OfAccount: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--account", metavar="NAME", callback=checked(checked_account, "--account"), help="Only this account."
+    ),
+]
 OfDay: TypeAlias = Annotated[
-    str | None, typer.Option("--day", metavar="YYYY-MM-DD", help="Only this trading day.", show_default=False)
+    str | None,
+    typer.Option("--day", metavar="YYYY-MM-DD", callback=checked(trading_day, "--day"), help="Only this trading day."),
 ]
 AllowEmpty: TypeAlias = Annotated[
     bool,
@@ -90,7 +121,7 @@ class LogOptions:
         return open_log(self.log, self.config)
 
     def carry_out(
-        self, act: Callable[[OrderManagementSystem], Awaitable[T]], report: Callable[[T], None] = lambda _: None
+        self, act: "Callable[[OrderManagementSystem], Awaitable[T]]", report: Callable[[T], None] = lambda _: None
     ) -> T:
         """Run `act` on the log, report its result, and return it."""
         return carry_out(self.log, self.config, act, report)
@@ -138,8 +169,8 @@ class OrderCommandOptions(TimedCommandOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownAtOptions:
-    """A moment by recording time, or by seq."""
+class KnownAtQuery(CommonOptions):
+    """A query by recording time, or by seq."""
 
     known_at: KnownAt = None
     at_seq: AtSeq = None
@@ -153,10 +184,17 @@ class KnownAtOptions:
         known_at = None if self.known_at is None else instant(self.known_at, "--known-at")
         return AsOf(known_at=known_at, at_seq=self.at_seq)
 
+    @contextmanager
+    def open_at(self, method: CostMethod | None = None) -> Iterator[tuple[OpenLog, Basis]]:
+        """Open the log; yield it, and the basis of an answer at the moment of the query."""
+        moment = self.moment()
+        with self.open() as opened:
+            yield opened, opened.queries.basis(moment, method)
+
 
 @dataclass(frozen=True, kw_only=True)
-class AsOfOptions(KnownAtOptions):
-    """A moment by event time, by recording time, or by seq."""
+class AsOfQuery(KnownAtQuery):
+    """A query by event time, by recording time, or by seq."""
 
     as_of: AsOfTime = None
 
@@ -178,12 +216,6 @@ class AccountFilter:
         """Return what the filter names, by kind."""
         return {"account": self.account}
 
-    def check_names(self) -> None:
-        """Refuse what cannot be an account or a symbol."""
-        for kind, name in self.names.items():
-            if name is not None:
-                (checked_account if kind == "account" else identifier)(name, f"--{kind}")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Filter(AccountFilter):
@@ -195,6 +227,16 @@ class Filter(AccountFilter):
     def names(self) -> dict[str, str | None]:
         """Return what the filter names, by kind."""
         return {"symbol": self.symbol, "account": self.account}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountQuery(AsOfQuery, AccountFilter, CommonOptions):
+    """A query for the rows of an account."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SymbolQuery(AccountQuery, Filter):
+    """A query for the rows of a symbol and an account."""
 
 
 def expand_bundles(function: Callable[..., None]) -> Callable[..., None]:

@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from oms_es.domain.envelope import Recorded
-from oms_es.importers.facts import Fact
-from oms_es.proof.rows import Page
 
-ReadFacts: TypeAlias = Callable[[], Iterator[Fact]]
+if TYPE_CHECKING:
+    from oms_es.importers.facts import Fact
+    from oms_es.proof.rows import Page
+
+ReadFacts: TypeAlias = "Callable[[], Iterator[Fact]]"
 SHORT = 20_000  # events that are read before a bar would be seen
 
 
@@ -32,7 +34,7 @@ def _drawn(events: Iterable[Recorded], last: int) -> Iterator[Recorded]:
     yield from draw(whole, "events", total=total, done=lambda _, each: each.seq - first.seq)
 
 
-def pages_with_progress(pages: Iterable[Page], last: int) -> Iterable[Page]:
+def pages_with_progress(pages: "Iterable[Page]", last: int) -> "Iterable[Page]":
     """Return the pages of rows up to seq `last`; on a terminal many of them draw a bar."""
     if last <= SHORT or not sys.stderr.isatty():
         return pages
@@ -49,7 +51,7 @@ def facts_with_progress(read: ReadFacts) -> ReadFacts:
 
     total: int | None = None
 
-    def checked() -> Iterator[Fact]:
+    def checked() -> "Iterator[Fact]":
         nonlocal total
         number = 0
         for fact in draw(read(), "facts", "checking" if total is None else "importing", total):

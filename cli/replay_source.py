@@ -11,7 +11,6 @@ from oms_es.audit.day_archive import unpack
 from oms_es.audit.replay import end_of_day
 from oms_es.cli.context import OpenLog
 from oms_es.cli.options import LogOptions
-from oms_es.cli.results import checked_day
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
@@ -50,27 +49,26 @@ def open_source(
     Raises:
         BadBox: the file is not a day archive, or it was changed.
         LogMissing, NotALog, NewerLog, DamagedLog: the path has no log that can be read.
-        InvalidInput: `day` is not a day, or not the day of the archive.
+        InvalidInput: `day` is not the day of the archive.
     """
-    wanted = checked_day(day)
     if archive is not None:
-        yield _of_archive(archive, wanted)
+        yield _of_archive(archive, day)
         return
     with options.open() as opened:
         last = opened.queries.basis(AsOf()).seq
-        if wanted is not None:
-            last = min(last, end_of_day(opened.log, wanted))
+        if day is not None:
+            last = min(last, end_of_day(opened.log, day))
         method = opened.first_method()
         state = None
-        if wanted is not None and last and not from_zero:
-            state = load_state(opened.log, "day", opened.log.first_of_day(wanted))
+        if day is not None and last and not from_zero:
+            state = load_state(opened.log, "day", opened.log.first_of_day(day))
         packed, seq = (None, 0) if state is None else (encode_state(state), state.committed_seq)
         yield Source(
             opening=lambda: State(method) if packed is None else decode_state(packed),
             events=lambda topics: opened.log.read(seq, last, topics),
             first_seq=seq + 1,
             last_seq=last,
-            day=wanted,
+            day=day,
             history=opened.log.stream,
             opened=opened,
         )

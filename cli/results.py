@@ -1,15 +1,14 @@
 """The steps of every query: open the log, query, print the rows with their basis, report unknown names."""
 
-import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import date
 from typing import Any
+
+from msgspec.structs import replace
 
 from oms_es.cli.basis import print_basis
 from oms_es.cli.context import OpenLog
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import AccountFilter, AsOfOptions, CommonOptions
+from oms_es.cli.options import AccountQuery
 from oms_es.cli.render import Column, counted, show_lists_json, show_rows_json, show_table
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import shown
@@ -25,10 +24,8 @@ def answer(
     ask: Ask,
     name: str,
     columns: tuple[Column, ...],
+    query: AccountQuery,
     *,
-    options: CommonOptions,
-    when: AsOfOptions,
-    only: AccountFilter,
     names: Mapping[str, str | None] | None = None,
     method: str | None = None,
     by_method: tuple[Column, ...] | None = None,
@@ -42,26 +39,21 @@ def answer(
         ask: returns the rows at a basis.
         name: the key of the rows in JSON.
         columns: the columns of the table.
-        options: the log and the form of the answer.
-        when: the moment.
-        only: the filter, to report names that the log does not contain when there are no rows.
+        query: the log, the moment, the filter (to report unknown names when there are no rows), the form.
         names: further names that the query contains: symbol, order or day.
         method: the cost method, or all if the query has columns for it.
         by_method: the columns of the table for every method.
         show_method: whether the cost method is part of the basis.
         noun: the name of one row in messages, if not `name` without its s.
     """
-    moment, thing = when.moment(), noun or name.removesuffix("s")
+    thing = noun or name.removesuffix("s")
     every = by_method is not None and method is not None and method.lower() == ALL
-    chosen = None if every else cost_method(method)
-    only.check_names()
-    with options.open() as opened:
+    with query.open_at(None if every else cost_method(method)) as (opened, basis):
         if every:
-            found = _by_method(opened, moment, ask, thing, by_method or columns, as_json=options.as_json)
+            found = _by_method(opened, basis, ask, thing, by_method or columns, as_json=query.as_json)
         else:
-            basis = opened.queries.basis(moment, chosen)
             rows = ask(opened, basis)
-            if options.as_json:
+            if query.as_json:
                 count = len(opened.queries.waiting(basis))
                 show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, name, rows)
             else:
@@ -69,33 +61,23 @@ def answer(
             print_basis(opened, basis, counted(len(rows), thing), method=show_method)
             found = bool(rows)
         if not found:
-            check_filter(opened, {**only.names, **(names or {})}, allow_empty=only.allow_empty)
+            check_filter(opened, {**query.names, **(names or {})}, allow_empty=query.allow_empty)
 
 
 def _by_method(
-    opened: OpenLog, moment: AsOf, ask: Ask, thing: str, columns: tuple[Column, ...], *, as_json: bool
+    opened: OpenLog, basis: Basis, ask: Ask, thing: str, columns: tuple[Column, ...], *, as_json: bool
 ) -> bool:
     """Print the rows of each cost method side by side; return whether there are any."""
-    bases = [opened.queries.basis(moment, each) for each in CostMethod]
-    found = {basis.method.value: ask(opened, basis) for basis in bases}
+    bases = [replace(basis, method=each) for each in CostMethod]
+    found = {each.method.value: ask(opened, each) for each in bases}
     if as_json:
-        head = {**bases[0].rows(), "method": ALL, "quarantined": len(opened.queries.waiting(bases[0]))}
+        head = {**basis.rows(), "method": ALL, "quarantined": len(opened.queries.waiting(basis))}
         show_lists_json({"basis": head}, found, under="methods")
     else:
         named = [[{**row, "method": method} for row in rows] for method, rows in found.items()]
         show_table(columns, [row for rows in zip(*named, strict=True) for row in rows])
-    print_basis(opened, bases[0], f"{counted(len(found[bases[0].method.value]), thing)} by every method")
+    print_basis(opened, basis, f"{counted(len(found[bases[0].method.value]), thing)} by every method")
     return any(found.values())
-
-
-def checked_day(day: str | None, name: str = "--day") -> str | None:
-    """Return a trading day that is valid, or None."""
-    if day is None:
-        return None
-    with suppress(ValueError):
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII):
-            return date.fromisoformat(day).isoformat()
-    raise InvalidInput(f"{name}: {shown(day)} is not a day; expected ISO text like 2012-06-21")
 
 
 def span(between: tuple[str, str] | None) -> tuple[int, int] | None:

@@ -9,17 +9,8 @@ import typer
 from oms_es import OrderManagementSystem, __version__
 from oms_es.audit.day_archive import SUFFIX, pack
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import (
-    AsOfOptions,
-    CommandOptions,
-    CommonOptions,
-    Filter,
-    Method,
-    OfDay,
-    Reason,
-)
+from oms_es.cli.options import CommandOptions, Method, OfDay, Reason, SymbolQuery, checked, trading_day
 from oms_es.cli.render import counted, print_message, show_json
-from oms_es.cli.results import checked_day
 from oms_es.domain.events import DayClosed
 from oms_es.domain.validation import one_of
 from oms_es.errors import InvalidInput
@@ -28,7 +19,10 @@ from oms_es.identifiers import identifier, shown
 from oms_es.queries.export import FORMATS, WHAT, ExportFilter, export_rows, write
 from oms_es.queries.queries import cost_method
 
-TradingDay = Annotated[str, typer.Argument(metavar="DAY", help="The trading day, like 2012-06-21.")]
+TradingDay = Annotated[
+    str,
+    typer.Argument(metavar="DAY", callback=checked(trading_day, "DAY"), help="The trading day, like 2012-06-21."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Close it although fills are in quarantine; needs --reason.")]
 What = Annotated[str | None, typer.Option(metavar="NAME", help=f"One of {', '.join(WHAT)} [default: events].")]
 Format = Annotated[str | None, typer.Option("--format", metavar="NAME", help="jsonl, csv or parquet [default: jsonl].")]
@@ -52,12 +46,11 @@ def close_day(day: TradingDay, force: Force = False, reason: Reason = "", *, opt
 
         oms close-day 2024-03-15 --force --reason "the venue looks into b-4-t2"
     """
-    wanted = checked_day(day, "DAY")
 
     async def run(oms: OrderManagementSystem) -> DayClosed | None:
-        await oms.close_day(str(wanted), force=force, reason=reason, **options.recorded())
+        await oms.close_day(day, force=force, reason=reason, **options.recorded())
         found = [each.event for each in oms.log.stream("day/*") if isinstance(each.event, DayClosed)]
-        return next((each for each in reversed(found) if each.trading_day == wanted), None)
+        return next((each for each in reversed(found) if each.trading_day == day), None)
 
     closed = options.carry_out(run)
     assert closed is not None, "it was closed just now"
@@ -80,9 +73,7 @@ def export(
     order: OfOrder = None,
     method: Method = None,
     *,
-    when: AsOfOptions,
-    only: Filter,
-    options: CommonOptions,
+    query: SymbolQuery,
 ) -> None:
     """
     Export a trading day, or rows, as a file.
@@ -100,42 +91,34 @@ def export(
 
         oms export --what fills --format csv --symbol BOLT -o fills.csv
     """
-    wanted = checked_day(day)
-    only.check_names()
     if output is not None and output.suffix == SUFFIX:
-        if wanted is None or any(each is not None for each in (what, form, order, method, *_set(when, only))):
+        filters = (*query.names.values(), query.as_of, query.known_at, query.at_seq)
+        if day is None or any(each is not None for each in (what, form, order, method, *filters)):
             raise InvalidInput(f"a {SUFFIX} archive contains one whole trading day: give --day and no other filter")
-        _export_archive(options, output, wanted)
+        _export_archive(query, output, day)
         return
     chosen, kind = one_of(what or "events", WHAT, "--what"), one_of(form or "jsonl", FORMATS, "--format")
-    moment = when.moment()
     order_id = None if order is None else identifier(order, "--order")
-    with options.open() as opened:
+    with query.open_at(cost_method(method)) as (opened, basis):
         if output is not None:
             check_apart(output, opened.log.path)
-        basis = opened.queries.basis(moment, cost_method(method))
-        narrow = ExportFilter(day=wanted, symbol=only.symbol, account=only.account, order_id=order_id)
+        narrow = ExportFilter(day=day, symbol=query.symbol, account=query.account, order_id=order_id)
         rows = export_rows(chosen, opened.queries, basis, opened.log.rows, narrow)
         count = write(rows, chosen, kind, sys.stdout if output is None else output)
         summary = f"{counted(count, 'row')} of {chosen}"
-        if options.as_json and output is not None:
+        if query.as_json and output is not None:
             show_json({"what": chosen, "format": kind, "rows": count, "seq": basis.seq})
         else:
             print_message(summary if output is None else f"{summary} in {shown(output)}")
         if not count:
-            check_filter(opened, {**only.names, "order": order_id, "day": wanted}, allow_empty=only.allow_empty)
+            check_filter(opened, {**query.names, "order": order_id, "day": day}, allow_empty=query.allow_empty)
 
 
-def _set(when: AsOfOptions, only: Filter) -> tuple[object, ...]:
-    """Return the values of the filter and of the moment; each None if it is not in the command."""
-    return (*only.names.values(), when.as_of, when.known_at, when.at_seq)
-
-
-def _export_archive(options: CommonOptions, output: Path, day: str) -> None:
-    with options.open() as opened:
+def _export_archive(query: SymbolQuery, output: Path, day: str) -> None:
+    with query.open() as opened:
         check_apart(output, opened.log.path)
         manifest = pack(opened.log, day, output, opened.first_method(), __version__)
-    if options.as_json:
+    if query.as_json:
         names = ("first_seq", "last_seq", "opening_state", "chain")
         show_json({"trading_day": day, **{name: getattr(manifest, name) for name in names}})
     else:

@@ -8,7 +8,7 @@ import typer
 from oms_es.cli.basis import end_of, print_basis
 from oms_es.cli.columns import QUARANTINE
 from oms_es.cli.commands.orders import change_order
-from oms_es.cli.options import AsOfOptions, CommandOptions, CommonOptions, OrderCommandOptions, OrderId, Reason
+from oms_es.cli.options import AsOfQuery, CommandOptions, OrderCommandOptions, OrderId, Reason
 from oms_es.cli.render import Row, age, counted, print_message, show_rows_json, show_table
 from oms_es.projections.rows import quarantine_row
 
@@ -103,7 +103,7 @@ def correct(
 # --- quarantine ---
 
 
-def quarantine(context: typer.Context, *, when: AsOfOptions, options: CommonOptions) -> None:
+def quarantine(context: typer.Context, *, query: AsOfQuery) -> None:
     """
     List the fills in quarantine.
 
@@ -118,12 +118,10 @@ def quarantine(context: typer.Context, *, when: AsOfOptions, options: CommonOpti
     """
     if context.invoked_subcommand is not None:
         return
-    moment = when.moment()
-    with options.open() as opened:
-        basis = opened.queries.basis(moment)
+    with query.open_at() as (opened, basis):
         now = end_of(opened, basis)
         rows = [quarantine_row(each, now) for each in opened.queries.waiting(basis)]
-        if options.as_json:
+        if query.as_json:
             show_rows_json({"basis": basis.rows()}, "quarantine", rows)
         else:
             show_table(QUARANTINE, rows)

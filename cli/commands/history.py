@@ -11,7 +11,7 @@ from oms_es.cli.columns import CHANGES, DIFFERENCES
 from oms_es.cli.context import OpenLog
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import AccountFilter, AsOfOptions, AsOfTime, CommonOptions, Filter, Method, SymbolArgument
+from oms_es.cli.options import AccountQuery, AsOfTime, CommonOptions, Filter, Method, SymbolArgument
 from oms_es.cli.render import counted, print_message, show_lists_json, show_table
 from oms_es.cli.results import answer, point, span
 from oms_es.identifiers import identifier
@@ -28,15 +28,7 @@ Between = Annotated[
 ]
 
 
-def history(
-    symbol: SymbolArgument,
-    between: Between = None,
-    method: Method = None,
-    *,
-    when: AsOfOptions,
-    only: AccountFilter,
-    options: CommonOptions,
-) -> None:
+def history(symbol: SymbolArgument, between: Between = None, method: Method = None, *, query: AccountQuery) -> None:
     """
     Show every change of a position and its fill.
 
@@ -52,14 +44,13 @@ def history(
     identifier(symbol, "--symbol")
 
     def ask(opened: OpenLog, basis: Basis) -> list[Row]:
-        rows = list(changes_of(opened.queries, basis, symbol, only.account))
+        rows = list(changes_of(opened.queries, basis, symbol, query.account))
         if moments is None:
             return rows
         first, last = moments
         return [row for row in rows if first <= instant(row["occurred_at"]) <= last]
 
-    names = {"symbol": symbol}
-    answer(ask, "changes", CHANGES, options=options, when=when, only=only, names=names, method=method, show_method=True)
+    answer(ask, "changes", CHANGES, query, names={"symbol": symbol}, method=method, show_method=True)
 
 
 # --- diff ---
@@ -104,7 +95,6 @@ def diff(
     event_time = None if as_of is None else instant(as_of, "--as-of")
     moments = [point(each, event_time, known=known) for each in (first, second)]
     chosen = cost_method(method)
-    only.check_names()
     with options.open() as opened:
         one, other = _bases(opened, moments, chosen)
         compare = diff_by_order if by is Kind.ORDER else diff_by_symbol

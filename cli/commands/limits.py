@@ -13,7 +13,7 @@ from oms_es.cli.options import (
     AllowEmpty,
     CommandOptions,
     CommonOptions,
-    KnownAtOptions,
+    KnownAtQuery,
     Reason,
     Scope,
     SymbolArgument,
@@ -174,12 +174,7 @@ def _show_level(row: Row, options: CommonOptions) -> None:
 
 
 def limits(
-    context: typer.Context,
-    account: Scope = None,
-    allow_empty: AllowEmpty = False,
-    *,
-    when: KnownAtOptions,
-    options: CommonOptions,
+    context: typer.Context, account: Scope = None, allow_empty: AllowEmpty = False, *, query: KnownAtQuery
 ) -> None:
     """
     Show the limits in force, now or at any moment.
@@ -194,13 +189,11 @@ def limits(
     """
     if context.invoked_subcommand is not None:
         return
-    moment = when.moment()
     scope = None if account in (None, EVERY_ACCOUNT) else checked_account(account, "--account")
-    with options.open() as opened:
-        basis = opened.queries.basis(moment)
+    with query.open_at() as (opened, basis):
         policies = Policies().replay(opened.log.read(until=basis.seq, topics=Policies.topics()))
         rows = limit_rows(policies, scope if account != EVERY_ACCOUNT else EVERY_ACCOUNT)
-        if options.as_json:
+        if query.as_json:
             show_rows_json({"basis": basis.rows()}, "limits", rows)
         else:
             show_table(LIMITS, [line for row in rows for line in _lines(row)])

@@ -9,8 +9,8 @@ import typer
 
 from oms_es.cli.columns import DAILY, PNL, PNL_METHODS
 from oms_es.cli.context import OpenLog
-from oms_es.cli.options import AccountFilter, AnyMethod, AsOfOptions, CommonOptions, Filter, Method, OfDay
-from oms_es.cli.results import answer, checked_day
+from oms_es.cli.options import AccountQuery, AnyMethod, Method, OfDay, SymbolQuery
+from oms_es.cli.results import answer
 from oms_es.decimals import ZERO, canonical, divide, minus, negate
 from oms_es.domain.policy import Policy
 from oms_es.projections.policies import Policies
@@ -40,15 +40,7 @@ By = Annotated[
 ]
 
 
-def pnl(
-    by: By = None,
-    day: OfDay = None,
-    method: AnyMethod = None,
-    *,
-    when: AsOfOptions,
-    only: Filter,
-    options: CommonOptions,
-) -> None:
+def pnl(by: By = None, day: OfDay = None, method: AnyMethod = None, *, query: SymbolQuery) -> None:
     """
     Show P&L per trading day, account and symbol.
 
@@ -60,27 +52,15 @@ def pnl(
 
         oms pnl --day 2024-03-15 --by account
     """
-    wanted = checked_day(day)
 
     def ask(opened: OpenLog, basis: Basis) -> list[Row]:
-        rows = narrowed(opened.queries.days(basis), only.symbol, only.account)
+        rows = narrowed(opened.queries.days(basis), query.symbol, query.account)
         if by is not None:
             rows = [_with_all_keys(row) for row in summed(rows, by.value)]
-        return [row for row in rows if wanted in (None, row["trading_day"])]
+        return [row for row in rows if day in (None, row["trading_day"])]
 
-    answer(
-        ask,
-        "days",
-        PNL,
-        options=options,
-        when=when,
-        only=only,
-        names={"day": wanted},
-        method=method,
-        by_method=PNL_METHODS,
-        show_method=True,
-        noun="row",
-    )
+    names = {"day": day}
+    answer(ask, "days", PNL, query, names=names, method=method, by_method=PNL_METHODS, show_method=True, noun="row")
 
 
 def _with_all_keys(row: Row) -> Row:
@@ -88,14 +68,7 @@ def _with_all_keys(row: Row) -> Row:
     return {"trading_day": row["trading_day"], "account": row.get("account"), "symbol": row.get("symbol"), **row}
 
 
-def daily(
-    day: OfDay = None,
-    method: Method = None,
-    *,
-    when: AsOfOptions,
-    only: AccountFilter,
-    options: CommonOptions,
-) -> None:
+def daily(day: OfDay = None, method: Method = None, *, query: AccountQuery) -> None:
     """
     Show daily P&L and the use of the loss limit.
 
@@ -106,26 +79,14 @@ def daily(
 
         oms daily --day 2024-03-15 --account alpha
     """
-    wanted = checked_day(day)
 
     def ask(opened: OpenLog, basis: Basis) -> list[Row]:
-        days = [row for row in opened.queries.days(basis) if wanted in (None, row["trading_day"])]
-        rows = summed(narrowed(days, None, only.account), "account")
+        days = [row for row in opened.queries.days(basis) if day in (None, row["trading_day"])]
+        rows = summed(narrowed(days, None, query.account), "account")
         policies = dict(_policies(opened, basis, rows))
         return [_limited(row, policies[row["trading_day"], row["account"]]) for row in rows]
 
-    answer(
-        ask,
-        "days",
-        DAILY,
-        options=options,
-        when=when,
-        only=only,
-        names={"day": wanted},
-        method=method,
-        show_method=True,
-        noun="row",
-    )
+    answer(ask, "days", DAILY, query, names={"day": day}, method=method, show_method=True, noun="row")
 
 
 def _policies(opened: OpenLog, basis: Basis, rows: list[Row]) -> Iterator[tuple[tuple[str, str], Policy]]:

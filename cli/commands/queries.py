@@ -8,11 +8,10 @@ from oms_es.cli.basis import end_of, latest, print_basis
 from oms_es.cli.columns import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
 from oms_es.cli.context import OpenLog
 from oms_es.cli.filters import named_order
-from oms_es.cli.options import AnyMethod, AsOfOptions, CommonOptions, Filter, OfAccount, OrderId
+from oms_es.cli.options import AnyMethod, AsOfQuery, OfAccount, OrderId, SymbolQuery
 from oms_es.cli.render import show_rows_json, show_table
 from oms_es.cli.results import answer
 from oms_es.domain.validation import choice
-from oms_es.identifiers import account as checked_account
 from oms_es.projections.rows import order_row, quarantine_row
 from oms_es.queries.answers import event_row, position_rows
 from oms_es.queries.queries import Basis, fill_rows, narrowed
@@ -23,7 +22,7 @@ OfState = Annotated[str | None, typer.Option(metavar="NAME", help="Only orders i
 Open = Annotated[bool, typer.Option("--open", help="Only open orders: pending and working.")]
 
 
-def positions(method: AnyMethod = None, *, when: AsOfOptions, only: Filter, options: CommonOptions) -> None:
+def positions(method: AnyMethod = None, *, query: SymbolQuery) -> None:
     """
     Show positions, now or at any moment.
 
@@ -36,24 +35,12 @@ def positions(method: AnyMethod = None, *, when: AsOfOptions, only: Filter, opti
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
         found = opened.queries.positions(basis)
-        return narrowed(position_rows(found, latest(opened, basis, found)), only.symbol, only.account)
+        return narrowed(position_rows(found, latest(opened, basis, found)), query.symbol, query.account)
 
-    answer(
-        ask,
-        "positions",
-        POSITIONS,
-        options=options,
-        when=when,
-        only=only,
-        method=method,
-        by_method=METHODS,
-        show_method=True,
-    )
+    answer(ask, "positions", POSITIONS, query, method=method, by_method=METHODS, show_method=True)
 
 
-def orders(
-    state: OfState = None, only_open: Open = False, *, when: AsOfOptions, only: Filter, options: CommonOptions
-) -> None:
+def orders(state: OfState = None, only_open: Open = False, *, query: SymbolQuery) -> None:
     """
     List orders, now or at any moment.
 
@@ -65,19 +52,16 @@ def orders(
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
         found = [
-            each
+            order_row(each)
             for each in opened.queries.orders(basis).sorted()
-            if wanted in (None, each.state)
-            and (each.is_open or not only_open)
-            and only.symbol in (None, each.symbol)
-            and only.account in (None, each.account)
+            if wanted in (None, each.state) and (each.is_open or not only_open)
         ]
-        return [order_row(each) for each in found]
+        return narrowed(found, query.symbol, query.account)
 
-    answer(ask, "orders", ORDERS, options=options, when=when, only=only)
+    answer(ask, "orders", ORDERS, query)
 
 
-def fills(*, when: AsOfOptions, only: Filter, options: CommonOptions) -> None:
+def fills(*, query: SymbolQuery) -> None:
     """
     List fills, now or at any moment.
 
@@ -89,12 +73,12 @@ def fills(*, when: AsOfOptions, only: Filter, options: CommonOptions) -> None:
     """
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
-        return narrowed(opened.queries.fills(basis, only.symbol), None, only.account)
+        return narrowed(opened.queries.fills(basis, query.symbol), None, query.account)
 
-    answer(ask, "fills", FILLS, options=options, when=when, only=only)
+    answer(ask, "fills", FILLS, query)
 
 
-def order(order_id: OrderId, account: OfAccount = None, *, when: AsOfOptions, options: CommonOptions) -> None:
+def order(order_id: OrderId, account: OfAccount = None, *, query: AsOfQuery) -> None:
     """
     Show an order and its events.
 
@@ -102,16 +86,12 @@ def order(order_id: OrderId, account: OfAccount = None, *, when: AsOfOptions, op
 
         oms order b-3 --log day.db
     """
-    moment = when.moment()
-    if account is not None:
-        checked_account(account, "--account")
-    with options.open() as opened:
-        basis = opened.queries.basis(moment)
+    with query.open_at() as (opened, basis):
         found = opened.queries.orders_named(order_id, account, basis)
         this = named_order(opened, found, order_id, account)
         events = [event_row(each) for each in opened.queries.order_events(this.account, this.order_id, basis)]
         row = order_row(this)
-        if options.as_json:
+        if query.as_json:
             name = (this.account, this.order_id)
             own_fills = [each for each in fill_rows(found) if (each["account"], each["order_id"]) == name]
             quarantined = [quarantine_row(each, end_of(opened, basis)) for each in this.waiting]

@@ -80,9 +80,7 @@ def replay(
 
         oms replay --speed 3600
     """
-    pace = _pace(speed)
-    only.check_names()
-    account = only.account
+    pace, account = _pace(speed), only.account
     if limits is not None:
         if check or pace is not None or account is not None:
             raise InvalidInput("--what-if goes with --day, and not with --check, --speed or --account")

@@ -12,10 +12,8 @@ from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter, named_order
 from oms_es.cli.options import (
     Account,
-    AccountFilter,
-    AsOfOptions,
-    CommonOptions,
-    KnownAtOptions,
+    AccountQuery,
+    KnownAtQuery,
     LogOptions,
     Method,
     OrderId,
@@ -51,14 +49,7 @@ def root(context: typer.Context, *, options: LogOptions) -> None:  # noqa: ARG00
 # --- positions ---
 
 
-def position(
-    symbol: SymbolArgument,
-    method: Method = None,
-    *,
-    when: AsOfOptions,
-    only: AccountFilter,
-    options: CommonOptions,
-) -> None:
+def position(symbol: SymbolArgument, method: Method = None, *, query: AccountQuery) -> None:
     """
     Show the lots and matches of a position.
 
@@ -69,20 +60,17 @@ def position(
 
         oms why position BOLT --as-of 2024-03-15T14:05:00Z --method lifo
     """
-    moment, chosen = when.moment(), cost_method(method)
     identifier(symbol, "--symbol")
-    only.check_names()
-    with options.open() as opened:
-        basis = opened.queries.basis(moment, chosen)
-        found = why_positions(opened.queries, basis, symbol, only.account)
-        if options.as_json:
+    with query.open_at(cost_method(method)) as (opened, basis):
+        found = why_positions(opened.queries, basis, symbol, query.account)
+        if query.as_json:
             show_rows_json({"basis": basis.rows()}, "positions", map(why_row, found))
         else:
             for each in found:
                 _show_why(each)
         print_basis(opened, basis, f"{counted(len(found), 'position')} in {symbol}", method=True)
         if not found:
-            check_filter(opened, {"symbol": symbol, **only.names}, allow_empty=only.allow_empty)
+            check_filter(opened, {"symbol": symbol, **query.names}, allow_empty=query.allow_empty)
     if basis.method is CostMethod.AVERAGE and found:
         print_message("by average cost all fills are one lot; its number is that of the first fill")
     wrong = [each for each in found if not adds_up(each)]
@@ -117,7 +105,7 @@ def _show_parts(columns: Sequence[Column], rows: list[Row], moment: str, sums: t
 # --- orders ---
 
 
-def order(order_id: OrderId, account: Account = None, *, when: KnownAtOptions, options: CommonOptions) -> None:
+def order(order_id: OrderId, account: Account = None, *, query: KnownAtQuery) -> None:
     """
     Show the risk checks of an order.
 
@@ -128,14 +116,12 @@ def order(order_id: OrderId, account: Account = None, *, when: KnownAtOptions, o
 
         oms why order a-2 --log day.db
     """
-    moment = when.moment()
     if account is not None:
         checked_account(account, "--account")
-    with options.open() as opened:
-        basis = opened.queries.basis(moment)
+    with query.open_at() as (opened, basis):
         this = named_order(opened, opened.queries.orders_named(order_id, account, basis), order_id, account)
         verdicts = [each for each in why_order(opened.log, this, opened.first_method()) if each.seq <= basis.seq]
-        if options.as_json:
+        if query.as_json:
             head = {"basis": basis.rows(), "order_id": this.order_id, "account": this.account}
             show_rows_json(head, "verdicts", map(verdict_row, verdicts))
         else:
