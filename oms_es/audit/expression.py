@@ -14,18 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from oms_es.decimals import ZERO, absolute, canonical, minus, plus, text, times
-from oms_es.domain.events import (
-    Event,
-    FillAdded,
-    FillBusted,
-    FillCorrected,
-    FillQuarantined,
-    MarkRecorded,
-    OrderSubmitted,
-    PolicyChanged,
-    QuarantineResolved,
-    StateChanged,
-)
+from oms_es.domain import events
 from oms_es.domain.order import Order
 from oms_es.errors import ExpressionError
 from oms_es.projections.position_state import PositionState
@@ -90,7 +79,7 @@ class Expression:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.depends_on: set[type[Event]] = set()  # the events that can change its value
+        self.depends_on: set[type[events.Event]] = set()  # the events that can change its value
         self.of_the_day = False  # whether a new trading day can change its value, too
         self.parts: set[str] = set()  # the parts of the state that it reads
         self.names: list[Name] = []  # symbols, accounts, orders and currencies that it names
@@ -189,7 +178,7 @@ class Expression:
                 self._call(token, depth)
             case "sign", "-":
                 self._nest(token, _PRODUCT + 1, depth)
-                self._steps.append((token, _negate, 1))
+                self._steps.append((token, lambda at, value: _calculate("-", at, ZERO, value), 1))
             case "sign", "(":
                 self._nest(token, 0, depth)
                 self._expect(")")
@@ -217,13 +206,9 @@ class Expression:
         self.depends_on.update(function.depends_on)
         self.of_the_day |= function.of_the_day
         self.parts.update(function.parts)
-        self._note_names(function, self._tokens[first : self._next - 1])
-
-    def _note_names(self, function: "Function", tokens: list[Token]) -> None:
-        """Collect the names among the arguments of a function; an order with the account beside it."""
-        named = [each.text[1:-1] for each in tokens if each.kind == "text"]
-        for kind, name in zip(function.names, named, strict=False):
-            account = named[1] if kind == "order" and len(named) > 1 else None
+        texts = [each.text[1:-1] for each in self._tokens[first : self._next - 1] if each.kind == "text"]
+        for kind, name in zip(function.names, texts, strict=False):
+            account = texts[1] if kind == "order" and len(texts) > 1 else None
             self.names.append(Name(kind, name, account))
 
 
@@ -263,10 +248,6 @@ def _calculate(sign: str, _: EvaluationPoint, one: Value, other: Value) -> Decim
         raise _Mistake("the number has more digits than exact arithmetic allows") from None
 
 
-def _negate(at: EvaluationPoint, value: Value) -> Decimal | None:
-    return _calculate("-", at, ZERO, value)
-
-
 def _call(name: str, function: "Function", at: EvaluationPoint, *values: Value) -> Value:
     if None in values:
         return None
@@ -296,7 +277,7 @@ class Function(NamedTuple):
     most: int
     takes: type  # of each argument
     summary: str
-    depends_on: tuple[type[Event], ...] = ()  # the events that can change its value
+    depends_on: tuple[type[events.Event], ...] = ()  # the events that can change its value
     of_the_day: bool = False  # a new trading day changes its value, too
     names: tuple[str, ...] = ()  # the kinds of names that its texts are
 
@@ -305,7 +286,7 @@ class Function(NamedTuple):
         """Return the parts of the state that it reads."""
         if not self.depends_on:
             return set()
-        return {"positions"} if set(self.depends_on) <= {*_BOOKED, MarkRecorded} else {"orders"}
+        return {"positions"} if set(self.depends_on) <= {*_BOOKED, events.MarkRecorded} else {"orders"}
 
 
 def _money(amounts: Iterable[tuple[str, Decimal | None]]) -> Value:
@@ -362,30 +343,26 @@ def _mark(at: EvaluationPoint, symbol: str) -> Value:
     return None if mark is None else mark.price
 
 
-def _order(at: EvaluationPoint, order_id: str, account: str | None) -> Order | None:
-    key = at.state.orders.find(order_id, account)
-    return None if key is None else at.state.orders.order(key)
+def _of_order(figure: Callable[[Order], Value]) -> Callable[..., Value]:
+    """Return the function that gives a figure of an order."""
+
+    def compute(at: EvaluationPoint, order_id: str, account: str | None = None) -> Value:
+        key = at.state.orders.find(order_id, account)
+        order = None if key is None else at.state.orders.order(key)
+        return None if order is None else figure(order)
+
+    return compute
 
 
-def _state(at: EvaluationPoint, order_id: str, account: str | None = None) -> Value:
-    order = _order(at, order_id, account)
-    return None if order is None else order.state.value
+def _of_numbers(compute: Callable[..., Decimal], most: int, summary: str) -> Function:
+    return Function(lambda _, *values: compute(*values), 1, most, Decimal, summary)
 
 
-def _filled(at: EvaluationPoint, order_id: str, account: str | None = None) -> Value:
-    order = _order(at, order_id, account)
-    return None if order is None else order.filled_quantity
-
-
-def _quarantined(at: EvaluationPoint) -> Value:
-    return Decimal(len(at.state.orders.all_waiting()))
-
-
-_FILLS = (FillAdded, FillBusted, FillCorrected)
-_BOOKED = (*_FILLS, PolicyChanged)  # with another cost method, the realized P&L is another
-_VALUED = (*_BOOKED, MarkRecorded)
-_QUARANTINE = (FillQuarantined, QuarantineResolved, FillAdded)
-_ORDER = (OrderSubmitted, StateChanged)
+_FILLS = (events.FillAdded, events.FillBusted, events.FillCorrected)
+_BOOKED = (*_FILLS, events.PolicyChanged)  # with another cost method, the realized P&L is another
+_VALUED = (*_BOOKED, events.MarkRecorded)
+_QUARANTINE = (events.FillQuarantined, events.QuarantineResolved, events.FillAdded)
+_ORDER = (events.OrderSubmitted, events.StateChanged)
 _OF_SYMBOL, _OF_ORDER = ("symbol", "account"), ("order", "account")
 FUNCTIONS: dict[str, Function] = {
     "position": Function(_position, 1, 2, str, "signed quantity of a symbol", _FILLS, names=_OF_SYMBOL),
@@ -396,14 +373,24 @@ FUNCTIONS: dict[str, Function] = {
     "daily_pnl": Function(
         _daily, 0, 2, str, "realized P&L of the trading day (account, currency)", _BOOKED, True, ("account", "currency")
     ),
-    "open_orders": Function(_open_orders, 0, 1, str, "number of open orders", (StateChanged,), names=("account",)),
-    "quarantined": Function(_quarantined, 0, 0, str, "number of fills in quarantine", _QUARANTINE),
-    "mark": Function(_mark, 1, 1, str, "last mark of a symbol", (MarkRecorded,), names=("symbol",)),
-    "state": Function(_state, 1, 2, str, "state of an order, as text", _ORDER, names=_OF_ORDER),
-    "filled": Function(_filled, 1, 2, str, "filled quantity of an order", (*_ORDER, *_FILLS), names=_OF_ORDER),
-    "abs": Function(lambda _, value: absolute(value), 1, 1, Decimal, "absolute value of a number"),
-    "min": Function(lambda _, *values: min(values), 1, 9, Decimal, "smallest of some numbers"),
-    "max": Function(lambda _, *values: max(values), 1, 9, Decimal, "largest of some numbers"),
+    "open_orders": Function(
+        _open_orders, 0, 1, str, "number of open orders", (events.StateChanged,), names=("account",)
+    ),
+    "quarantined": Function(
+        lambda at: Decimal(len(at.state.orders.all_waiting())), 0, 0, str, "number of fills in quarantine", _QUARANTINE
+    ),
+    "mark": Function(_mark, 1, 1, str, "last mark of a symbol", (events.MarkRecorded,), names=("symbol",)),
+    "state": Function(
+        _of_order(lambda order: order.state.value), 1, 2, str, "state of an order, as text", _ORDER, names=_OF_ORDER
+    ),
+    "filled": Function(
+        _of_order(lambda order: order.filled_quantity),
+        *(1, 2, str, "filled quantity of an order", (*_ORDER, *_FILLS)),
+        names=_OF_ORDER,
+    ),
+    "abs": _of_numbers(absolute, 1, "absolute value of a number"),
+    "min": _of_numbers(lambda *values: min(values), 9, "smallest of some numbers"),
+    "max": _of_numbers(lambda *values: max(values), 9, "largest of some numbers"),
 }
 
 

@@ -30,9 +30,8 @@ class HighWaterMarks(Struct):
     """The high-water marks of a trading day."""
 
     worst_loss: dict[str, HighWaterMark] = field(default_factory=dict)  # by account/currency
-    exposure: dict[str, HighWaterMark] = field(
-        default_factory=dict
-    )  # the largest position that open orders could make, by account/symbol
+    # The largest position that open orders could make, by account/symbol.
+    exposure: dict[str, HighWaterMark] = field(default_factory=dict)
 
     def take(self, state: State, group: Iterable[Recorded], account: str | None = None) -> None:
         """Raise the marks after the events of a command; those of one account, or of all."""

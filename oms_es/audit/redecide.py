@@ -96,8 +96,7 @@ def _divergence(state: State, group: list[Recorded], rules: int) -> Divergence |
     first = group[0]
     command = command_of([each.event for each in group])
     request = request_of(group, command)
-    drafts: list[Draft] = []
-    error = None
+    drafts, error = list[Draft](), None
     try:
         drafts = handle(state, request, resolve_order(state, request, rules), decision_time_of(state, group, rules))
     except OmsError as refusal:
@@ -132,7 +131,7 @@ def decision_time_of(state: State, group: list[Recorded], rules: int = DECISION_
     """Return the time of a decision from its recorded events; `rules` is the version that decides."""
     first = group[0]
     calendar = state.policies.policy(EVERY_ACCOUNT) if state.policies.is_set else Policy()
-    violations = recorded_violations(each.event for each in group)
+    violations = recorded_violations(group)
     behind = 1 if getattr(first.event, "clamped", False) else 0
     if clock := next((text for text in violations if text.startswith("CLOCK")), None):
         behind = int(clock.split(" s behind")[0].split()[-1]) * SECOND
@@ -148,10 +147,10 @@ def decision_time_of(state: State, group: list[Recorded], rules: int = DECISION_
     )
 
 
-def recorded_violations(events: Iterable[Event]) -> tuple[str, ...]:
+def recorded_violations(group: Iterable[Recorded | Draft]) -> tuple[str, ...]:
     """Return the violations that refused a command; () when it was accepted."""
-    refusals = (event for event in events if isinstance(event, StateChanged | AmendRefused) and event.violations)
-    return next((event.violations for event in refusals), ())
+    refusals = (each.event for each in group if isinstance(each.event, StateChanged | AmendRefused))
+    return next((event.violations for event in refusals if event.violations), ())
 
 
 def _content(events: Sequence[Recorded | Draft], *, has_calendar: bool) -> list[tuple[Event, int, str]]:

@@ -101,9 +101,8 @@ class _Experiment:
     def __init__(self, limits: dict[str, Value], actual: State, other: State, day: str | None) -> None:
         self._limits, self._only = limits, day
         self._actual, self._other = actual, other
-        self._high_water: dict[
-            str, tuple[HighWaterMarks, HighWaterMarks]
-        ] = {}  # by day: recorded, under the other limits
+        # By day: recorded, and under the other limits.
+        self._high_water: dict[str, tuple[HighWaterMarks, HighWaterMarks]] = {}
         self._gone: set[tuple[str, str]] = set()  # orders that are refused there
         self._result = WhatIf()
         self._begun = False
@@ -114,8 +113,7 @@ class _Experiment:
             self._begun = True
             self._begin(first)
         if not self._begun:
-            for each in group:
-                self._add(each.event, each)
+            self._add_all(group)
         else:
             self._result.commands += 1
             self._decide(group)
@@ -145,8 +143,7 @@ class _Experiment:
         elif hasattr(first, "order_id"):
             self._order(group, command_of([each.event for each in group]))
         else:
-            for each in group:
-                self._add(each.event, each)
+            self._add_all(group)
 
     def _order(self, group: list[Recorded], command: Command) -> None:
         assert isinstance(command, OrderCommand), "the group is about an order"
@@ -177,24 +174,14 @@ class _Experiment:
         """Count the recorded fills that are not booked there; one in quarantine there is never resolved."""
         if any(isinstance(draft.event, FillAdded) for draft in drafts):
             return
-        self._result.lost_fills += [
-            {
-                "seq": each.seq,
-                "account": each.event.account,
-                "order_id": each.event.order_id,
-                "trade_id": each.event.trade_id,
-                "symbol": each.event.symbol,
-                "side": each.event.side.value,
-                "quantity": each.event.fill_quantity,
-                "price": each.event.fill_price,
-            }
-            for each in group
-            if isinstance(each.event, FillAdded)
-        ]
+        for each in group:
+            if isinstance(fill := each.event, FillAdded):
+                names = {name: getattr(fill, name) for name in ("account", "order_id", "trade_id", "symbol")}
+                figures = {"side": fill.side.value, "quantity": fill.fill_quantity, "price": fill.fill_price}
+                self._result.lost_fills.append({"seq": each.seq, **names, **figures})
 
     def _compare(self, group: list[Recorded], command: SubmitOrder | AmendOrder, drafts: list[Draft]) -> None:
-        was = recorded_violations(each.event for each in group)
-        now = recorded_violations(draft.event for draft in drafts)
+        was, now = recorded_violations(group), recorded_violations(drafts)
         submitted = isinstance(command, SubmitOrder)
         if now and not was and submitted:
             self._gone.add((command.account, command.order_id))
@@ -209,18 +196,16 @@ class _Experiment:
             )
             self._result.flips.append(flip)
 
+    def _add_all(self, group: list[Recorded]) -> None:
+        for each in group:
+            self._add(each.event, each)
+
     def _add(self, event: Event, at: Recorded, draft: Draft | None = None) -> None:
-        timed = at if draft is None else draft
-        added = Draft(
-            event=event,
-            origin=at.origin,
-            occurred_at=timed.occurred_at,
-            effective_at=timed.effective_at,
-            recorded_at=at.recorded_at,
-            trading_day=at.trading_day,
-            command_id=at.command_id,
-        )
-        self._other.apply(added.recorded_as(self._other.seq + 1))
+        account = getattr(event, "account", "")
+        added = replace(at, seq=self._other.seq + 1, originator_id=event.originator_id, event=event, account=account)
+        if draft is not None:
+            added = replace(added, occurred_at=draft.occurred_at, effective_at=draft.effective_at)
+        self._other.apply(added)
         self._other.commit()
 
     def finished(self) -> WhatIf:

@@ -73,7 +73,7 @@ def verdict_on(state: State, events: list[Recorded]) -> Verdict | None:
     proposal = proposal_of(command, state.orders.order((command.account, command.order_id)))
     if proposal is None:
         return None
-    recorded = recorded_violations(each.event for each in events)
+    recorded = recorded_violations(events)
     behind = decision_time_of(state, events).behind // SECOND
     exposure = state.exposure(command.account, proposal.symbol, first.trading_day, first.recorded_at, behind)
     policy = state.policies.policy(command.account)

@@ -7,6 +7,7 @@ A query reads and never writes. Without a time it answers for the end of the log
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from decimal import Decimal
+from functools import reduce
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -104,7 +105,7 @@ class Queries:
         seq = self._last_known(when, head.seq)
         past = (when.at_seq or 0) > head.seq
         if when.as_of is not None or when.known_at is not None:
-            recorded, effective = self._last_moments(head.seq)
+            recorded, effective = self._log.latest(max(0, head.seq - _LATEST))
             past = past or (when.known_at or 0) > recorded or (when.as_of or 0) > effective
         return Basis(
             seq=seq,
@@ -126,10 +127,6 @@ class Queries:
             return min(when.at_seq, last)
         return last if when.known_at is None else min(last, self._log.recorded_by(when.known_at))
 
-    def _last_moments(self, last: int) -> tuple[int, int]:
-        """Return when the last event was recorded, and the latest effective time among the last ones."""
-        return self._log.latest(max(0, last - _LATEST))
-
     def _policy_method(self, seq: int) -> CostMethod:
         policies = policies_of_every_account(self._log, seq)
         return policies.policy(EVERY_ACCOUNT).method if policies.is_set else self._method
@@ -139,20 +136,16 @@ class Queries:
     def positions(self, basis: Basis) -> Positions:
         """Return the positions; a mark with a time ahead of our clock does not count before that time."""
         found = self._positions(basis)
-        for symbol in _ahead(found, basis):
-            self._restore_mark(found, symbol, basis)
+        for symbol in _ahead(found, basis):  # such a mark is replaced by the one before it
+            del found.marks[symbol]
+            marks = (each for each in self._log.stream(f"market/{symbol}") if isinstance(each.event, MarkRecorded))
+            found.replay(each for each in marks if each.seq <= basis.seq and not _is_ahead(each, basis))
         return found
 
     def with_days(self, basis: Basis) -> Positions:
         """Return the positions with the P&L of each trading day."""
         found = self._positions(basis, days=True)
         return self.booked(basis) if _ahead(found, basis) else found  # the P&L is folded again without such a mark
-
-    def _restore_mark(self, positions: Positions, symbol: str, basis: Basis) -> None:
-        """Replace a mark whose time had not come by the one before it."""
-        del positions.marks[symbol]
-        events = (each for each in self._log.stream(f"market/{symbol}") if each.seq <= basis.seq)
-        positions.replay(each for each in events if isinstance(each.event, MarkRecorded) and not _is_ahead(each, basis))
 
     def _positions(self, basis: Basis, *, days: bool = False) -> Positions:
         with closing(Checkpoints(self._log)) as checkpoints:
@@ -166,10 +159,6 @@ class Queries:
         if basis.as_of is not None:
             return positions_as_of(events, basis.as_of, basis.method)
         return Positions(basis.method).replay(each for each in events if not _is_ahead(each, basis))
-
-    def events(self, basis: Basis, topics: frozenset[str]) -> list[Recorded]:
-        """Return the events of these topics that were known, in log order."""
-        return list(self._log.read(until=basis.seq, topics=topics))
 
     def fill_events(self, symbol: str, basis: Basis) -> list[Recorded]:
         """Return the fills, busts and corrections of a symbol that were known, in log order."""
@@ -232,7 +221,9 @@ class Queries:
         rows, as_of = fill_rows(orders), basis.as_of
         if as_of is None:
             return rows
-        when = {each.seq: each.effective_at for each in (self.events(basis, FILL_TOPICS) if events is None else events)}
+        if events is None:
+            events = list(self._log.read(until=basis.seq, topics=FILL_TOPICS))
+        when = {each.seq: each.effective_at for each in events}
         found = [row for row in rows if when[row["seq"]] <= as_of and not row["busted"]]
         return iter(sorted(found, key=lambda row: (when[row["seq"]], row["seq"])))
 
@@ -255,12 +246,8 @@ class Queries:
 
     def order_events(self, account: str, order_id: str, basis: Basis) -> list[Recorded]:
         """Return the events of an order behind an answer."""
-        events = self._log.stream(f"order/{account}/{order_id}")
-        return [
-            each
-            for each in events
-            if each.seq <= basis.seq and (basis.as_of is None or each.effective_at <= basis.as_of)
-        ]
+        known = self._known_in([f"order/{account}/{order_id}"], basis)
+        return [each for each in known if basis.as_of is None or each.effective_at <= basis.as_of]
 
 
 def _orders(events: Iterable[Recorded], basis: Basis) -> Orders:
@@ -269,9 +256,9 @@ def _orders(events: Iterable[Recorded], basis: Basis) -> Orders:
 
 def _ahead(positions: Positions, basis: Basis) -> list[str]:
     """Return the symbols with a mark whose time had not come."""
-    if basis.as_of is not None or basis.known_at is None:
-        return []
     known_at = basis.known_at
+    if basis.as_of is not None or known_at is None:
+        return []
     return [symbol for symbol, mark in positions.marks.items() if mark.at > known_at]
 
 
@@ -306,10 +293,7 @@ def summed(days: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
         total["fills"] = total.get("fills", 0) + day["fills"]
         parts = levels.setdefault((day[by], day["currency"]), {})
         parts[day["account"], day["symbol"]] = day["unrealized_pnl"]
-        level: Decimal | None = ZERO
-        for part in parts.values():
-            level = _added(level, part)
-        total["unrealized_pnl"] = level
+        total["unrealized_pnl"] = reduce(_added, [ZERO, *parts.values()])
     return [sums[key] for key in sorted(sums)]
 
 
@@ -355,11 +339,9 @@ class QueryResult(list[T]):
 
 def as_of_from(as_of: Any, known_at: Any, at_seq: int | None) -> AsOf:
     """Return the time of a query from the arguments of a caller."""
-    return AsOf(
-        as_of=None if as_of is None else instant(as_of, "as_of"),
-        known_at=None if known_at is None else instant(known_at, "known_at"),
-        at_seq=at_seq,
-    )
+    effective = None if as_of is None else instant(as_of, "as_of")
+    recorded = None if known_at is None else instant(known_at, "known_at")
+    return AsOf(as_of=effective, known_at=recorded, at_seq=at_seq)
 
 
 def cost_method(method: CostMethod | str | None) -> CostMethod | None:

@@ -252,9 +252,6 @@ class _Cache:
             if found is not None:
                 yield found
 
-    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple]:  # type: ignore[type-arg]
-        return list(self._cache.execute(query, values))
-
 
 def booked_until(log: SqliteLog, cache: sqlite3.Connection, seq: int) -> Earlier:
     """Return a function with the fills of a book up to `seq`, for a bust or correction of one of them."""

@@ -144,7 +144,7 @@ def same(queries: Queries, basis: Basis) -> bool:
 
 
 def all_moves(queries: Queries, symbol: str, basis: Basis) -> list[Recorded]:
-    return list(fill_events_of(symbol, queries.events(basis, FILL_TOPICS)))
+    return list(fill_events_of(symbol, queries._log.read(until=basis.seq, topics=FILL_TOPICS)))
 
 
 @pytest.mark.parametrize("seed", few_and_many(4, 12))
