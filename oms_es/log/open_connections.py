@@ -14,7 +14,7 @@ from oms_es.identifiers import escaped
 from oms_es.log.connections import Connection, connect
 from oms_es.log.private_copy import copy, has_files_beside, may_make_files_beside
 
-MOST_AHEAD = 64 * 1024 * 1024  # bytes that a write-ahead log keeps on disk after its pages were moved to the log
+MOST_AHEAD = 64 * 1024 * 1024  # bytes that a write-ahead log keeps on disk after its pages were copied into the log
 LOCK_TIMEOUT = 30.0  # seconds; a writer holds the lock for milliseconds
 _SYNCHRONOUS = {"full": 2, "normal": 1}
 
