@@ -44,7 +44,7 @@ class Session:
         if isinstance(log, str | Path):
             log = SqliteLog(log, durability=settings.durability, mode=settings.mode)
         self.log: Log = log
-        self._callbacks = Callbacks()
+        self._callbacks = Callbacks(settings.callback_backlog, settings.callbacks_when_full)
         self.sequencer = Sequencer(self.log, settings, clock, self._callbacks)
         self.risk_manager = RiskManager(self.sequencer, settings, clock)
         self._watch = LogPoller(self.sequencer.follow)
@@ -72,7 +72,7 @@ class Session:
             MetricsMissing: prometheus-client is not installed (`pip install 'oms_es[metrics]'`).
         """
         if self.sequencer.metrics is None:
-            self.sequencer.metrics = Metrics(self.sequencer)
+            self.sequencer.metrics = Metrics(self.sequencer, self._callbacks)
         return self.sequencer.metrics
 
     def add_order_callback(self, callback: OrderCallback) -> None:

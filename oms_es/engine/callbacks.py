@@ -3,6 +3,7 @@ Order and position callbacks. They run after the commit, in log order; each has 
 
 A callback that raises is logged; one that hangs delays no other. A synchronous one runs in its own thread, so it cannot
 block the event loop. A command waits up to `PATIENCE` for synchronous callbacks, but not for one that was slow before.
+A queue has a bound: beyond it the oldest call is dropped, new commands wait, or the callback is disconnected.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import TypeAlias
 
@@ -28,6 +30,7 @@ from oms_es.projections.views import OMSOrder, Position, order_view, position_vi
 OrderCallback: TypeAlias = Callable[[OMSOrder], Awaitable[None] | None]
 PositionCallback: TypeAlias = Callable[[Position], Awaitable[None] | None]
 PATIENCE = 0.05  # seconds
+_in_callback = ContextVar("oms_es_in_callback", default=False)  # its own commands never wait for room in its queue
 _log = logging.getLogger("oms_es")
 
 
@@ -42,10 +45,21 @@ _NOTHING = Notice()
 
 
 class _Queue:
-    """One callback and the views it has not been called with yet."""
+    """
+    One callback and the views it has not been called with yet.
 
-    def __init__(self, callback: Callable[..., Awaitable[None] | None]) -> None:
+    Args:
+        callback: the function to call.
+        most: how many calls may wait; 0: any number.
+        when_full: `drop_oldest`, `block` or `disconnect`.
+    """
+
+    def __init__(self, callback: Callable[..., Awaitable[None] | None], most: int, when_full: str) -> None:
         self._callback = callback
+        self._most, self._when_full = most, when_full
+        self._has_room = asyncio.Event()
+        self._disconnected = False
+        self.dropped = 0
         self._waiting: deque[object] = deque()
         self._task: asyncio.Task[None] | None = None
         called = getattr(callback, "__call__", callback)  # noqa: B004 - of an object that can be called
@@ -54,8 +68,47 @@ class _Queue:
         self.is_slow = False
 
     def put(self, what: object) -> None:
+        if self._disconnected:
+            self.dropped += 1
+            return
+        if self.is_full and self._when_full == "disconnect":
+            self._disconnected, self.dropped = True, self.dropped + len(self._waiting) + 1
+            self._waiting.clear()
+            _log.error("%s was disconnected: %d calls waited for it", self._name, self._most)
+            return
+        if self.is_full and self._when_full == "drop_oldest":
+            self._waiting.popleft()
+            self.dropped += 1
+            if self.dropped & (self.dropped - 1) == 0:  # at 1, 2, 4, 8, …
+                _log.warning("%s is too slow: %d calls were dropped", self._name, self.dropped)
         self._waiting.append(what)
         self.wake()
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether as many calls wait as may."""
+        return 0 < self._most <= len(self._waiting)
+
+    @property
+    def is_blocking(self) -> bool:
+        """Return whether new commands have to wait for it."""
+        return self._when_full == "block" and self.is_full
+
+    @property
+    def waiting(self) -> int:
+        """Return the number of calls that wait."""
+        return len(self._waiting)
+
+    @property
+    def _name(self) -> str:
+        return f"callback {getattr(self._callback, '__qualname__', type(self._callback).__name__)}"
+
+    async def room(self) -> None:
+        """Wait until it is no longer full."""
+        _log.warning("commands wait for %s, which is too slow", self._name)
+        while self.is_full:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     def wake(self) -> None:
         try:
@@ -68,8 +121,10 @@ class _Queue:
             self._task = loop.create_task(self._work())
 
     async def _work(self) -> None:
+        _in_callback.set(True)
         while self._waiting:
             what = self._waiting.popleft()
+            self._has_room.set()
             try:
                 result = self._callback(what) if self._is_async else await self._beside(what)
                 if inspect.isawaitable(result):
@@ -115,6 +170,7 @@ class _Thread:
 
 
 def _serve(calls: "queue.SimpleQueue[Callable[[], None] | None]") -> None:
+    _in_callback.set(True)
     while (call := calls.get()) is not None:
         call()
 
@@ -143,19 +199,26 @@ def _resolve(future: "asyncio.Future[object]", result: object, error: BaseExcept
 
 
 class Callbacks:
-    """All registered callbacks."""
+    """
+    All registered callbacks.
 
-    def __init__(self) -> None:
+    Args:
+        most: how many calls may wait for each; 0: any number.
+        when_full: what happens then: `drop_oldest`, `block` (new commands wait) or `disconnect`.
+    """
+
+    def __init__(self, most: int = 0, when_full: str = "drop_oldest") -> None:
+        self._bound = (most, when_full)
         self._orders: list[_Queue] = []
         self._positions: list[_Queue] = []
 
     def add_order_callback(self, callback: OrderCallback) -> None:
         """Call `callback` after every event of an order, with the order right after it."""
-        self._orders.append(_Queue(callback))
+        self._orders.append(_Queue(callback, *self._bound))
 
     def add_position_callback(self, callback: PositionCallback) -> None:
         """Call `callback` after every change of a position."""
-        self._positions.append(_Queue(callback))
+        self._positions.append(_Queue(callback, *self._bound))
 
     def notice(self, state: State, recorded: Recorded) -> Notice:
         """Return the views for the callbacks of an event that was just applied."""
@@ -186,7 +249,7 @@ class Callbacks:
 
     def wake(self) -> None:
         """Run the callbacks for events that were applied outside the event loop."""
-        for each in (*self._orders, *self._positions):
+        for each in self._all:
             each.wake()
 
     @property
@@ -194,9 +257,28 @@ class Callbacks:
         """Return whether a callback is registered."""
         return bool(self._orders or self._positions)
 
+    @property
+    def is_blocking(self) -> bool:
+        """Return whether a new command has to wait; never one that comes from a callback."""
+        return self.anybody and not _in_callback.get() and any(each.is_blocking for each in self._all)
+
+    async def room(self) -> None:
+        """Wait until no callback makes new commands wait."""
+        for each in self._all:
+            if each.is_blocking:
+                await each.room()
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many calls wait, and how many were dropped."""
+        return sum(each.waiting for each in self._all), sum(each.dropped for each in self._all)
+
+    @property
+    def _all(self) -> list[_Queue]:
+        return [*self._orders, *self._positions]
+
     async def told(self) -> None:
         """Wait up to `PATIENCE` for the synchronous callbacks; a slow one is not waited for again."""
-        prompt = [each for each in (*self._orders, *self._positions) if each.is_prompt]
+        prompt = [each for each in self._all if each.is_prompt]
         tasks = {each.task: each for each in prompt if each.task is not None and not each.task.done()}
         if tasks:
             _, slow = await asyncio.wait(tasks, timeout=PATIENCE)
@@ -205,6 +287,6 @@ class Callbacks:
 
     async def idle(self, grace: float = 1.0) -> None:
         """Wait until every callback has run, `grace` seconds at most."""
-        tasks = [each.task for each in (*self._orders, *self._positions) if each.task and not each.task.done()]
+        tasks = [each.task for each in self._all if each.task and not each.task.done()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from oms_es.domain.envelope import Draft
 from oms_es.domain.events import FillAdded, OrderSubmitted, StateChanged
+from oms_es.engine.callbacks import Callbacks
 from oms_es.errors import OmsError
 from oms_es.projections.state import State
 from oms_es.vocabulary import OrderState, Origin
@@ -45,11 +46,13 @@ class Metrics:
     `oms_order_latency_seconds`: from the submission to the venue's acknowledgement, by our clock;
     `oms_fill_latency_seconds`: from the execution at the venue to the fill in the log;
     `oms_risk_check_seconds`: deciding a command; `oms_batch_events`: events made durable together;
-    `oms_events_total` by topic; `oms_orders_in_memory`, `oms_open_orders`, `oms_positions`, `oms_quarantined_fills`.
+    `oms_events_total` by topic; `oms_orders_in_memory`, `oms_open_orders`, `oms_positions`, `oms_quarantined_fills`;
+    `oms_callbacks_waiting` and `oms_callbacks_dropped`: calls of callbacks that are slower than the events.
     """
 
-    def __init__(self, source: StateSource) -> None:
+    def __init__(self, source: StateSource, callbacks: Callbacks) -> None:
         self._source = source
+        self._callbacks = callbacks
         _ = source.state  # fold the log now: a scrape may come from another thread
         try:
             import prometheus_client as prometheus  # noqa: PLC0415 - an extra: needed only here
@@ -84,6 +87,9 @@ class Metrics:
                     sum(len(key) == 2 for key in list(state.orders.waiting.values())),
                 ),
             }
+        waiting, dropped = self._callbacks.counts()
+        figures["oms_callbacks_waiting"] = ("Calls that wait for a callback", waiting)
+        figures["oms_callbacks_dropped"] = ("Calls of callbacks that were dropped", dropped)
         for name, (says, figure) in figures.items():
             yield GaugeMetricFamily(name, says, value=figure)
 

@@ -177,10 +177,14 @@ class Sequencer:
         Raises:
             OmsError: the command was refused; nothing of it is in the log.
         """
+        if self._callbacks.is_blocking:
+            await self._callbacks.room()
         return await self._enqueue(request).future
 
     async def perform_all(self, requests: Sequence[Request]) -> list[CommandResult | OmsError]:
         """Decide many requests in order, many to a transaction; a refused one gives its error."""
+        if self._callbacks.is_blocking:
+            await self._callbacks.room()
         jobs = [self._enqueue(request) for request in requests]
         found = await asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
         results: list[CommandResult | OmsError] = []

@@ -26,6 +26,8 @@ _RUNNING = {  # settings that are not part of the policy: path → reader and de
     "system.order_history_retention": (count, "86400"),
     "system.position_snapshot_interval": (count, "300"),
     "system.risk_check_timeout": (count, "1000"),
+    "callbacks.backlog": (count, "10000"),
+    "callbacks.when_full": (one_of("drop_oldest", "block", "disconnect"), "drop_oldest"),
     "log.path": (lambda value, _: value, "oms.db"),
     "log.durability": (one_of("full", "normal"), "full"),
     "log.mode": (one_of(*_MODES), "600"),
@@ -40,6 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     order_history_retention: int = 86400  # seconds
     position_snapshot_interval: int = 300  # seconds
     risk_check_timeout: int = 1000  # milliseconds
+    callback_backlog: int = 10_000  # calls that may wait for one callback; 0: any number
+    callbacks_when_full: str = "drop_oldest"
     log_path: str = "oms.db"
     durability: str = "full"
     mode: int = 0o600  # permissions of a new log file
@@ -105,6 +109,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             order_history_retention=int(running["system.order_history_retention"]),
             position_snapshot_interval=int(running["system.position_snapshot_interval"]),
             risk_check_timeout=int(running["system.risk_check_timeout"]),
+            callback_backlog=int(running["callbacks.backlog"]),
+            callbacks_when_full=running["callbacks.when_full"],
             log_path=running["log.path"],
             durability=running["log.durability"],
             mode=int(running["log.mode"], 8),

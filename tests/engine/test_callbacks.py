@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import OMSOrder, OrderManagementSystem, OrderRejected, OrderState, Position
-from tests.desk import ADA, BUY, SELL, Clock, D, desk, submit, these, trade, until, work
+from oms_es import OMSOrder, OrderManagementSystem, OrderRejected, OrderState, Position, Settings
+from tests.desk import ADA, BUY, SELL, Clock, D, desk, ruled, submit, these, trade, until, work
 
 
 async def test_order_callbacks_get_every_event_in_log_order_with_the_order_after_it(path: Path) -> None:
@@ -124,6 +124,81 @@ async def test_a_hanging_callback_does_not_delay_commands_and_other_callbacks(pa
             await asyncio.wait_for(work(oms, f"o-{number}"), 5)
 
     assert heard == ["idle", "pending", "working"] * 5
+
+
+class Slow:
+    """An async callback that waits at each call until it is let go on."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, order: OMSOrder) -> None:
+        await self.go_on.wait()
+        self.heard.append(f"{order.order_id} {order.state.value}")
+
+
+def bounded(when_full: str) -> Settings:
+    return ruled(callbacks={"backlog": 3, "when_full": when_full})
+
+
+async def test_a_full_queue_drops_the_oldest_calls_and_counts_them(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow, others = Slow(), list[str]()
+    async with desk(path, settings=bounded("drop_oldest")) as oms:
+        oms.add_order_callback(slow)
+        oms.add_order_callback(lambda order: others.append(order.order_id))
+        for number in range(3):
+            await submit(oms, f"o-{number}")  # two events each; the first call has begun
+        text = oms.metrics.text()
+        slow.go_on.set()
+
+    assert slow.heard == ["o-0 idle", "o-1 pending", "o-2 idle", "o-2 pending"]
+    assert len(others) == 6
+    assert "oms_callbacks_waiting 3.0" in text
+    assert "oms_callbacks_dropped 2.0" in text
+    assert [each.getMessage() for each in caplog.records if "dropped" in each.getMessage()] == [
+        f"callback Slow is too slow: {number} calls were dropped" for number in (1, 2)
+    ]
+
+
+async def test_a_full_queue_disconnects_its_callback_and_no_other(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    slow, others = Slow(), list[str]()
+    async with desk(path, settings=bounded("disconnect")) as oms:
+        oms.add_order_callback(slow)
+        oms.add_order_callback(lambda order: others.append(order.order_id))
+        for number in range(3):
+            await submit(oms, f"o-{number}")
+        slow.go_on.set()
+
+    assert slow.heard == ["o-0 idle"]  # the call that had begun
+    assert len(others) == 6
+    assert "callback Slow was disconnected: 3 calls waited for it" in caplog.text
+
+
+async def test_a_full_queue_makes_new_commands_wait_but_not_those_of_a_callback(path: Path) -> None:
+    heard: list[str] = []
+    go_on = asyncio.Event()
+
+    async def slow(order: OMSOrder) -> None:
+        await go_on.wait()
+        heard.append(f"{order.order_id} {order.state.value}")
+        if order.order_id == "o-0" and order.state is OrderState.PENDING:
+            await submit(oms, "from the callback")  # its queue is full, and only itself could empty it
+
+    async with desk(path, settings=bounded("block")) as oms:
+        oms.add_order_callback(slow)
+        await submit(oms, "o-0")
+        await submit(oms, "o-1")
+        waits = asyncio.ensure_future(submit(oms, "o-2"))
+        await asyncio.sleep(0.01)
+        assert oms.get_order("o-2") is None
+        go_on.set()
+        await asyncio.wait_for(waits, 10)
+
+    names = ("o-0", "o-1", "from the callback", "o-2")
+    assert sorted(heard) == sorted(f"{name} {state}" for name in names for state in ("idle", "pending"))
 
 
 async def test_a_callback_may_submit_an_order(oms: OrderManagementSystem) -> None:

@@ -62,6 +62,8 @@ RUNNING = {
     "system.order_history_retention": "order_history_retention",
     "system.position_snapshot_interval": "position_snapshot_interval",
     "system.risk_check_timeout": "risk_check_timeout",
+    "callbacks.backlog": "callback_backlog",
+    "callbacks.when_full": "callbacks_when_full",
     "log.path": "log_path",
     "log.durability": "durability",
 }
