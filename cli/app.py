@@ -40,6 +40,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "why": ("why.root", "Explain a position or a decision on an order."),
         "bisect": ("bisect.bisect", "Find the first event after which a claim is false."),
         "replay": ("replay.replay", "Replay the log and report each trading day."),
+        "report": ("report.report", "Write a trading day as one offline HTML page."),
         "close-day": ("export.close_day", "Close a trading day."),
     },
     "Prove": {

@@ -34,6 +34,7 @@ class Source(NamedTuple):
     day: str | None  # the trading day that is reported; None: all of them
     history: Callable[[str], list[Recorded]]  # the events of a stream that the source contains
     opened: OpenLog | None  # the log; None for an archive
+    chain: str | None = None  # of an archive, after its last event; hex
 
 
 @contextmanager
@@ -88,6 +89,7 @@ def _of_archive(path: Path, wanted: str | None) -> Source:
         day=day,
         history=lambda stream: [each for each in found.events if each.originator_id == stream],
         opened=None,
+        chain=found.manifest.chain,
     )
 
 

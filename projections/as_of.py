@@ -30,13 +30,19 @@ def orders_as_of(events: Iterable[Recorded], moment: int) -> Orders:
 
 
 def as_corrected(events: Iterable[Recorded]) -> Iterator[Recorded]:
-    """Return the events with each fill as last corrected, at its own place, without busted fills and their busts."""
+    """
+    Return the events with each fill as last corrected, at its own place, without busted fills and their busts.
+
+    A bust or a correction of a fill that is not among the events has its own place.
+    """
     kept: list[Recorded | None] = []
     places: dict[tuple[str, str, str | None], list[int]] = {}
     for each in events:
         event = each.event
         if isinstance(event, FillAdded):
             places.setdefault(_trade(event), []).append(len(kept))
+            kept.append(each)
+        elif isinstance(event, FillBusted | FillCorrected) and not places.get(_trade(event)):
             kept.append(each)
         elif isinstance(event, FillBusted):
             kept[places[_trade(event)].pop()] = None

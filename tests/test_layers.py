@@ -21,6 +21,7 @@ RANKS = (
     ("engine", "queries", "proof"),
     ("audit", "importers", "api"),
     ("root",),
+    ("report",),
     ("cli",),
 )
 RANK = {package: rank for rank, packages in enumerate(RANKS) for package in packages}

@@ -29,6 +29,11 @@ def _age(marked_at: int | None, now: int) -> int | None:
 
 def event_row(recorded: Recorded) -> Row:
     """Return an event of the log, in words and with all its fields."""
+    return {**event_words(recorded), "data": _plain(asdict(recorded.event))}
+
+
+def event_words(recorded: Recorded) -> Row:
+    """Return an event of the log in words, with its times."""
     return {
         "seq": recorded.seq,
         "event": type(recorded.event).__name__,
@@ -39,7 +44,6 @@ def event_row(recorded: Recorded) -> Row:
         "origin": recorded.origin.value,
         "command_id": recorded.command_id or None,
         "what": describe_event(recorded.event),
-        "data": _plain(asdict(recorded.event)),
     }
 
 

@@ -15,7 +15,7 @@ from oms_es.domain.accounting import Lot, Lots, Match, match
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
 from oms_es.projections.as_of import as_corrected, positions_as_of
-from oms_es.projections.position_state import PositionKey, PositionState
+from oms_es.projections.position_state import BookedFill, PositionKey, PositionState
 from oms_es.projections.positions import Positions
 from oms_es.queries.queries import Basis, Queries, order_rows
 from oms_es.timestamps import iso
@@ -50,6 +50,9 @@ def parts_of(positions: Positions, events: Iterable[Recorded], account: str | No
 
 def _why(positions: Positions, key: PositionKey, held: PositionState, fills: dict[int, Recorded]) -> Why:
     trail = positions.trail(key)
+    named = {
+        each.lot.source: _fill(fills[each.lot.source]) if each.lot.source in fills else _booked(each) for each in trail
+    }
     lots: Lots = ()
     matches: list[Match] = []
     for booked in trail:
@@ -57,23 +60,23 @@ def _why(positions: Positions, key: PositionKey, held: PositionState, fills: dic
         matches += closed
     return Why(
         held=held,
-        lots=[_lot_row(each, fills) for each in lots],
-        matches=[_match_row(each, fills) for each in matches],
-        fees=[{**_fill(fills[each.lot.source]), "fee": each.fee} for each in trail if each.fee],
+        lots=[_lot_row(each, named) for each in lots],
+        matches=[_match_row(each, named) for each in matches],
+        fees=[{**named[each.lot.source], "fee": each.fee} for each in trail if each.fee],
     )
 
 
-def _lot_row(lot: Lot, fills: dict[int, Recorded]) -> dict[str, Any]:
+def _lot_row(lot: Lot, fills: dict[int, dict[str, Any]]) -> dict[str, Any]:
     return {
-        **_fill(fills[lot.source]),
+        **fills[lot.source],
         "quantity": canonical(lot.quantity),
         "cost": canonical(lot.cost),
         "price": divide(lot.cost, lot.units),
     }
 
 
-def _match_row(matched: Match, fills: dict[int, Recorded]) -> dict[str, Any]:
-    opened, closed = _fill(fills[matched.opened_by]), _fill(fills[matched.closed_by])
+def _match_row(matched: Match, fills: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    opened, closed = fills[matched.opened_by], fills[matched.closed_by]
     return {
         **{f"closed_by_{name}": value for name, value in closed.items()},
         **{f"opened_by_{name}": value for name, value in opened.items()},
@@ -82,6 +85,12 @@ def _match_row(matched: Match, fills: dict[int, Recorded]) -> dict[str, Any]:
         "proceeds": canonical(matched.proceeds),
         "realized_pnl": canonical(matched.realized),
     }
+
+
+def _booked(fill: BookedFill) -> dict[str, Any]:
+    """Return a fill before the first event of a day archive, as far as the opening state has it."""
+    order_id, trade_id = fill.trade
+    return {"seq": fill.lot.source, "occurred_at": None, "order_id": order_id, "trade_id": trade_id}
 
 
 def _fill(recorded: Recorded) -> dict[str, Any]:

@@ -1,0 +1,198 @@
+"use strict";
+/* The data of the page: inert JSON, parsed when it is first needed. Money is text and stays text. */
+
+const Data = (() => {
+  const parsed = new Map();
+
+  /** Return the value of a block of JSON, parsed once; null when the page has no such block. */
+  function json(id) {
+    if (!parsed.has(id)) {
+      const block = document.getElementById(id);
+      parsed.set(id, block === null ? null : JSON.parse(block.textContent));
+    }
+    return parsed.get(id);
+  }
+
+  /** Rows that are stored column by column; see columns.py. */
+  class Table {
+    constructor(content) {
+      this.length = content.rows;
+      this.columns = content.columns;
+    }
+    get(name, n) {
+      const column = this.columns[name];
+      if (Array.isArray(column)) return column[n];
+      if ("like" in column) return this.get(column.like, n);
+      if ("same" in column) return column.same;
+      if ("from" in column) return column.from + n;
+      return column.values[column.at[n]];
+    }
+    row(n) {
+      return Object.fromEntries(Object.keys(this.columns).map((name) => [name, this.get(name, n)]));
+    }
+  }
+
+  const tables = new Map();
+  function table(id) {
+    if (!tables.has(id)) tables.set(id, new Table(json(id)));
+    return tables.get(id);
+  }
+
+  const day = json("day");
+
+  /** Return the last place in sorted `values` that is at most `wanted`; -1 for none. */
+  function lastUpTo(values, wanted) {
+    let low = 0, high = values.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (values[middle] <= wanted) low = middle + 1; else high = middle;
+    }
+    return low - 1;
+  }
+
+  const bookKey = (row) => JSON.stringify([row.account, row.symbol, row.currency]);
+
+  /** Positions, or sums per currency, by one clock: the row of each key that is valid at an event. */
+  class Track {
+    constructor(name, keyOf) {
+      this.name = name;
+      this.keyOf = keyOf;
+      this.places = new Map();
+    }
+    chunk(n) {
+      if (!this.places.has(n)) {
+        const rows = table(`${this.name}-${n}`), seqs = new Map();
+        for (let i = 0; i < rows.length; i++) {
+          const key = this.keyOf(rows, i);
+          if (!seqs.has(key)) seqs.set(key, { seqs: [], at: [] });
+          seqs.get(key).seqs.push(rows.get("seq", i));
+          seqs.get(key).at.push(i);
+        }
+        this.places.set(n, { rows, seqs });
+      }
+      return this.places.get(n);
+    }
+    /** Return the row of a key at an event; null before its first. */
+    at(seq, key) {
+      const n = lastUpTo(day.index[this.name], seq);
+      if (n < 0) return null;
+      const { rows, seqs } = this.chunk(n), found = seqs.get(key);
+      if (found === undefined) return null;
+      const place = lastUpTo(found.seqs, seq);
+      return place < 0 ? null : rows.row(found.at[place]);
+    }
+    /** Yield every row of a key, without the rows that repeat the state at the start of a chunk. */
+    *all(key) {
+      for (let n = 0; n < day.index[this.name].length; n++) {
+        const { rows, seqs } = this.chunk(n), found = seqs.get(key);
+        if (found === undefined) continue;
+        for (let i = 0; i < found.at.length; i++) {
+          if (n === 0 || found.seqs[i] >= day.index[this.name][n]) yield [rows, found.at[i]];
+        }
+      }
+    }
+  }
+
+  const byBook = (rows, i) =>
+    JSON.stringify([rows.get("account", i), rows.get("symbol", i), rows.get("currency", i)]);
+  const byCurrency = (rows, i) => rows.get("currency", i);
+  const tracks = {}, sums = {};
+  for (const clock of ["recorded", "event"]) {
+    tracks[clock] = new Track(`track-${clock}`, byBook);
+    sums[clock] = new Track(`sums-${clock}`, byCurrency);
+  }
+
+  /** Return the event of the day at `seq`, or the last one before it; null before the first. */
+  function eventAt(seq) {
+    const n = lastUpTo(day.index.events, seq);
+    if (n < 0) return null;
+    const rows = table(`events-${n}`);
+    let low = 0, high = rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (rows.get("seq", middle) <= seq) low = middle + 1; else high = middle;
+    }
+    return low === 0 ? null : rows.row(low - 1);
+  }
+
+  /** Yield the events of the day with first <= seq <= last. */
+  function* eventsBetween(first, last) {
+    const start = Math.max(0, lastUpTo(day.index.events, first));
+    for (let n = start; n < day.index.events.length && day.index.events[n] <= last; n++) {
+      const rows = table(`events-${n}`);
+      for (let i = 0; i < rows.length; i++) {
+        const seq = rows.get("seq", i);
+        if (seq > last) return;
+        if (seq >= first) yield [rows, i];
+      }
+    }
+  }
+
+  /** Yield every row of a list in chunks: orders, fills. */
+  function* each(name) {
+    for (let n = 0; n < day.index[name].length; n++) {
+      const rows = table(`${name}-${n}`);
+      for (let i = 0; i < rows.length; i++) yield [rows, i];
+    }
+  }
+
+  return { day, json, Table, tracks, sums, bookKey, eventAt, eventsBetween, each, lastUpTo };
+})();
+
+/* Text for the eye: groups of three digits, signs, times. Nothing is rounded here. */
+const Text = {
+  number(text, signed = false) {
+    if (text === null || text === undefined) return "–";
+    const negative = String(text).startsWith("-");
+    const [whole, fraction] = String(text).replace("-", "").split(".");
+    const sign = negative ? "-" : signed && Text.tone(text) === "gain" ? "+" : "";
+    return sign + whole.replace(/\B(?=(\d{3})+$)/g, ",") + (fraction === undefined ? "" : `.${fraction}`);
+  },
+  /** Return the class of a gain or a loss; "" for 0 or no value. */
+  tone(text) {
+    if (text === null || text === undefined || !/[1-9]/.test(text)) return "";
+    return String(text).startsWith("-") ? "loss" : "gain";
+  },
+  /** Return the difference of two decimals in text, exact; null where there is none. */
+  minus(one, other) {
+    if (one === null || other === null) return null;
+    const places = Math.max(...[one, other].map((text) => (String(text).split(".")[1] || "").length));
+    const whole = (text) => {
+      const [head, tail = ""] = String(text).split(".");
+      return BigInt(head + tail.padEnd(places, "0"));
+    };
+    const difference = whole(one) - whole(other), size = difference < 0n ? -difference : difference;
+    const digits = size.toString().padStart(places + 1, "0"), cut = digits.length - places;
+    const fraction = digits.slice(cut).replace(/0+$/, "");
+    return (difference < 0n ? "-" : "") + digits.slice(0, cut) + (fraction ? `.${fraction}` : "");
+  },
+  /** Return the time of day, without the zeros at its end. */
+  time(iso) {
+    return iso ? iso.slice(11).replace("Z", "").replace(/\.?0+$/, (zeros, at) => (at < 8 ? zeros : "")) : "–";
+  },
+  moment(iso) {
+    return iso ? `${iso.slice(0, 10)} ${Text.time(iso)}` : "–";
+  },
+  minute(iso) {
+    return iso.slice(11, 16);
+  },
+  plain(value) {
+    if (value === null || value === undefined) return "–";
+    if (Array.isArray(value)) return value.map(Text.plain).join(", ") || "–";
+    return /^-?\d+(\.\d+)?$/.test(String(value)) ? Text.number(value) : String(value);
+  },
+};
+
+/** Return an element; text from the log enters as text only. */
+function el(name, attributes = {}, ...content) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key === "onclick") made.addEventListener("click", value);
+    else made.setAttribute(key, value === true ? "" : value);
+  }
+  for (const each of content.flat()) if (each !== null && each !== undefined) made.append(each);
+  return made;
+}
+
+const byId = (id) => document.getElementById(id);
