@@ -13,7 +13,6 @@ from oms_es.cli.options import AccountFilter, LogOptions, OfDay
 from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import print_message
 from oms_es.cli.replay_source import Source, open_source
-from oms_es.cli.results import checked_day
 from oms_es.errors import InvalidInput
 from oms_es.files import check_apart, replacing
 from oms_es.identifiers import shown
@@ -60,13 +59,12 @@ def report(
 
         oms report day.omsday -o day.html
     """
-    only.check_names()
     archive = place if place is not None and place.suffix == SUFFIX else None
     if place is not None and archive is None:
         if options.log is not None:
             raise InvalidInput("name the log once: as an argument, or with --log")
         options = LogOptions(log=place, config=options.config)
-    written = write_report(archive, options, checked_day(day), output, only=only, check=check)
+    written = write_report(archive, options, day, output, only=only, check=check)
     print_message(f"the report is in {shown(str(written))}")
 
 
