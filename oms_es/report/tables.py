@@ -43,7 +43,7 @@ def _cell(column: Column, row: Row, *, is_first: bool) -> Html:
 
 
 def opener(content: object, target: str, class_: str = "figure", name: str | None = None) -> Html:
-    """Return a button that opens what is behind a figure."""
+    """Return a button that opens the rows behind a figure."""
     return tag("button", content, type="button", class_=class_, data_open=target, data_name=name)
 
 
