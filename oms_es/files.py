@@ -99,7 +99,6 @@ def check_apart(path: Path, log: Path) -> None:
     Raises:
         InvalidInput: `path` is the log or one of these files.
     """
-    endings = ("", "-wal", "-shm", ".checkpoints", ".states", ".frontier", ".reserve")
-    own = [log.with_name(log.name + ending) for ending in endings]
+    own = [log.with_name(log.name + ending) for ending in ("", "-wal", "-shm", ".checkpoints", ".states", ".frontier")]
     if any(each.exists() and path.exists() and path.samefile(each) for each in own):
         raise InvalidInput(f"{path} belongs to the log {log}; name another file to write to")

@@ -115,6 +115,31 @@ def _second_text(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+def local_iso(moment: int, zone: ZoneInfo) -> str:
+    """Return the timestamp as ISO text in a zone, with its UTC offset and without the zeros at its end; UTC has Z."""
+    if zone.key == "UTC":
+        return brief(iso(moment))
+    seconds, nanoseconds = divmod(moment, SECOND)
+    local = (_EPOCH + timedelta(seconds=seconds)).astimezone(zone).isoformat()
+    fraction = f".{nanoseconds:09d}".rstrip("0").rstrip(".")
+    return f"{local[:19]}{fraction}{local[19:]}"
+
+
+def local_instants(local: datetime, zone: ZoneInfo) -> list[int]:
+    """Return the instants of a local time (ns UTC): none inside a DST gap, two where the clocks were set back."""
+    both = {_nanoseconds(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1)}
+    return sorted(each for each in both if _local(each, zone) == local)
+
+
+def _local(moment: int, zone: ZoneInfo) -> datetime:
+    return (_EPOCH + timedelta(seconds=moment // SECOND)).astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def local_date(moment: int, zone: ZoneInfo) -> date:
+    """Return the calendar date of a timestamp in a zone."""
+    return _local(moment, zone).date()
+
+
 def brief(moment: str) -> str:
     """Return ISO text without the zeros at its end."""
     whole, _, fraction = moment.removesuffix("Z").partition(".")

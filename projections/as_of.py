@@ -19,14 +19,18 @@ from oms_es.vocabulary import CostMethod
 
 def positions_as_of(events: Iterable[Recorded], moment: int, method: CostMethod) -> Positions:
     """Return the positions that were true at `moment` (ns UTC, that very nanosecond included)."""
-    corrected = as_corrected(events)
-    known = sorted((each for each in corrected if each.effective_at <= moment), key=_when)
-    return Positions(method).replay(known)
+    return Positions(method).replay(in_event_time(events, moment))
 
 
 def orders_as_of(events: Iterable[Recorded], moment: int) -> Orders:
     """Return the orders as the events effective up to `moment` have left them, folded in stream order."""
     return Orders().replay(each for each in events if each.effective_at <= moment)
+
+
+def in_event_time(events: Iterable[Recorded], moment: int | None = None) -> list[Recorded]:
+    """Return the events effective up to `moment` (ns UTC; None: all) in the order of their times, as last corrected."""
+    corrected = as_corrected(events)
+    return sorted((each for each in corrected if moment is None or each.effective_at <= moment), key=_when)
 
 
 def as_corrected(events: Iterable[Recorded]) -> Iterator[Recorded]:

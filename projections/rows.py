@@ -14,13 +14,22 @@ from oms_es.projections.position_state import DayKey, Mark, PositionDay, Positio
 from oms_es.timestamps import iso
 
 T = TypeVar("T")
-_FLAGS = {"reduce_only", "external", "late", "forced", "busted", "corrected", "order_known", "correction"}
-_COUNTS = {"seq", "originator_version", "fills", "waiting", "age_ns"}
+_NAMES = {
+    "flag": "reduce_only external late forced busted corrected order_known correction adds_up agrees",
+    "count": "seq originator_version fills waiting age_ns mark_age_ns limits_seq",
+    "decimal": (
+        "quantity price filled_quantity remaining_quantity open_quantity avg_fill_price fees fee notional avg_price "
+        "cost_basis realized_pnl gross_realized_pnl mark_price unrealized_pnl unrealized_change total_pnl multiplier "
+        "fill_quantity fill_price change total_realized_pnl cost proceeds"
+    ),
+    "date": "trading_day",
+}
+_KINDS = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
 
 def kind(name: str) -> str:
-    """Return the kind of a column: flag, count or text; money and quantities are text, so that nothing is rounded."""
-    return "flag" if name in _FLAGS else "count" if name in _COUNTS else "text"
+    """Return the kind of a column: flag, count, decimal, time, date or text. All but flags and counts are text here."""
+    return _KINDS.get(name) or ("time" if name == "at" or name.endswith("_at") else "text")
 
 
 class ReadModel(Generic[T]):

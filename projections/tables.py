@@ -54,7 +54,7 @@ _TOPICS = Orders.topics() | Positions.topics()
 def _columns(model: ReadModel[Any], first: str, last: str = "", without: str = "") -> dict[str, type]:
     """Return the columns of a table: those of a read model, and further ones before and after them."""
     names = (*first.split(), *(name for name in model.columns if name not in without.split()), *last.split())
-    return {name: str if kind(name) == "text" else int for name in names}
+    return {name: int if kind(name) in ("flag", "count") else str for name in names}
 
 
 _ORDER = _columns(ORDER, "key account", "submitted_at updated_at seq", without="fills waiting")

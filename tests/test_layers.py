@@ -19,14 +19,15 @@ RANKS = (
     ("log",),
     ("projections",),
     ("engine", "queries", "proof"),
-    ("audit", "importers", "api"),
+    ("audit", "importers"),
+    ("api",),
     ("root",),
     ("report",),
     ("cli",),
 )
 RANK = {package: rank for rank, packages in enumerate(RANKS) for package in packages}
 BASE = {"vocabulary", "decimals", "identifiers", "timestamps", "errors", "files"}
-ROOT_MODULES = {"oms_es", "oms_es.metrics"}
+ROOT_MODULES = {"oms_es", "oms_es.metrics", "oms_es.sync"}
 CLI_MODULES = {"oms_es.__main__"}  # `python -m oms_es`
 
 HOMES = {

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from oms_es.cli.basis import end_of, print_basis
+from oms_es.cli.basis import print_basis
 from oms_es.cli.columns import QUARANTINE
 from oms_es.cli.commands.orders import change_order
 from oms_es.cli.options import AsOfQuery, CommandOptions, OrderCommandOptions, OrderId, Reason
@@ -119,7 +119,7 @@ def quarantine(context: typer.Context, *, query: AsOfQuery) -> None:
     if context.invoked_subcommand is not None:
         return
     with query.open_at() as (opened, basis):
-        now = end_of(opened, basis)
+        now = opened.queries.end_of(basis)
         rows = [quarantine_row(each, now) for each in opened.queries.waiting(basis)]
         if query.as_json:
             show_rows_json({"basis": basis.rows()}, "quarantine", rows)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from oms_es.cli.basis import end_of, latest, print_basis
+from oms_es.cli.basis import print_basis
 from oms_es.cli.columns import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
 from oms_es.cli.context import OpenLog
 from oms_es.cli.filters import named_order
@@ -35,7 +35,7 @@ def positions(method: AnyMethod = None, *, query: SymbolQuery) -> None:
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
         found = opened.queries.positions(basis)
-        return narrowed(position_rows(found, latest(opened, basis, found)), query.symbol, query.account)
+        return narrowed(position_rows(found, opened.queries.latest(basis, found)), query.symbol, query.account)
 
     answer(ask, "positions", POSITIONS, query, method=method, by_method=METHODS, show_method=True)
 
@@ -94,7 +94,7 @@ def order(order_id: OrderId, account: OfAccount = None, *, query: AsOfQuery) -> 
         if query.as_json:
             name = (this.account, this.order_id)
             own_fills = [each for each in fill_rows(found) if (each["account"], each["order_id"]) == name]
-            quarantined = [quarantine_row(each, end_of(opened, basis)) for each in this.waiting]
+            quarantined = [quarantine_row(each, opened.queries.end_of(basis)) for each in this.waiting]
             head = {"basis": basis.rows(), "order": row, "quarantine": quarantined}
             show_rows_json({**head, "fills": own_fills}, "events", events)
         else:

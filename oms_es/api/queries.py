@@ -1,7 +1,11 @@
-"""API methods for queries, of the current state and of any earlier one."""
+"""API methods for queries of the current state."""
 
+import asyncio
+from functools import cached_property
 from typing import Any
 
+from oms_es.api.explanations import Explanations
+from oms_es.api.in_thread import InThread
 from oms_es.api.session import Session
 from oms_es.domain.order import Order
 from oms_es.domain.validation import choice
@@ -9,12 +13,22 @@ from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
 from oms_es.projections.views import OMSOrder, Position, order_view, position_view
 from oms_es.queries.portfolio import portfolio_summary
-from oms_es.queries.queries import Queries, QueryResult, as_of_from, cost_method, narrowed
-from oms_es.vocabulary import CostMethod, OrderState
+from oms_es.vocabulary import OrderState
 
 
-class QueryMethods(Session):
-    """Queries. They see durable state only, and never write."""
+class QueryMethods(Session, Explanations):
+    """Queries. They see durable state only, and never write; those of the current state are answered from memory."""
+
+    @cached_property
+    def in_thread(self) -> InThread:
+        """Return the same queries of the log to be awaited: they run in a thread, and the event loop goes on."""
+        return InThread(self.log, self.settings)
+
+    async def close(self) -> None:
+        """Wait for running commands and close the log; optional, because every result is already durable."""
+        if "in_thread" in vars(self):
+            await asyncio.to_thread(self.in_thread.close)
+        await super().close()
 
     def get_order(self, order_id: str, *, account: str | None = None) -> OMSOrder | None:
         """
@@ -77,78 +91,6 @@ class QueryMethods(Session):
         """Return totals of positions, open orders and P&L; see `oms_es.queries.portfolio` for the keys."""
         with self.sequencer.reading() as state:
             return portfolio_summary(state, self.risk_manager.today(state), account)
-
-    def positions(
-        self,
-        *,
-        as_of: Any = None,
-        known_at: Any = None,
-        at_seq: int | None = None,
-        method: CostMethod | str | None = None,
-        symbol: str | None = None,
-        account: str | None = None,
-    ) -> QueryResult[Position]:
-        """
-        Return the positions at an earlier time or seq.
-
-        Args:
-            as_of: event time; uses all that is known now (late fills and corrections at their own time).
-            known_at: recording time; uses only events recorded until then. Can be combined with `as_of`.
-            at_seq: uses only events up to this seq.
-            method: fifo, lifo or average; the log's policy when None.
-            symbol: only this one.
-            account: only this one.
-
-        Times are ISO text with a zone, aware datetimes or int ns UTC, and inclusive.
-        The result is a list with a `basis`.
-        """
-        queries = Queries(self.log, self.settings.policy.method)
-        basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
-        positions = queries.positions(basis)
-        rows = [
-            position_view(positions, held)
-            for key, held in sorted(positions.held.items())
-            if account in (None, key[0]) and symbol in (None, key[1])
-        ]
-        return QueryResult(rows, basis)
-
-    def orders(
-        self,
-        *,
-        as_of: Any = None,
-        known_at: Any = None,
-        at_seq: int | None = None,
-        symbol: str | None = None,
-        account: str | None = None,
-    ) -> QueryResult[OMSOrder]:
-        """Return the orders at an earlier time or seq; the arguments are those of `positions`."""
-        queries = Queries(self.log, self.settings.policy.method)
-        basis = queries.basis(as_of_from(as_of, known_at, at_seq))
-        found = queries.orders(basis).sorted()
-        rows = [order_view(each) for each in found if symbol in (None, each.symbol) and account in (None, each.account)]
-        return QueryResult(rows, basis)
-
-    def pnl(
-        self,
-        *,
-        as_of: Any = None,
-        known_at: Any = None,
-        at_seq: int | None = None,
-        method: CostMethod | str | None = None,
-        day: str | None = None,
-        symbol: str | None = None,
-        account: str | None = None,
-    ) -> QueryResult[dict[str, Any]]:
-        """
-        Return the P&L per trading day, account and symbol, one row (dict) each.
-
-        Keys as in `oms pnl --json`; money as Decimal in the row's `currency`. `unrealized_pnl` is the level at the
-        day's end, `unrealized_change` its change on that day. The other arguments are those of `positions`.
-        """
-        queries = Queries(self.log, self.settings.policy.method)
-        basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
-        found = narrowed(queries.days(basis), symbol, account)
-        return QueryResult([row for row in found if day in (None, row["trading_day"])], basis)
 
 
 def _chosen(orders: list[Order], symbol: str | None, account: str | None) -> list[Order]:

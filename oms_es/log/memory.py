@@ -101,6 +101,10 @@ class MemoryLog:
         """Return the seq of the last event booked on a trading day; 0 for none."""
         return max((row.seq for row in self._rows if row.trading_day == trading_day), default=0)
 
+    def ends_of_days(self, until: int, topics: Collection[str]) -> dict[str, int]:
+        """Return the seq of the last event of these topics up to `until`, by trading day."""
+        return {row.trading_day: row.seq for row in self._rows[:until] if row.topic in topics}
+
     def latest(self, after: int) -> tuple[int, int]:
         """Return the latest `recorded_at` and `effective_at` of the events with seq > `after`."""
         rows = self._rows[after:]

@@ -1,7 +1,7 @@
 """
 Orders, fills, positions, P&L and raw events as files: JSON lines, CSV, or Parquet (extra `oms_es[parquet]`).
 
-Money and quantities are text in canonical form (in Parquet strings too), so that nothing is rounded on the way.
+Money and quantities are text in canonical form, in Parquet decimals (`oms_es.queries.arrow`): nothing is rounded.
 """
 
 import csv
@@ -18,11 +18,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from oms_es.decimals import text
-from oms_es.errors import LogError, OmsError
+from oms_es.errors import LogError
 from oms_es.files import replacing
 from oms_es.identifiers import escaped
 from oms_es.log.hash_chain import StoredRow
-from oms_es.projections.rows import DAY, FILL, ORDER, POSITION, kind, timed
+from oms_es.projections.rows import DAY, FILL, ORDER, POSITION, timed
+from oms_es.queries.arrow import write_parquet
 from oms_es.queries.queries import Basis, Queries, order_rows
 from oms_es.timestamps import iso
 
@@ -41,10 +42,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "pnl": DAY.columns,
     "events": tuple(_EVENT.split()),
 }
-
-
-class ParquetMissing(OmsError, ImportError):
-    """pyarrow is not installed."""
 
 
 class ExportFilter(Struct, frozen=True, kw_only=True):
@@ -68,11 +65,20 @@ class ExportFilter(Struct, frozen=True, kw_only=True):
         return by_order or (self.day is not None and what in ("orders", "positions"))
 
 
+class _Export(Struct, frozen=True):
+    """Rows that are made again for each iteration, so that a large export need not be in memory."""
+
+    rows: Callable[[], Iterator[dict[str, Any]]]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.rows()
+
+
 def export_rows(
     what: str, queries: Queries, basis: Basis, stored: Callable[[], Iterable[StoredRow]], narrowed: ExportFilter
-) -> Iterator[dict[str, Any]]:
+) -> Iterable[dict[str, Any]]:
     """
-    Return the rows of an export, as plain values.
+    Return the rows of an export, as plain values; each iteration reads them again.
 
     Args:
         what: one of `WHAT`.
@@ -81,6 +87,12 @@ def export_rows(
         stored: returns the stored rows of the log, for raw events and for the days of fills.
         narrowed: the filter.
     """
+    return _Export(lambda: _narrowed(what, queries, basis, stored, narrowed))
+
+
+def _narrowed(
+    what: str, queries: Queries, basis: Basis, stored: Callable[[], Iterable[StoredRow]], narrowed: ExportFilter
+) -> Iterator[dict[str, Any]]:
     found = list(stored()) if what in ("orders", "fills", "positions", "pnl") and narrowed.needs_rows(what) else []
     if what == "positions" and narrowed.day is not None:  # the positions at the end of the day
         end = max((row.seq for row in found if row.trading_day == narrowed.day), default=0)
@@ -178,7 +190,7 @@ def write(rows: Iterable[dict[str, Any]], what: str, form: str, target: Path | I
         if not isinstance(target, Path):
             raise LogError("parquet is not text: name a file for it (-o FILE)")
         with replacing(target) as fresh:
-            return _write_parquet(list(rows), COLUMNS[what], fresh)
+            return write_parquet(rows, COLUMNS[what], fresh)
     if not isinstance(target, Path):
         return _write_text(rows, what, form, target)
     with replacing(target) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
@@ -214,15 +226,3 @@ def _safe(value: Any) -> Any:
     if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
     return _FORMULA.sub(r"\1\2'", escaped(value))
-
-
-def _write_parquet(rows: list[dict[str, Any]], columns: tuple[str, ...], path: Path) -> int:
-    try:
-        import pyarrow  # noqa: PLC0415 - an extra: needed only here
-        import pyarrow.parquet  # noqa: PLC0415
-    except ImportError:
-        raise ParquetMissing("parquet needs pyarrow: pip install 'oms_es[parquet]'") from None
-    kinds = {"text": pyarrow.string(), "count": pyarrow.int64(), "flag": pyarrow.bool_()}
-    schema = pyarrow.schema([(name, kinds[kind(name)]) for name in columns])
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=schema), path)
-    return len(rows)

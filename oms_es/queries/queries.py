@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -24,21 +25,24 @@ from oms_es.domain.events import (
     QuarantineResolved,
 )
 from oms_es.domain.order import Order, QuarantinedFill
+from oms_es.domain.policy import Policy
 from oms_es.domain.validation import choice
 from oms_es.errors import InvalidInput, UnknownOrder
 from oms_es.identifiers import is_identifier, shown
 from oms_es.log.contract import Log, WrapEvents, unwrapped
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.as_of import orders_as_of, positions_as_of
+from oms_es.projections.as_of import in_event_time, orders_as_of, positions_as_of
 from oms_es.projections.orders import Orders
 from oms_es.projections.policies import policies_of_every_account
 from oms_es.projections.positions import Positions
 from oms_es.projections.rows import FILL, OrderFill, order_row
 from oms_es.projections.snapshots.fill_index import FILL_TOPICS
 from oms_es.projections.snapshots.positions_at import Checkpoints
-from oms_es.timestamps import brief, instant, iso
+from oms_es.queries.filters import Names, RowFilter
+from oms_es.timestamps import Calendar, calendar, instant, iso, local_iso
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
+UTC = ZoneInfo("UTC")
 _FOLLOW = 8  # events, at most, of a decision about a fill in quarantine
 _LATEST = 5000  # last events, among which the latest effective time is looked for
 
@@ -67,16 +71,16 @@ class Basis(Struct, frozen=True, kw_only=True):
         shown = {name: None if value is None else iso(value) for name, value in times.items()}
         return {**asdict(self), **shown, "method": self.method.value}
 
-    def words(self) -> str:
-        """Return the moment in words, and up to which event the log was read for it."""
+    def words(self, zone: ZoneInfo = UTC) -> str:
+        """Return the moment in words, with times in `zone`, and up to which event the log was read for it."""
         whole = self.seq == self.log_seq
         known = f"up to seq {self.seq}" if whole else f"up to seq {self.seq} of {self.log_seq}"
         if self.known_at is not None:
-            known = f"known at {brief(iso(self.known_at))}, {known}"
+            known = f"known at {local_iso(self.known_at, zone)}, {known}"
         if self.as_of is None:
             return f"now, {known}" if whole and self.known_at is None else known
         everything = "with everything known now, " if whole and self.known_at is None else ""
-        return f"as of {brief(iso(self.as_of))}, {everything}{known}"
+        return f"as of {local_iso(self.as_of, zone)}, {everything}{known}"
 
 
 class Queries:
@@ -90,7 +94,7 @@ class Queries:
     """
 
     def __init__(self, log: Log, method: CostMethod = CostMethod.FIFO, wrap: WrapEvents = unwrapped) -> None:
-        self._log = log
+        self.log = self._log = log
         self._method = method
         self._wrap = wrap
 
@@ -131,6 +135,29 @@ class Queries:
         policies = policies_of_every_account(self._log, seq)
         return policies.policy(EVERY_ACCOUNT).method if policies.is_set else self._method
 
+    def calendar(self, otherwise: Policy) -> Calendar:
+        """Return the calendar of trading days of the log's policy, or of `otherwise` where the log has none."""
+        policies = policies_of_every_account(self._log)
+        policy = policies.policy(EVERY_ACCOUNT) if policies.is_set else otherwise
+        return calendar(policy.timezone, policy.roll, policy.label)
+
+    def end_of(self, basis: Basis) -> int:
+        """Return the moment of the query, else the effective time of the last event read (ns UTC)."""
+        for moment in (basis.as_of, basis.known_at):
+            if moment is not None:
+                return moment
+        return self.effective_at(basis.seq)
+
+    def effective_at(self, seq: int) -> int:
+        """Return the effective time of an event, ns UTC; 0 for none."""
+        return max((each.effective_at for each in self._log.read(max(seq, 1) - 1, seq)), default=0)
+
+    def latest(self, basis: Basis, positions: Positions) -> int:
+        """Return the moment that ages are counted to: of the query, else of the last event or mark (ns UTC)."""
+        if basis.as_of is not None or basis.known_at is not None:
+            return self.end_of(basis)
+        return max([self.end_of(basis), *(mark.at for mark in positions.marks.values())])
+
     # --- answers ---
 
     def positions(self, basis: Basis) -> Positions:
@@ -159,6 +186,11 @@ class Queries:
         if basis.as_of is not None:
             return positions_as_of(events, basis.as_of, basis.method)
         return Positions(basis.method).replay(each for each in events if not _is_ahead(each, basis))
+
+    def in_event_time(self, basis: Basis) -> list[Recorded]:
+        """Return the events of positions in the order of their effective times, each fill as last corrected."""
+        events = self._wrap(self._log.read(until=basis.seq, topics=Positions.topics()), basis.seq)
+        return in_event_time(events, basis.as_of)
 
     def fill_events(self, symbol: str, basis: Basis) -> list[Recorded]:
         """Return the fills, busts and corrections of a symbol that were known, in log order."""
@@ -267,9 +299,9 @@ def _is_ahead(each: Recorded, basis: Basis) -> bool:
     return basis.known_at is not None and isinstance(each.event, MarkRecorded) and each.effective_at > basis.known_at
 
 
-def narrowed(rows: Iterable[dict[str, Any]], symbol: str | None, account: str | None) -> list[dict[str, Any]]:
-    """Return the rows of one symbol and one account; None: of all."""
-    return [each for each in rows if symbol in (None, each["symbol"]) and account in (None, each["account"])]
+def narrowed(rows: Iterable[dict[str, Any]], symbol: Names, account: Names) -> list[dict[str, Any]]:
+    """Return the rows of some symbols and some accounts; None: of all."""
+    return RowFilter.of(symbol=symbol, account=account).rows(rows)
 
 
 _SUMMED = ("realized_pnl", "gross_realized_pnl", "fees", "unrealized_change", "total_pnl")
@@ -324,17 +356,6 @@ def find_order(orders: Orders, order_id: str, account: str | None) -> Order:
     if found is None:
         raise UnknownOrder(f"no order {shown(order_id)} at that time")
     return found
-
-
-T = TypeVar("T")
-
-
-class QueryResult(list[T]):
-    """A list of views, with their basis."""
-
-    def __init__(self, rows: Iterable[T], basis: Basis) -> None:
-        super().__init__(rows)
-        self.basis = basis
 
 
 def as_of_from(as_of: Any, known_at: Any, at_seq: int | None) -> AsOf:

@@ -13,6 +13,8 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from hypothesis import strategies as st
 from oms_es.audit.day_archive import BadDayArchive, NothingBooked, pack, unpack
 from oms_es.audit.replay import replay
 from oms_es.audit.what_if import NOTE, what_if
+from oms_es.decimals import text
 from oms_es.domain import risk_checks
 from oms_es.errors import InvalidInput, LogError
 from oms_es.log.memory import MemoryLog
@@ -32,6 +35,7 @@ from oms_es.projections.projection import plain
 from oms_es.projections.state import State
 from oms_es.queries.export import COLUMNS, FORMATS, WHAT, ExportFilter, export_rows, write
 from oms_es.queries.queries import AsOf, Queries
+from oms_es.timestamps import iso
 from oms_es.vocabulary import CostMethod
 from tests.desk import DAY, desk, mark, submit
 from tests.golden_days import BOXES, DATES, DAYS, REPLAYING, SPANS, boxed, from_box, play, restore
@@ -385,8 +389,20 @@ def _read(path: Path, form: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     if form == "csv":
         return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-    parquet = pytest.importorskip("pyarrow.parquet")
-    return list(parquet.read_table(path).to_pylist())
+    found = pyarrow.parquet.read_table(path)
+    return [dict(zip(found.column_names, row, strict=True)) for row in zip(*map(_texts, found.columns), strict=True)]
+
+
+def _texts(column: Any) -> list[Any]:
+    """Return the cells of a Parquet column as in the other forms."""
+    if pyarrow.types.is_timestamp(column.type):
+        return [None if value is None else iso(value) for value in column.cast(pyarrow.int64()).to_pylist()]
+    exact = pyarrow.types.is_decimal(column.type) or pyarrow.types.is_date(column.type)
+    return [value if value is None or not exact else _plain(value) for value in column.to_pylist()]
+
+
+def _plain(value: Decimal | date) -> str:
+    return text(value) if isinstance(value, Decimal) else value.isoformat()
 
 
 def _as_text(row: dict[str, Any]) -> dict[str, str]:
