@@ -46,6 +46,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Prove": {
         "verify": ("proof.verify", "Verify the log: rows, hash chain, checkpoints."),
         "checkpoint": ("proof.checkpoint", "Sign the head of the log: events and Merkle root."),
+        "consistency": ("proof.consistency", "Prove that a log continues an earlier checkpoint."),
+        "prove": ("proof.prove", "Prove the events of one order to an outsider."),
+        "verify-proof": ("proof.verify_proof", "Check a proof; no log is needed."),
         "key": ("proof.key", "Create a key that signs checkpoints."),
     },
     "Data": {

@@ -99,6 +99,7 @@ def check_apart(path: Path, log: Path) -> None:
     Raises:
         InvalidInput: `path` is the log or one of these files.
     """
-    own = [log.with_name(log.name + ending) for ending in ("", "-wal", "-shm", ".checkpoints", ".states", ".frontier")]
+    endings = ("", "-wal", "-shm", ".checkpoints", ".states", ".frontier", ".reserve")
+    own = [log.with_name(log.name + ending) for ending in endings]
     if any(each.exists() and path.exists() and path.samefile(each) for each in own):
         raise InvalidInput(f"{path} belongs to the log {log}; name another file to write to")

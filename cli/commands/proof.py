@@ -1,19 +1,22 @@
-"""Commands that prove a log: keys, signed checkpoints, verification."""
+"""Commands that prove a log: keys, signed checkpoints, verification, proofs for an outsider."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from oms_es.cli.context import place
-from oms_es.cli.options import CommonOptions
+from oms_es.cli.exit_codes import REFUSED
+from oms_es.cli.options import Account, CommonOptions, Json, LogOptions
 from oms_es.cli.progress import pages_with_progress
 from oms_es.cli.render import counted, print_message, show, show_json
-from oms_es.errors import InvalidInput
-from oms_es.files import check_apart
-from oms_es.identifiers import shown
-from oms_es.proof.checkpoint import Checkpoint, sign_head, write_note
-from oms_es.proof.keys import SigningKey, create
+from oms_es.errors import InvalidInput, InvalidNote
+from oms_es.files import check_apart, replacing
+from oms_es.identifiers import identifier, shown
+from oms_es.proof.checkpoint import Checkpoint, decoded, sign_head, write_note
+from oms_es.proof.keys import SigningKey, VerifierKey, create
+from oms_es.proof.prove import check_proof, prove_consistency, prove_order, read_proof
 from oms_es.proof.verify import ANCHORED, Verification
 from oms_es.proof.verify import verify as verify_log
 
@@ -30,6 +33,8 @@ Quick = Annotated[
 PrivateKey = Annotated[Path, typer.Option("--key", metavar="FILE", help="The private key.")]
 KeyName = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The key's name, if there is no FILE.pub.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="The file [default: stdout].")]
+ProofFile = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The proof, as JSON.")]
+OneCheckpoint = Annotated[Path, typer.Option("--checkpoint", metavar="FILE", help="A signed checkpoint of the log.")]
 Append = Annotated[Path | None, typer.Option("--append", metavar="FILE", help="Append the checkpoint to this file.")]
 
 
@@ -148,3 +153,85 @@ def _show(found: Verification) -> None:
         print_message(f"after the last checkpoint that agrees: {tail}")
     else:
         print_message(f"sound, but no checkpoint with its key anchors it: {tail} could be written anew")
+
+
+def prove(
+    order: Annotated[str, typer.Option("--order", metavar="ORDER", help="The order id.")],
+    checkpoint_file: OneCheckpoint,
+    output: ProofFile,
+    account: Account = None,
+    *,
+    options: LogOptions,
+) -> None:
+    """
+    Prove the events of one order to an outsider.
+
+    The proof contains these events and their paths to the signed root, and nothing else of the log. It can be checked
+    without the log: oms verify-proof, or tools/verify_proof.py, which needs no oms_es.
+
+    For example:
+
+        oms prove --order a-1 --checkpoint day.ckpts -o a-1.json
+    """
+    with options.open() as opened:
+        check_apart(output, opened.log.path)
+        proof = prove_order(opened.log, identifier(order, "--order"), checkpoint_file, account)
+    _write(proof, output)
+    events = counted(len(proof["events"]), "event")
+    print_message(f"{events} of order {order} in {shown(output)}; events after the checkpoint are left out")
+
+
+def consistency(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The earlier checkpoint.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The later checkpoint.")],
+    output: ProofFile,
+    *,
+    options: LogOptions,
+) -> None:
+    """
+    Prove that a log continues an earlier checkpoint.
+
+    For example:
+
+        oms consistency day.ckpts day.ckpts -o both.json
+    """
+    with options.open() as opened:
+        check_apart(output, opened.log.path)
+        proof = prove_consistency(opened.log, old, new)
+    _write(proof, output)
+    print_message(f"the proof of consistency is in {shown(output)}")
+
+
+def _write(proof: dict[str, object], path: Path) -> None:
+    with replacing(path) as fresh:
+        fresh.write_text(json.dumps(proof, indent=1) + "\n", encoding="utf-8")
+
+
+def verify_proof(
+    proof: Annotated[Path, typer.Argument(metavar="PROOF", help="A file of oms prove or oms consistency.")],
+    keys: Annotated[list[Path], typer.Option("--key", metavar="FILE.pub", help="The verifier key; repeatable.")],
+    as_json: Json = False,
+) -> None:
+    """
+    Check a proof; no log is needed.
+
+    Exit code 1, with the reason, if it does not prove what it claims.
+
+    For example:
+
+        oms verify-proof a-1.json --key desk.key.pub
+    """
+    known = [VerifierKey.load(each) for each in keys]
+    try:
+        found = check_proof(read_proof(proof), known)
+    except InvalidNote as error:
+        if as_json:
+            show_json({"proven": False, "reason": str(error)})
+        print_message(f"{shown(proof)} proves nothing: {error}")
+        raise typer.Exit(REFUSED) from None
+    if as_json:
+        show_json({"proven": True, "log_id": found.log_id, "events": found.events, "key": found.key})
+        return
+    for row in found.rows:
+        show(f"{row['seq']:>8}  {row['topic']:<18}  {decoded(row['state']).decode(errors='backslashreplace')}")
+    print_message(f"proven, signed by {found.key}: {found.statement}")

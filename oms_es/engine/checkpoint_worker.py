@@ -5,6 +5,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from oms_es.log import room
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots.builder import EVERY, advance
@@ -22,6 +23,8 @@ class CheckpointWorker:
     """
     Makes checkpoints in its own thread; they are a cache, so an error is logged and nothing else.
 
+    After the first commit it makes the reserve beside the log, so that a full disk does not prevent a halt.
+
     Args:
         log: the log of the checkpoints; one in memory has none.
         interval: seconds of `recorded_at` after which checkpoints are made, however few events there are.
@@ -31,7 +34,7 @@ class CheckpointWorker:
         self._path = log.path if isinstance(log, SqliteLog) else None
         self._interval = interval * SECOND
         self._last_seq, self._last_at = 0, 0
-        self._urgent = False
+        self._urgent = self._has_reserve = False
         self._seq, self._committed_at = 0, 0.0  # of the last commit; the time is that of `time.monotonic`
         self._ends = threading.Event()
         self._is_stopped = False  # the end of the log is uncertain
@@ -49,6 +52,9 @@ class CheckpointWorker:
     def after(self, seq: int, recorded_at: int) -> None:
         """Make checkpoints in the next idle moment, if enough was committed since the last time."""
         self._seq, self._committed_at = seq, time.monotonic()
+        if not self._has_reserve and self._path is not None:
+            self._has_reserve = True
+            room.keep_reserve(self._path)
         if self._path is None or seq == self._last_seq or (self._working is not None and not self._working.done()):
             return
         if not self._last_at:

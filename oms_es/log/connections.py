@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from oms_es.log import use_mark
 from oms_es.log.private_copy import Stamp
 
 
@@ -20,12 +21,15 @@ class Connection(sqlite3.Connection):
         self._pid = os.getpid()
         self.folder: Path | None = None  # of the private copy, if it reads one
         self.stamp: Stamp | None = None  # of the log at the time of the copy
+        self.has_marked = False  # it has appended, so the log is marked as in use
         _open.add(self)
 
     def close(self) -> None:
         """Close the connection; do nothing in a forked child."""
         if self._pid != os.getpid():
             return
+        if self.has_marked:
+            use_mark.remove(self)
         super().close()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)

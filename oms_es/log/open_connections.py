@@ -11,6 +11,7 @@ from pathlib import Path
 from oms_es.errors import DamagedLog, LogBusy, LogError, LogMissing, LogReadOnly, LogWriteFailed, NotALog
 from oms_es.files import create_private, not_a_file, sync_folder
 from oms_es.identifiers import escaped
+from oms_es.log import use_mark
 from oms_es.log.connections import Connection, connect
 from oms_es.log.private_copy import copy, has_files_beside, may_make_files_beside
 
@@ -63,22 +64,28 @@ def _readable(uri: str) -> Connection:
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         _refuse_cut_off(connection)
+        use_mark.warn(connection, _path(connection))
     except (sqlite3.Error, LogError, UnicodeDecodeError):
         connection.close()
         raise
     return connection
 
 
+def _path(connection: sqlite3.Connection) -> Path:
+    (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+    return Path(path)
+
+
 def _refuse_cut_off(connection: sqlite3.Connection) -> None:
     """Refuse a file that is shorter than its header states, unless a write-ahead log contains the rest."""
-    (path,) = (row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main")
+    path = _path(connection)
     # The header first: a writer may make its first commit meanwhile, and then the write-ahead log is there.
     (pages,), (size,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
     ahead = Path(f"{path}-wal")
     if ahead.exists() and ahead.stat().st_size:
         return
-    if Path(path).stat().st_size < pages * size:
-        raise DamagedLog(f"{path} was cut off: it has {Path(path).stat().st_size} bytes of {pages * size}")
+    if path.stat().st_size < pages * size:
+        raise DamagedLog(f"{path} was cut off: it has {path.stat().st_size} bytes of {pages * size}")
 
 
 def open_writer(path: Path, durability: str = "full", *, make: bool = True, mode: int = 0o600) -> Connection:

@@ -16,6 +16,7 @@ from oms_es.log.open_connections import translated
 from oms_es.log.wal import may_hold_commit
 
 _NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}  # an incomplete write; the file shows how much of it was written
+_FULL = {*_NO_ROOM, "SQLITE_IOERR_SHMSIZE"}
 _SYNC = {"SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"}
 
 
@@ -28,6 +29,11 @@ def failed_commit(file: LogFile, writer: sqlite3.Connection, error: sqlite3.Erro
     if getattr(error, "sqlite_errorname", "") in _NO_ROOM and not may_hold_commit(file.ahead_path):
         return translated(file.path, error)
     return uncertain(file, error)
+
+
+def is_full_disk(error: LogError) -> bool:
+    """Return whether a write failed because the disk is full, or may be."""
+    return getattr(error.__cause__, "sqlite_errorname", "") in _FULL
 
 
 def is_failed_sync(error: BaseException) -> bool:

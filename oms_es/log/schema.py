@@ -78,12 +78,12 @@ class Meta(NamedTuple):
     secret: bytes  # salts the leaves, so that a proof of one row reveals nothing about another
 
 
-def create(connection: sqlite3.Connection) -> None:
-    """Create the tables, inside the caller's transaction."""
+def create(connection: sqlite3.Connection, meta: Meta | None = None) -> None:
+    """Create the tables, inside the caller's transaction; with `meta` those of a log with that identity."""
+    meta = meta or Meta(FORMAT, uuid.uuid4().hex, secrets.token_bytes(32))
     for statement in _statements(TABLES + APPEND_ONLY):
         connection.execute(statement)
-    rows = [("format", FORMAT), ("log_id", uuid.uuid4().hex), ("secret", secrets.token_bytes(32))]
-    connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", meta._asdict().items())
 
 
 def _statements(script: str) -> list[str]:

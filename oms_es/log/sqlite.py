@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from oms_es.domain.envelope import Draft
-from oms_es.errors import HeadMoved, LogFileChanged, LogMissing
-from oms_es.log import schema
+from oms_es.domain.events import TradingLevelChanged
+from oms_es.errors import HeadMoved, LogFileChanged, LogMissing, LogWriteFailed
+from oms_es.log import room, schema, use_mark
 from oms_es.log.connections import Connection
 from oms_es.log.contract import new_row
 from oms_es.log.decoding import read_head
 from oms_es.log.hash_chain import Head, genesis
 from oms_es.log.insert import Keys, write
 from oms_es.log.open_connections import begin, open_writer, refuse_orphan, translated_errors
-from oms_es.log.outcome import failed_commit, is_failed_sync, uncertain
+from oms_es.log.outcome import failed_commit, is_failed_sync, is_full_disk, uncertain
 from oms_es.log.reader import EMPTY, LogReader
 from oms_es.log.schema_check import SchemaCheck
 
@@ -72,11 +73,27 @@ class SqliteLog(LogReader):
         """
         Write all drafts or none, durably; return the seq of the last event in the log.
 
+        On a full disk the caches are deleted, and a halt takes the reserve.
+
         Raises:
             HeadMoved: another writer has appended since the decision.
             LogWriteFailed, LogReadOnly, LogBusy, ForeignSchema: nothing was written.
             LogWriteUncertain, LogFileChanged: this object stops writing; the message names the known outcome.
         """
+        try:
+            return self._append(drafts, decided_on, wait=wait)
+        except LogWriteFailed as error:
+            if not is_full_disk(error) or not self._made_room(drafts):
+                raise
+        return self.append(drafts, decided_on, wait=wait)
+
+    def _made_room(self, drafts: Sequence[Draft]) -> bool:
+        if room.delete_caches(self.path):
+            return True
+        is_halt = any(isinstance(draft.event, TradingLevelChanged) for draft in drafts)
+        return is_halt and room.release_reserve(self.path)
+
+    def _append(self, drafts: Sequence[Draft], decided_on: int, *, wait: bool) -> int:
         with self._rescuing():
             self._file.may_write()
         with translated_errors(self.path):
@@ -87,7 +104,13 @@ class SqliteLog(LogReader):
             self._is_locked = False
             try:
                 head = self._insert(writer, drafts, decided_on)
+                is_marked = use_mark.is_set(writer)
+                if not is_marked:
+                    use_mark.set_mark(writer)
                 self._commit(writer)
+                if not is_marked:
+                    use_mark.write_through(writer)
+                writer.has_marked = True
             except BaseException as error:
                 self._known = None
                 self._roll_back(writer)
@@ -173,7 +196,7 @@ class SqliteLog(LogReader):
 
     # --- the connection ---
 
-    def _writer(self) -> sqlite3.Connection:
+    def _writer(self) -> Connection:
         if self._writing is None:
             if self.path.is_file() and self.path.stat().st_size:
                 self._reader()  # raises if the file is not a log, before anything is written

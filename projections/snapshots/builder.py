@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.errors import LogError
+from oms_es.log import room
 from oms_es.log.contract import WrapEvents, unwrapped
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.positions import Positions
@@ -34,7 +35,6 @@ from oms_es.projections.snapshots.positions_at import (
 from oms_es.projections.snapshots.positions_codec import VERSION, Earlier, decode_positions, digest, encode_positions
 from oms_es.vocabulary import CostMethod
 
-_OURS = ("meta", "known", "as_of")  # tables that every version of the cache has
 _VALID = " AND valid_until IS NULL"
 EVERY = 125  # facts between two checkpoints
 OVERTAKEN = 8  # of the states that a late event makes invalid, one in so many is retained
@@ -44,12 +44,13 @@ def advance(log: SqliteLog, every: int = EVERY, wrap: WrapEvents = unwrapped) ->
     """
     Update the checkpoints up to the end of the log; return the number of events read.
 
-    Does nothing while another process updates them. A cache of another version or log, or a damaged one, is rebuilt.
+    Does nothing while another process updates them, or the disk is almost full. A cache of another version or log, or a
+    damaged one, is rebuilt.
 
     Raises:
         LogError: they cannot be written, or the file is the database of another program.
     """
-    if log.head().seq == 0:
+    if log.head().seq == 0 or room.is_scarce(log.path.parent):
         return 0
     try:
         return _advance(log, every, wrap)
@@ -70,7 +71,7 @@ def _advance(log: SqliteLog, every: int, wrap: WrapEvents) -> int:
         except sqlite3.OperationalError:
             return 0  # another process updates it
         try:
-            refuse_foreign(cache, cache_path(log), *_OURS)
+            refuse_foreign(cache, cache_path(log), room.CACHES[".checkpoints"])
             if not _is_empty(cache) and not belongs_to_log(cache, log):
                 for (table,) in cache.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                     cache.execute(f'DROP TABLE IF EXISTS "{table}"')
@@ -94,7 +95,7 @@ def forget(log: SqliteLog) -> None:
     if path.is_file():
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as cache:
-            refuse_foreign(cache, path, *_OURS)
+            refuse_foreign(cache, path, room.CACHES[".checkpoints"])
     for name in (path.name, path.name + "-wal", path.name + "-shm", path.name + "-journal"):
         path.with_name(name).unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ class ForeignCache(LogError):
     """The file with the name of a cache is the database of another program; it is neither read nor changed."""
 
 
-def refuse_foreign(cache: sqlite3.Connection, path: Path, *ours: str) -> None:
+def refuse_foreign(cache: sqlite3.Connection, path: Path, ours: frozenset[str]) -> None:
     """
     Check that a database is empty or has the tables `ours`, before anything in it is changed.
 
@@ -30,7 +30,7 @@ def refuse_foreign(cache: sqlite3.Connection, path: Path, *ours: str) -> None:
         ForeignCache: it is the database of another program.
     """
     names = {name for (name,) in cache.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if names and not names >= set(ours):
+    if names and not names >= ours:
         raise ForeignCache(f"{path} is a database of another program, not a cache of oms_es; it is left as it is")
 
 

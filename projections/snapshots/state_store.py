@@ -15,7 +15,7 @@ from pathlib import Path
 
 from oms_es.domain.events import DayClosed
 from oms_es.errors import LogError
-from oms_es.log import codec
+from oms_es.log import codec, room
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots.integrity import UNUSABLE, ForeignCache, create_beside, refuse_foreign
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
@@ -39,7 +39,7 @@ def states_path(log: SqliteLog) -> Path:
 def save_state(log: SqliteLog, kind: str, state: State) -> None:
     """Store the committed state; errors are ignored, because it is a cache."""
     chain = log.chain_at(state.committed_seq)
-    if chain is None:
+    if chain is None or room.is_scarce(log.path.parent):
         return
     content = zlib.compress(encode_state(state), 1)
     row = (kind, state.committed_seq, _made_by(), chain)
@@ -47,7 +47,7 @@ def save_state(log: SqliteLog, kind: str, state: State) -> None:
     with suppress(*_UNUSABLE, ForeignCache), closing(_connect(log, path)) as states:
         states.execute("PRAGMA synchronous=OFF")
         states.execute("BEGIN IMMEDIATE")
-        refuse_foreign(states, path, "states")
+        refuse_foreign(states, path, room.CACHES[".states"])
         states.execute(_TABLE)
         states.execute(
             "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", (*row, content, _digest(*row, content))

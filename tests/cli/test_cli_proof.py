@@ -58,3 +58,27 @@ def test_a_log_that_was_changed_is_not_signed(oms: Oms) -> None:
 
     assert "seq 2 does not continue the hash chain" in refused.stderr
     assert not Path("head.ckpt").exists()
+
+
+def test_an_order_is_proven_without_the_log(oms: Oms) -> None:
+    oms("checkpoint --key desk.key -o head.ckpt")
+    oms("prove --order o-1 --checkpoint head.ckpt -o proof.json")
+    oms("consistency head.ckpt head.ckpt -o both.json")
+    oms.log.unlink()
+
+    shown = oms("verify-proof proof.json --key desk.key.pub")
+
+    assert shown.stdout.split()[:2] == ["2", "OrderSubmitted"]
+    assert "signed by desk" in shown.stderr
+    assert oms.json("verify-proof both.json --key desk.key.pub")["proven"]
+    Path("both.json").write_text(Path("both.json").read_text().replace(f"\\n{LAST}\\n", "\\n12\\n"))
+    assert oms.json("verify-proof both.json --key desk.key.pub", code=1)["reason"] == "the signature by desk is wrong"
+
+
+def test_an_order_that_is_unknown_or_in_several_accounts_is_not_proven(oms: Oms) -> None:
+    oms("submit ADAUSDM buy limit 1 10 --order-id o-1 --account other", code=1)  # rejected, and recorded
+    oms("checkpoint --key desk.key -o head.ckpt")
+
+    assert "no order 'o-9'" in oms("prove --order o-9 --checkpoint head.ckpt -o p.json", code=1).stderr
+    assert "several accounts" in oms("prove --order o-1 --checkpoint head.ckpt -o p.json", code=1).stderr
+    oms("prove --order o-1 --account other --checkpoint head.ckpt -o p.json")

@@ -12,6 +12,7 @@ TURNS = "oms bisect 'abs(position", "oms bisect 'quarantined() == 0'"  # the cla
 BEFORE = (
     "oms key new desk -o desk.key",
     "oms checkpoint --key desk.key --append day.ckpts",
+    "oms prove --order a-1 --checkpoint day.ckpts -o a-1.json",
 )  # carried out first: others need their files
 COLUMNS = "80"
 

@@ -226,7 +226,7 @@ def errors(lines: list[str]) -> Iterator[str]:
 
 
 def test_after_a_failed_fsync_the_outcome_is_unknown_and_the_writer_stops(library: Path, tmp_path: Path) -> None:
-    lines = endure(library, tmp_path, Fault("sync", "day.db-wal", 3, "eio"))
+    lines = endure(library, tmp_path, Fault("sync", "day.db-wal", 5, "eio"))  # of a COMMIT, not of a checkpoint
 
     assert set(errors(lines)) == {"LogWriteUncertain"}
     assert not acknowledged(lines[lines.index("!") :])
