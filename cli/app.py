@@ -65,6 +65,10 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "halt": ("limits.halt", "Halt trading: new orders are rejected."),
         "resume": ("limits.resume", "Resume trading after a halt."),
         "tail": ("tail.tail", "Show the last ten events and follow the log."),
+        "backup": ("copies.backup", "Copy the log into one file while trading goes on."),
+        "restore": ("copies.restore", "Restore a backup as a new log."),
+        "doctor": ("copies.doctor", "Report the problems of a log, with advice."),
+        "salvage": ("copies.salvage_log", "Save the sound part of a damaged log as a new log."),
         "rebuild": ("tables.rebuild", "Rebuild the SQL tables or the checkpoints."),
     },
 }
