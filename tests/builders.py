@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oms_es.decimals import decimal, text
 from oms_es.domain.commands import (
@@ -22,6 +23,7 @@ from oms_es.domain.commands import (
     ChangeState,
     Command,
     CorrectFill,
+    LinkOrder,
     OrderCommand,
     RecordMark,
     ReduceOrder,
@@ -36,6 +38,7 @@ from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import (
     AmendRefused,
     Event,
+    ExternalIdAssigned,
     FillAdded,
     FillBusted,
     FillCorrected,
@@ -43,6 +46,7 @@ from oms_es.domain.events import (
     InstrumentDefined,
     MarkRecorded,
     OrderAmended,
+    OrdersMerged,
     OrderSubmitted,
     PolicyChanged,
     QuarantineResolved,
@@ -109,11 +113,8 @@ def add_fill(quantity: str = "40", price: str = "10", trade: str | None = "t1", 
     """Return a fill; `fee` as text."""
     changes["fee"] = num(changes.get("fee", "0"))
     fields: dict[str, Any] = {
-        "order_id": ORDER,
-        "fill_quantity": num(quantity),
-        "fill_price": num(price),
-        "trade_id": trade,
-    }
+        "order_id": ORDER, "fill_quantity": num(quantity), "fill_price": num(price), "trade_id": trade,
+    }  # fmt: skip
     return AddFill(**(fields | changes))
 
 
@@ -159,61 +160,52 @@ def mark(price: str, symbol: str = SYMBOL) -> RecordMark:
 # --- commands and events in words ---
 
 
-def said(words: str, waiting: Sequence[str] = ()) -> OrderCommand:
-    """Return the command about order o-1 that the words stand for; `accept 1` is about the first of `waiting`."""
+def said(words: str, waiting: Sequence[str] = (), **order: str) -> OrderCommand:
+    """
+    Return the command that the words stand for; `accept 1` is about the first of `waiting`.
+
+    It is about order o-1, unless `order` has another order_id or account.
+    """
     verb, *rest = words.split()
+    named: dict[str, Any] = dict(word.split("=") for word in rest if "=" in word)
+    rest = [word for word in rest if "=" not in word]
+    if "side" in named:
+        named["side"] = OrderSide(named["side"])
+    of: dict[str, Any] = {"order_id": ORDER, **order}
+    quantity, price = _at(rest[-1] if verb == "correct" else rest[0]) if rest else (None, None)
     match verb:
         case "buy" | "sell":
-            quantity, price = _at(rest[0])
-            return submit(quantity or "", None if price == "market" else price, OrderSide(verb))
+            return submit(quantity or "", None if price == "market" else price, OrderSide(verb), **named, **of)
         case "ack" | "reject" | "fail" | "complete" | "report-cancelled":
-            return change_state(_REPORTS[verb])
+            return change_state(_REPORTS[verb], external_order_id=rest[0] if rest else None, **of)
+        case "link":
+            return LinkOrder(external_order_id=rest[0], **of)
         case "cancel":
-            return cancel()
-        case "fill":
-            return _said_fill(rest)
+            return cancel(**of)
         case "amend":
-            return amend(*_at(rest[0]))
+            return replace(amend(quantity, price), **of)
         case "reduce":
-            return ReduceOrder(order_id=ORDER, quantity=num(rest[0]))
-        case "bust":
-            return BustFill(order_id=ORDER, trade_id=rest[0])
-        case "correct":
-            quantity, price = _at(rest[1])
-            fee = rest[2].removeprefix("fee=") if len(rest) > 2 else None
-            new = (None if each is None else num(each) for each in (quantity, price, fee))
-            return CorrectFill(
-                order_id=ORDER, trade_id=rest[0], fill_quantity=next(new), fill_price=next(new), fee=next(new)
-            )
+            return ReduceOrder(quantity=num(rest[0]), **of)
+        case "fill":
+            return add_fill(quantity or "", price or "", rest[1] if len(rest) > 1 else None, **named, **of)
         case "accept" | "refuse":
-            named = dict(word.split("=") for word in rest[1:])
-            return ResolveQuarantined(
-                order_id=ORDER,
-                quarantine_id=waiting[int(rest[0]) - 1],
-                accept=verb == "accept",
-                symbol=named.get("symbol"),
-                side=OrderSide(named["side"]) if "side" in named else None,
-            )
+            found = waiting[int(rest[0]) - 1] if rest[0].isdecimal() else rest[0]
+            return ResolveQuarantined(quarantine_id=found, accept=verb == "accept", **named, **of)
         case _:
-            raise AssertionError(f"no command is said as {words!r}")
+            return _said_restatement(verb, rest[0], (quantity, price, named.get("fee")), of)
+
+
+def _said_restatement(verb: str, trade: str, new: Sequence[str | None], of: dict[str, Any]) -> OrderCommand:
+    if verb == "bust":
+        return BustFill(trade_id=trade, **of)
+    assert verb == "correct", f"no command is called {verb!r}"
+    quantity, price, fee = (None if each is None else num(each) for each in new)
+    return CorrectFill(trade_id=trade, fill_quantity=quantity, fill_price=price, fee=fee, **of)
 
 
 _REPORTS = {
-    "ack": S.WORKING,
-    "reject": S.REJECTED,
-    "fail": S.FAILED,
-    "complete": S.FILLED,
-    "report-cancelled": S.CANCELLED,
-}
-
-
-def _said_fill(words: list[str]) -> AddFill:
-    quantity, price = _at(words[0])
-    named: dict[str, Any] = dict(word.split("=") for word in words[1:] if "=" in word)
-    if "side" in named:
-        named["side"] = OrderSide(named["side"])
-    trade = next((word for word in words[1:] if "=" not in word), None)
-    return add_fill(quantity or "", price or "", trade, **named)
+    "ack": S.WORKING, "reject": S.REJECTED, "fail": S.FAILED, "complete": S.FILLED, "report-cancelled": S.CANCELLED,
+}  # fmt: skip
 
 
 def _at(words: str) -> tuple[str | None, str | None]:
@@ -227,6 +219,10 @@ def told(events: Iterable[Event]) -> str:
 
 
 def _told(event: Event) -> str:
+    return f"{_of_order(event)}{' ahead' if getattr(event, 'ahead', False) else ''}"
+
+
+def _of_order(event: Event) -> str:
     match event:
         case OrderSubmitted():
             price = "market" if event.price is None else text(event.price)
@@ -247,7 +243,19 @@ def _told(event: Event) -> str:
         case QuarantineResolved():
             return "accepted" if event.accepted else "refused"
         case _:
-            raise AssertionError(f"nobody tells {type(event).__name__}")
+            return _of_others(event)
+
+
+def _of_others(event: Event) -> str:
+    match event:
+        case ExternalIdAssigned():
+            return f"id {event.external_order_id}"
+        case OrdersMerged():
+            return f"merged {event.merged}" if event.merged else f"merged into {event.into}"
+        case MarkRecorded():
+            return f"mark {text(event.price)}"
+        case _:
+            return type(event).__name__
 
 
 # --- events ---
@@ -276,14 +284,9 @@ def filled(quantity: str = "40", price: str = "10", trade: str | None = "t1", **
     """Return the event of a fill; `fee` as text."""
     changes["fee"] = num(changes.get("fee", "0"))
     fields: dict[str, Any] = {
-        "account": ACCOUNT,
-        "order_id": ORDER,
-        "symbol": SYMBOL,
-        "side": BUY,
-        "fill_quantity": num(quantity),
-        "fill_price": num(price),
-        "trade_id": trade,
-    }
+        "account": ACCOUNT, "order_id": ORDER, "symbol": SYMBOL, "side": BUY, "fill_quantity": num(quantity),
+        "fill_price": num(price), "trade_id": trade,
+    }  # fmt: skip
     return FillAdded(**(fields | changes))
 
 
@@ -341,18 +344,10 @@ def recorded(event: Event, seq: int = 1, at: int | None = None, **changes: Any) 
     """Return an event as the log holds it, one second per seq after noon when `at` is None."""
     when = NOON + seq * SECOND if at is None else at
     fields: dict[str, Any] = {
-        "seq": seq,
-        "originator_id": event.originator_id,
-        "originator_version": 0,
-        "event": event,
-        "account": getattr(event, "account", ""),
-        "origin": Origin.COMMAND,
-        "occurred_at": when,
-        "effective_at": when,
-        "recorded_at": when,
-        "trading_day": TODAY,
-        "command_id": "",
-    }
+        "seq": seq, "originator_id": event.originator_id, "originator_version": 0, "event": event,
+        "account": getattr(event, "account", ""), "origin": Origin.COMMAND, "occurred_at": when, "effective_at": when,
+        "recorded_at": when, "trading_day": TODAY, "command_id": "",
+    }  # fmt: skip
     return Recorded(**(fields | changes))
 
 
@@ -418,14 +413,9 @@ class Desk:
 def draft_of(event: Event, at: int = NOON) -> Draft:
     """Return an event as a draft."""
     return Draft(
-        event=event,
-        origin=Origin.COMMAND,
-        occurred_at=at,
-        effective_at=at,
-        recorded_at=at,
-        trading_day=TODAY,
+        event=event, origin=Origin.COMMAND, occurred_at=at, effective_at=at, recorded_at=at, trading_day=TODAY,
         command_id="",
-    )
+    )  # fmt: skip
 
 
 def policy_changed(account: str = EVERY_ACCOUNT, **values: Value) -> PolicyChanged:

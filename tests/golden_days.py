@@ -110,15 +110,12 @@ def digests(day: str) -> str:
     reports = [json.loads(from_box(boxed(day, trading_day))) for trading_day in SPANS[day]]
     return table(
         {
-            "trading_day": report["days"][0]["trading_day"],
-            "events": report["days"][0]["events"],
-            "decided again": report["check"]["commands"],
-            "divergent": report["check"]["divergent"],
-            "closed": report["days"][0]["closed"],
-            "digest": report["digest"],
+            "trading_day": report["days"][0]["trading_day"], "events": report["days"][0]["events"],
+            "decided again": report["check"]["commands"], "divergent": report["check"]["divergent"],
+            "closed": report["days"][0]["closed"], "digest": report["digest"],
         }
         for report in reports
-    )
+    )  # fmt: skip
 
 
 def answers(day: str, log: Log, rows: Iterable[StoredRow]) -> dict[str, str]:

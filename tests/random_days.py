@@ -140,15 +140,10 @@ _corrections = st.builds(
     reason=st.sampled_from(["", "venue"]),
 ).filter(lambda command: (command.fill_quantity, command.fill_price, command.fee) != (None, None, None))
 _decisions = st.builds(
-    ResolveQuarantined,
-    order_id=st.just(""),
-    actor=_actor,
-    quarantine_id=st.integers(0, 3).map(str),
-    accept=st.booleans(),
-    symbol=st.none() | _symbols,
-    side=st.none() | _sides,
+    ResolveQuarantined, order_id=st.just(""), actor=_actor, quarantine_id=st.integers(0, 3).map(str),
+    accept=st.booleans(), symbol=st.none() | _symbols, side=st.none() | _sides,
     reason=st.sampled_from(["", "called the venue"]),
-)
+)  # fmt: skip
 _rules = st.sampled_from(
     [
         limits(max_position_size="150", max_open_orders="3", max_skew="100", min_quote_size="10"),
@@ -176,25 +171,13 @@ def _mixed(*often: tuple[int, st.SearchStrategy[Command]]) -> st.SearchStrategy[
 
 
 commands = _mixed(
-    (12, _fills),
-    (4, _busts),
-    (4, _corrections),
-    (3, _decisions),
-    (3, _changes),
-    (2, _submits),
-    (2, _amends),
-    (1, _cancels),
-    (2, _links),
-    (2, _foreign_fills),
-    (4, _others),
-)
+    (12, _fills), (4, _busts), (4, _corrections), (3, _decisions), (3, _changes), (2, _submits), (2, _amends),
+    (1, _cancels), (2, _links), (2, _foreign_fills), (4, _others),
+)  # fmt: skip
 _imports = _mixed(
-    (4, _fills),
-    (1, _submits),
-    (1, _foreign_fills),
-    (1, _amends),
+    (4, _fills), (1, _submits), (1, _foreign_fills), (1, _amends),
     (1, st.builds(ReduceOrder, **_order, quantity=_quantities)),
-)
+)  # fmt: skip
 _ago = st.sampled_from([None, None, 0, SECOND, 3600 * SECOND, 30 * 3600 * SECOND, -SECOND])
 _after = st.sampled_from([0, 1, SECOND // 2, SECOND, 3600 * SECOND, 24 * 3600 * SECOND, -SECOND, -7 * SECOND])
 _command, _import = st.just(Origin.COMMAND), st.just(Origin.IMPORT)

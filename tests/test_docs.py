@@ -34,19 +34,11 @@ def test_nothing_in_the_repository_names_a_machine_it_was_made_on() -> None:
     texts = {
         path: path.read_text(encoding="utf-8", errors="ignore")
         for folder in (
-            "oms_es",
-            "projections",
-            "cli",
-            "tests",
-            "docs",
-            "examples",
-            "install",
-            "benchmarks",
-            "replay_fixtures",
+            "oms_es", "projections", "cli", "tests", "docs", "examples", "install", "benchmarks", "replay_fixtures",
         )
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and path.suffix in {".py", ".md", ".txt", ".jsonl", ".sql"}
-    }
+    }  # fmt: skip
 
     named = [path.name for path, text in texts.items() if re.search(r"(?<![\w.])/(work|root|home)/\w", text)]
 

@@ -13,20 +13,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A private word, and what the field calls it.
 AVOID = {
-    r"told|tells|telling": "reported, shown",
-    r"say|says|said|saying": "state, report, show",
-    r"given": "passed, named, the context",
-    r"brought|brings": "contributed, added",
-    r"kept": "retained, cached, stored",
-    r"stands|stood": "is, was, in force",
-    r"moved": "changed",
-    r"reached|reaching": "high-water mark",
-    r"what is": "name the thing",
-    r"take(?:s|n)? in|took in": "ingest, read, apply",
-    r"nobody waits": "must not await",
-    r"once more": "again, retry",
-    r"by heart": "in memory",
-}
+    r"told|tells|telling": "reported, shown", r"say|says|said|saying": "state, report, show",
+    r"given": "passed, named, the context", r"brought|brings": "contributed, added",
+    r"kept": "retained, cached, stored", r"stands|stood": "is, was, in force", r"moved": "changed",
+    r"reached|reaching": "high-water mark", r"what is": "name the thing",
+    r"take(?:s|n)? in|took in": "ingest, read, apply", r"nobody waits": "must not await",
+    r"once more": "again, retry", r"by heart": "in memory",
+}  # fmt: skip
 # Exact phrases in which such a word has its plain meaning; keep this list tiny.
 ALLOWED: tuple[str, ...] = ()
 WORDS = re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in AVOID), re.IGNORECASE)

@@ -153,19 +153,14 @@ def test_a_moment_belongs_to_the_day_whose_roll_came_last(row: dict[str, str]) -
 @pytest.mark.parametrize(
     ("zone", "roll", "day", "hours"),
     [
-        ("America/New_York", "00:00", date(2024, 3, 10), 23),
-        ("America/New_York", "17:00", date(2024, 3, 9), 23),
-        ("America/New_York", "00:00", date(2024, 11, 3), 25),
-        ("America/New_York", "17:00", date(2024, 11, 2), 25),
-        ("America/New_York", "00:00", date(2024, 11, 4), 24),
-        ("Europe/London", "00:00", date(2024, 3, 31), 23),
-        ("Europe/London", "00:00", date(2024, 10, 27), 25),
-        ("Australia/Lord_Howe", "00:00", date(2024, 10, 6), 23.5),
-        ("Australia/Lord_Howe", "00:00", date(2024, 4, 7), 24.5),
-        ("Pacific/Apia", "00:00", date(2011, 12, 30), 0),
+        ("America/New_York", "00:00", date(2024, 3, 10), 23), ("America/New_York", "17:00", date(2024, 3, 9), 23),
+        ("America/New_York", "00:00", date(2024, 11, 3), 25), ("America/New_York", "17:00", date(2024, 11, 2), 25),
+        ("America/New_York", "00:00", date(2024, 11, 4), 24), ("Europe/London", "00:00", date(2024, 3, 31), 23),
+        ("Europe/London", "00:00", date(2024, 10, 27), 25), ("Australia/Lord_Howe", "00:00", date(2024, 10, 6), 23.5),
+        ("Australia/Lord_Howe", "00:00", date(2024, 4, 7), 24.5), ("Pacific/Apia", "00:00", date(2011, 12, 30), 0),
         ("UTC", "00:00", date(2024, 3, 10), 24),
     ],
-)
+)  # fmt: skip
 def test_a_day_is_as_long_as_the_wall_clock_makes_it(zone: str, roll: str, day: date, hours: float) -> None:
     begin = roll_instant(day, ZoneInfo(zone), clock_time(roll))
     end = roll_instant(day + timedelta(days=1), ZoneInfo(zone), clock_time(roll))
@@ -197,25 +192,16 @@ def day_by_brute_force(moment: int, zone: str, roll: str, label: str = "start") 
 # Where wall clocks do something odd: gaps and repetitions of an hour, of half an hour, at midnight, across midnight,
 # and days that were skipped or came twice.
 ODD = [
-    ("America/New_York", date(2024, 3, 10)),
-    ("America/New_York", date(2024, 11, 3)),
-    ("Europe/London", date(2024, 10, 27)),
-    ("America/Sao_Paulo", date(2018, 11, 4)),
-    ("America/Sao_Paulo", date(2018, 2, 18)),
-    ("America/Havana", date(2024, 11, 3)),
-    ("America/Goose_Bay", date(2010, 11, 7)),
-    ("America/Goose_Bay", date(2011, 3, 13)),
-    ("Australia/Lord_Howe", date(2024, 4, 7)),
-    ("Australia/Lord_Howe", date(2024, 10, 6)),
-    ("Asia/Beirut", date(2024, 3, 31)),
-    ("Asia/Pyongyang", date(2018, 5, 5)),
-    ("Asia/Pyongyang", date(2015, 8, 15)),
-    ("Africa/Casablanca", date(2024, 3, 10)),
-    ("Antarctica/Casey", date(2023, 3, 9)),
-    ("Pacific/Apia", date(2011, 12, 30)),
-    ("Pacific/Kwajalein", date(1993, 8, 21)),
+    ("America/New_York", date(2024, 3, 10)), ("America/New_York", date(2024, 11, 3)),
+    ("Europe/London", date(2024, 10, 27)), ("America/Sao_Paulo", date(2018, 11, 4)),
+    ("America/Sao_Paulo", date(2018, 2, 18)), ("America/Havana", date(2024, 11, 3)),
+    ("America/Goose_Bay", date(2010, 11, 7)), ("America/Goose_Bay", date(2011, 3, 13)),
+    ("Australia/Lord_Howe", date(2024, 4, 7)), ("Australia/Lord_Howe", date(2024, 10, 6)),
+    ("Asia/Beirut", date(2024, 3, 31)), ("Asia/Pyongyang", date(2018, 5, 5)), ("Asia/Pyongyang", date(2015, 8, 15)),
+    ("Africa/Casablanca", date(2024, 3, 10)), ("Antarctica/Casey", date(2023, 3, 9)),
+    ("Pacific/Apia", date(2011, 12, 30)), ("Pacific/Kwajalein", date(1993, 8, 21)),
     ("Asia/Manila", date(2024, 3, 10)),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("zone", "day"), ODD, ids=[f"{zone} {day}" for zone, day in ODD])

@@ -30,13 +30,10 @@ async def test_an_id_in_two_accounts_is_ambiguous_until_the_account_is_named(oms
     await work(oms, "o-1", account="a")
     await work(oms, "o-1", account="b", quantity=70)
     attempts: list[Act] = [
-        lambda o: o.cancel_order("o-1"),
-        lambda o: o.add_fill("o-1", 1, 10),
-        lambda o: o.amend_order("o-1", price=11),
-        lambda o: o.update_order_state("o-1", OrderState.CANCELLED),
-        lambda o: o.bust_fill("o-1", "t"),
+        lambda o: o.cancel_order("o-1"), lambda o: o.add_fill("o-1", 1, 10), lambda o: o.amend_order("o-1", price=11),
+        lambda o: o.update_order_state("o-1", OrderState.CANCELLED), lambda o: o.bust_fill("o-1", "t"),
         lambda o: o.correct_fill("o-1", "t", fee=1),
-    ]
+    ]  # fmt: skip
     for attempt in attempts:
         with pytest.raises(AmbiguousOrder, match="account"):
             await attempt(oms)

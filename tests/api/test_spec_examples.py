@@ -80,13 +80,9 @@ async def test_the_specs_third_example_shows_the_portfolio(
         await carried_out(spec_examples["Portfolio Monitoring"], oms=oms)
 
     assert capsys.readouterr().out.splitlines() == [
-        "Total positions: 1",
-        "Open orders: 1",
-        "Daily P&L: -0.01",
-        "Position: 50 ADA",
-        "Average price: $0.451",
+        "Total positions: 1", "Open orders: 1", "Daily P&L: -0.01", "Position: 50 ADA", "Average price: $0.451",
         "Unrealized P&L: $0.5",
-    ]
+    ]  # fmt: skip
 
 
 async def test_the_specs_integrations_find_the_attributes_they_use(oms: Oms) -> None:

@@ -76,14 +76,10 @@ def test_every_function_says_what_it_gives() -> None:
 @pytest.mark.parametrize(
     ("claim", "seq"),
     [
-        ('position("ALFA") <= 40', 8),
-        ('position("ALFA") >= 0', 29),
-        ('abs(position("BETA")) < 20', 24),
-        ('not state("o-2") == "cancelled"', 13),
-        ("open_orders() == 0", 5),
-        ('position("ALFA") <= 1000', None),
+        ('position("ALFA") <= 40', 8), ('position("ALFA") >= 0', 29), ('abs(position("BETA")) < 20', 24),
+        ('not state("o-2") == "cancelled"', 13), ("open_orders() == 0", 5), ('position("ALFA") <= 1000', None),
     ],
-)
+)  # fmt: skip
 def test_bisect_finds_the_event_after_which_a_claim_is_false(log: MemoryLog, claim: str, seq: int | None) -> None:
     turn = bisect(Expression(claim), State, partial(log.read, 0, None), log.stream)
 

@@ -15,12 +15,6 @@ from tests.cli.test_cli import Oms
 MOMENTS = ("--as-of", "--known-at")
 
 
-@pytest.fixture
-def oms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
-    monkeypatch.chdir(tmp_path)
-    return Oms(tmp_path / "day.db")
-
-
 def test_the_demo_shows_what_each_of_its_command_lines_answers(oms: Oms) -> None:
     shown = oms(f"demo --log {oms.log}").stdout
 

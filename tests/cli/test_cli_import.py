@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import os
 import pty
 import subprocess
@@ -19,8 +18,8 @@ from oms_es.cli import progress, progress_bar
 from oms_es.domain.envelope import Recorded
 from oms_es.log.sqlite import SqliteLog
 from tests.cli.test_cli import Oms
+from tests.desk import fact, facts_file, filled, submitted
 
-IMPORT_KEYS = ["facts", "events", "orders", "fills", "skipped", "quarantined", "first_seq", "last_seq"]
 LOBSTER_DAY = """\
 34200.017459617,5,0,1,2238200,-1
 34200.18960767,1,11885113,21,2238100,1
@@ -37,90 +36,11 @@ LOBSTER_DAY = """\
 BOOK = "2239500,100,2231800,100\n" * 11
 
 
-@pytest.fixture
-def oms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
-    monkeypatch.chdir(tmp_path)
-    return Oms(tmp_path / "day.db")
-
-
-def fact(seq: int, kind: str, **fields: str) -> dict[str, Any]:
-    return {"seq": seq, "ts": f"2024-03-15T13:{seq // 60 % 60:02}:{seq % 60:02}Z", "kind": kind, **fields}
-
-
-def submitted(seq: int, order_id: str = "o-1", qty: str = "100", **fields: str) -> dict[str, Any]:
-    return fact(seq, "submit", order_id=order_id, symbol="ADA", side="buy", qty=qty, price="10", **fields)
-
-
-def filled(seq: int, order_id: str = "o-1", qty: str = "40", **fields: str) -> dict[str, Any]:
-    return fact(seq, "fill", order_id=order_id, qty=qty, price="10", trade_id=f"t-{seq}", **fields)
-
-
-def write(path: str, *facts: dict[str, Any] | str) -> None:
-    lines = (each if isinstance(each, str) else json.dumps(each) for each in facts)
-    Path(path).write_text("".join(f"{line}\n" for line in lines))
+def write(path: str, *lines: str) -> None:
+    facts_file(Path(path), *lines)
 
 
 # --- facts ---
-
-
-def test_an_import_tells_what_came_of_it(oms: Oms) -> None:
-    write("day.jsonl", submitted(1), filled(2), fact(3, "mark", symbol="ADA", price="11"), filled(4, qty="70"))
-
-    outcome = oms.json("import facts day.jsonl")
-
-    assert {key: outcome[key] for key in IMPORT_KEYS} == {
-        "facts": 4,
-        "events": 6,
-        "orders": 1,
-        "fills": 1,
-        "skipped": 0,
-        "quarantined": 1,
-        "first_seq": 1,
-        "last_seq": 6,
-    }
-    assert oms.held() == {"ADA": "40"}
-
-
-def test_importing_again_adds_nothing(oms: Oms) -> None:
-    write("day.jsonl", submitted(1), filled(2), filled(3, qty="70"))
-    oms("import facts day.jsonl")
-    before = oms.log.read_bytes()
-
-    again = oms.json("import facts day.jsonl")
-    shown = oms("import facts day.jsonl")
-
-    assert (again["skipped"], again["events"], again["quarantined"]) == (3, 0, 0)
-    assert (again["first_seq"], again["last_seq"]) == (None, None)
-    assert "nothing new" in shown.stderr
-    assert oms.log.read_bytes() == before
-
-
-def test_an_import_is_shown_as_a_line_of_counts_with_its_rate(oms: Oms) -> None:
-    write("day.jsonl", submitted(1), filled(2))
-
-    shown = oms("import facts day.jsonl")
-
-    assert [" ".join(line.split()) for line in shown.stdout.splitlines()] == [
-        "facts events orders fills marks skipped quarantined refused",
-        "2 4 1 1 0 0 0 0",
-    ]
-    assert "facts/s), 4 new events (seq 1 to 4) in " in shown.stderr
-
-
-def test_what_was_not_carried_out_is_listed_with_its_line_and_does_not_fail_the_import(oms: Oms) -> None:
-    write(
-        "day.jsonl", submitted(1), "", filled(2, qty="101"), fact(3, "cancel", order_id="nope"), submitted(4, qty="5")
-    )
-
-    shown = oms("import facts day.jsonl").stderr.splitlines()
-
-    (waiting,) = oms.json("quarantine")["quarantine"]
-    assert shown[0] == f"day.jsonl:3: fill is in quarantine as {waiting['quarantine_id']}: overfill"
-    assert shown[1].startswith("day.jsonl:4: cancel refused: no order 'nope'")
-    assert shown[2].startswith("day.jsonl:5: submit refused: order 'o-1' exists")
-    assert "--id-prefix" in shown[2]
-    assert shown[-2] == "1 fill added to the quarantine (oms quarantine)"
-    assert shown[-1] == "1 fill waits in quarantine (oms quarantine)"
 
 
 def test_of_many_problems_the_first_twenty_are_listed(oms: Oms) -> None:
@@ -179,38 +99,6 @@ def test_packed_files_are_unpacked(oms: Oms) -> None:
     assert outcome["fills"] == 1
 
 
-def test_accounts_and_repeating_ids_are_kept_apart(oms: Oms) -> None:
-    write("day.jsonl", submitted(1), filled(2))
-
-    oms("import facts day.jsonl --account alpha")
-    oms("import facts day.jsonl --account alpha --id-prefix tuesday-")
-
-    orders = oms.json("orders")["orders"]
-    assert [(row["account"], row["order_id"]) for row in orders] == [("alpha", "o-1"), ("alpha", "tuesday-o-1")]
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "told"),
-    [
-        ("import facts none.jsonl", 1, "oms: none.jsonl: cannot be read to its end: No such file"),
-        ("import facts .", 1, "Is a directory"),
-        ("import facts /dev/null", 1, "/dev/null: a pipe or a device cannot be read twice"),
-        ("import facts day.jsonl --account 'a b'", 2, "account: 'a b'"),
-        (["import", "facts", "day.jsonl", "--id-prefix", "a\tb"], 2, "--id-prefix: 'a\\u0009b'"),
-        ("import facts day.jsonl --log none/day.db", 1, "none for the log day.db"),
-        ("import lobster day.csv --symbol '' --date 2012-06-21", 2, "--symbol"),
-        ("import lobster day.csv --symbol A --date 2012-06-21", 1, "oms: day.csv: cannot be read to its end"),
-    ],
-)
-def test_what_cannot_be_imported_is_told(oms: Oms, words: str | list[str], code: int, told: str) -> None:
-    write("day.jsonl", submitted(1))
-
-    result = oms(words, code)
-
-    assert told in result.stderr
-    assert not oms.log.exists()
-
-
 # --- LOBSTER ---
 
 
@@ -223,20 +111,10 @@ def test_a_lobster_day_tells_what_was_applied_and_what_was_left_out(oms: Oms) ->
     assert list(outcome)[:8] == ["facts", "events", "orders", "fills", "marks", "skipped", "quarantined", "refused"]
     assert [outcome[key] for key in ("facts", "orders", "fills", "marks")] == [6, 2, 1, 1]
     assert outcome["left_out"] == {
-        "rows": 11,
-        "submissions": 2,
-        "executions": 1,
-        "reductions": 1,
-        "deletions": 1,
-        "marks": 1,
-        "earlier_executions": 1,
-        "earlier_reductions": 1,
-        "earlier_deletions": 1,
-        "hidden_executions": 1,
-        "cross_trades": 1,
-        "halts": 1,
-        "uneven_deletions": 1,
-    }
+        "rows": 11, "submissions": 2, "executions": 1, "reductions": 1, "deletions": 1, "marks": 1,
+        "earlier_executions": 1, "earlier_reductions": 1, "earlier_deletions": 1, "hidden_executions": 1,
+        "cross_trades": 1, "halts": 1, "uneven_deletions": 1,
+    }  # fmt: skip
     assert oms.json("positions --as-of 2012-06-21T13:30:00.190226476Z")["positions"][0]["quantity"] == "20"
 
 
@@ -246,16 +124,9 @@ def test_what_was_left_out_is_shown_kind_by_kind(oms: Oms) -> None:
     shown = oms("import lobster messages.csv --symbol AMZN --date 2012-06-21").stdout.splitlines()[2:]
 
     assert [line.split("  ")[0] for line in shown] == [
-        "rows",
-        "submissions",
-        "executions",
-        "hidden executions",
-        "reductions",
-        "deletions",
-        "uneven deletions",
-        "cross trades",
-        "halts",
-    ]
+        "rows", "submissions", "executions", "hidden executions", "reductions", "deletions", "uneven deletions",
+        "cross trades", "halts",
+    ]  # fmt: skip
     assert " ".join(shown[2].split()) == "executions 1 1 of orders from before the file"
 
 

@@ -11,12 +11,6 @@ from oms_es.cli import app
 from tests.cli.test_cli import Oms, commands
 
 
-@pytest.fixture
-def oms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
-    monkeypatch.chdir(tmp_path)
-    return Oms(tmp_path / "day.db")
-
-
 def single_valued() -> Iterator[tuple[str, str, int]]:
     """Yield every option that takes one value: its command, its name, and how many words its value has."""
     root: Any = typer.main.get_command(app)
@@ -38,14 +32,6 @@ def test_an_option_that_is_given_twice_is_wrong_usage(oms: Oms, command: str, op
     assert option in refused.stderr
     assert "used 2 times; it takes one value" in refused.stderr
     assert refused.stdout == ""
-
-
-def test_a_value_after_an_equals_sign_counts_as_given_too(oms: Oms) -> None:
-    assert "--symbol" in oms("positions --symbol=A --symbol B", code=2).stderr
-
-
-def test_an_option_and_its_opposite_cannot_both_be_given(oms: Oms) -> None:
-    assert "--no-follow" in oms("tail --follow --no-follow", code=2).stderr
 
 
 def test_a_flag_that_is_given_twice_says_the_same(oms: Oms) -> None:

@@ -20,24 +20,11 @@ from tests.cli.test_cli import Oms
 OMS = [sys.executable, "-m", "oms_es"]
 UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 HOSTILE = {
-    "right to left": "GOOG\u202e001",
-    "isolates": "\u2066GOOG\u2069",
-    "zero width": "GO\u200bOG",
-    "a tag": "GOOG\U000e0041",
-    "a line separator": "GOOG\u2028001",
-    "rich markup": "[red]GOOG[/red] [link=http://x]",
-    "click markup": "%s {0} \\n $HOME `id`",
-    "emoji": "\U0001f680\U0001f468\U0001f3fd",
-    "wide letters": "\u682a\u5f0f\u4f1a\u793e",
-    "quotes": "\"'\\",
-    "a lone combining mark": "\u0301",
-}
-
-
-@pytest.fixture
-def oms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
-    monkeypatch.chdir(tmp_path)
-    return Oms(tmp_path / "day.db")
+    "right to left": "GOOG\u202e001", "isolates": "\u2066GOOG\u2069", "zero width": "GO\u200bOG",
+    "a tag": "GOOG\U000e0041", "a line separator": "GOOG\u2028001", "rich markup": "[red]GOOG[/red] [link=http://x]",
+    "click markup": "%s {0} \\n $HOME `id`", "emoji": "\U0001f680\U0001f468\U0001f3fd",
+    "wide letters": "\u682a\u5f0f\u4f1a\u793e", "quotes": "\"'\\", "a lone combining mark": "\u0301",
+}  # fmt: skip
 
 
 def run(command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -141,15 +128,10 @@ def test_rows_go_to_standard_output_and_words_to_standard_error(oms: Oms) -> Non
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        ("", 0),
-        ("--help", 0),
-        ("positions --log none.db", 1),
-        ("positions --log .", 1),
-        ("positions --as-of now", 2),
-        ("nope", 2),
-        ("import facts none.jsonl", 1),
+        ("", 0), ("--help", 0), ("positions --log none.db", 1), ("positions --log .", 1),
+        ("positions --as-of now", 2), ("nope", 2), ("import facts none.jsonl", 1),
     ],
-)
+)  # fmt: skip
 def test_the_program_ends_with_the_code_that_says_how_it_went(command: str, code: int) -> None:
     done = run(command)
 

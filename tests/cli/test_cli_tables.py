@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,29 +13,6 @@ import pytest
 
 from oms_es.domain.events import OrderSubmitted
 from tests.cli.test_cli import Oms
-from tests.golden_days import restore
-
-HISTORY = Path(__file__).parents[2] / "oms_es/days/files/history.jsonl"
-
-
-@pytest.fixture(scope="module")
-def demo_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    log = tmp_path_factory.mktemp("demo") / "demo.db"
-    Oms(log)(["import", "facts", str(HISTORY), "--log", str(log)])
-    return log
-
-
-@pytest.fixture
-def demo(demo_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
-    monkeypatch.chdir(tmp_path)
-    return Oms(Path(shutil.copy(demo_log, tmp_path / "day.db")))
-
-
-@pytest.fixture
-def golden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
-    monkeypatch.chdir(tmp_path)
-    restore("awkward_day", tmp_path / "day.db").close()
-    return Oms(tmp_path / "day.db")
 
 
 def held(path: Path) -> dict[str, str]:
@@ -53,16 +29,6 @@ def test_tables_hold_what_the_questions_answer(demo: Oms, tmp_path: Path) -> Non
     assert (done["events"], done["seq"]) == (68, 68)
     assert done["seconds"] >= 0
     assert held(tmp_path / "desk.db") == demo.held()
-
-
-def test_tables_go_on_where_they_stand(demo: Oms) -> None:
-    demo("tables desk.db")
-    demo("mark ACME 50")
-
-    again = demo("tables desk.db")
-
-    assert (again.stdout, again.stderr.startswith("desk.db is at seq ")) == ("", True)
-    assert demo.json("tables desk.db")["events"] == 0
 
 
 def test_tables_are_made_anew(demo: Oms, tmp_path: Path) -> None:
@@ -92,13 +58,10 @@ def test_checkpoints_are_made_anew(demo: Oms) -> None:
 @pytest.mark.parametrize(
     ("file", "told"),
     [
-        ("day.db", "is the log itself"),
-        ("other.db", "not one of tables made by oms"),
-        ("notes.txt", "not a database"),
-        ("none/desk.db", "there is no folder none"),
-        ("folder", "is a folder"),
+        ("day.db", "is the log itself"), ("other.db", "not one of tables made by oms"),
+        ("notes.txt", "not a database"), ("none/desk.db", "there is no folder none"), ("folder", "is a folder"),
     ],
-)
+)  # fmt: skip
 def test_nothing_else_is_overwritten_by_tables(demo: Oms, tmp_path: Path, command: str, file: str, told: str) -> None:
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE mine (x)")
@@ -113,25 +76,22 @@ def test_nothing_else_is_overwritten_by_tables(demo: Oms, tmp_path: Path, comman
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_log_that_is_not_there_has_no_tables(demo: Oms, tmp_path: Path) -> None:
-    for words in ("tables desk.db", "rebuild", "rebuild desk.db", "tail", "replay"):
-        assert "there is no log at none.db" in demo(f"{words} --log none.db", code=1).stderr
-    assert not (tmp_path / "desk.db").exists()
+@pytest.mark.parametrize("name", ["day.db", "day.db-wal", "day.db.checkpoints"])
+def test_an_export_never_writes_over_the_log_or_the_files_beside_it(name: str, demo: Oms) -> None:
+    Path(name).touch()
+    before = demo.log.read_bytes()
+
+    assert "belongs to the log" in demo(f"export --what fills -o {name}", code=2).stderr
+    assert demo.log.read_bytes() == before
+
+
+def test_a_damaged_day_archive_is_refused_in_words(oms: Oms) -> None:
+    Path("x.omsday").write_bytes(b"no box")
+
+    assert "is not a day archive" in oms("replay x.omsday", code=1).stderr
 
 
 # --- replay ---
-
-
-def test_a_replay_tells_what_each_day_came_to(demo: Oms) -> None:
-    answer = demo.json("replay")
-
-    assert list(answer)[:4] == ["events", "digest", "days", "check"]
-    (day,) = answer["days"]
-    assert list(day)[:3] == ["trading_day", "events", "digest"]
-    assert (answer["events"], day["events"], day["digest"]) == (68, 68, answer["digest"])
-    assert (day["fills"], day["late"], day["waiting"]) == (14, 1, 1)
-    assert answer["check"] is None
-    assert demo.json("replay") == answer
 
 
 def test_a_checked_replay_counts_what_was_decided_again(golden: Oms) -> None:
@@ -142,17 +102,6 @@ def test_a_checked_replay_counts_what_was_decided_again(golden: Oms) -> None:
     shown = golden("replay --check")
     assert ["AddFill", str(check["kinds"]["AddFill"])] in [line.split() for line in shown.stdout.splitlines()]
     assert f"{check['commands']} commands decided again: all as recorded" in shown.stderr
-
-
-def test_the_days_of_a_replay_are_told_to_a_person(golden: Oms) -> None:
-    shown = golden("replay --day 2024-03-05").stdout
-
-    assert shown.startswith("2024-03-05: ")
-    assert "  refusals     " in shown
-    assert "  worst loss   default/USD: " in shown
-    assert "  P&L          default/ALFA: " in shown
-    assert "nothing is booked on 2024-03-06" in golden("replay --day 2024-03-06", code=1).stderr
-    assert golden.json("replay --account nobody", code=1)["days"][0]["fills"] == 0
 
 
 def test_a_decision_that_comes_out_differently_is_shown_with_the_state_around_it(
@@ -185,31 +134,7 @@ def test_a_timeline_is_a_line_an_event_at_the_pace_of_the_day(demo: Oms, monkeyp
     assert min(pauses) == pytest.approx(0.001 / 60, rel=0.01)  # the quarantined fill, 1 ms after the one before it
 
 
-def test_a_timeline_beside_json_goes_to_standard_error(demo: Oms) -> None:
-    result = demo("replay --speed max --json")
-
-    assert json.loads(result.stdout)["events"] == 68
-    assert len(result.stderr.splitlines()) == 68 + 2  # the last ones: what waits, and how long it took
-
-
 # --- tail ---
-
-
-def test_a_tail_shows_the_last_ten_events(demo: Oms) -> None:
-    lines = demo("tail --no-follow").stdout.splitlines()
-
-    assert [int(line.split()[0]) for line in lines] == list(range(59, 69))
-    assert lines[-1].split() == ["68", "2024-03-15T14:30:00Z", "MarkRecorded", "market/BOLT", "12.34"]
-
-
-def test_a_tail_begins_after_a_seq_and_speaks_json_lines(demo: Oms) -> None:
-    rows = [json.loads(line) for line in demo("tail --no-follow --after 66 --json").stdout.splitlines()]
-
-    assert [(row["seq"], row["stream"], row["event"]) for row in rows] == [
-        (67, "market/ACME", "MarkRecorded"),
-        (68, "market/BOLT", "MarkRecorded"),
-    ]
-    assert "past the end of the log (seq 68)" in demo("tail --no-follow --after 99").stderr
 
 
 def test_every_event_of_a_log_has_its_words(golden: Oms) -> None:

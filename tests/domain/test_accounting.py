@@ -332,11 +332,8 @@ def test_a_short_has_a_negative_cost_basis_and_a_positive_average_price() -> Non
     (row,) = desk.state.positions.rows()
 
     assert [text(row[name]) for name in ("quantity", "cost_basis", "avg_price", "unrealized_pnl")] == [
-        "-100",
-        "-1000",
-        "10",
-        "100",
-    ]
+        "-100", "-1000", "10", "100",
+    ]  # fmt: skip
 
 
 # --- as other software has worked it out ---

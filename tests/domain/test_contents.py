@@ -8,12 +8,9 @@ from hypothesis import strategies as st
 from oms_es.domain.contents import Content, Contents
 
 contents = st.builds(
-    Content,
-    trade_id=st.sampled_from("abc"),
-    quantity=st.integers(1, 3).map(Decimal),
-    price=st.just(Decimal(1)),
+    Content, trade_id=st.sampled_from("abc"), quantity=st.integers(1, 3).map(Decimal), price=st.just(Decimal(1)),
     fee=st.just(Decimal(0)),
-)
+)  # fmt: skip
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), contents), max_size=20))

@@ -27,16 +27,10 @@ async def test_order_callbacks_get_every_event_in_log_order_with_the_order_after
         await oms.cancel_order("o-2")
 
     assert heard == [
-        ("o-1", "idle", 0),
-        ("o-1", "pending", 0),
-        ("o-1", "working", 0),
-        ("o-1", "working", 40),
-        ("o-1", "working", 100),
-        ("o-1", "filled", 100),
-        ("o-2", "idle", 0),
-        ("o-2", "pending", 0),
+        ("o-1", "idle", 0), ("o-1", "pending", 0), ("o-1", "working", 0), ("o-1", "working", 40),
+        ("o-1", "working", 100), ("o-1", "filled", 100), ("o-2", "idle", 0), ("o-2", "pending", 0),
         ("o-2", "cancelled", 0),
-    ]
+    ]  # fmt: skip
 
 
 async def test_order_callbacks_get_a_rejected_order(path: Path) -> None:

@@ -94,15 +94,11 @@ def test_an_order_that_takes_too_long_to_judge_is_refused_and_says_so(tmp_path: 
 @pytest.mark.parametrize(
     ("line", "value"),
     [
-        ("oms_order_latency_seconds_count", "1.0"),
-        ("oms_order_latency_seconds_sum", "2.0"),
-        ("oms_fill_latency_seconds_count", "1.0"),
-        ("oms_fill_latency_seconds_sum", "0.5"),
-        ("oms_open_orders", "0.0"),
-        ("oms_positions", "1.0"),
-        ('oms_events_total{topic="FillAdded"}', "1.0"),
+        ("oms_order_latency_seconds_count", "1.0"), ("oms_order_latency_seconds_sum", "2.0"),
+        ("oms_fill_latency_seconds_count", "1.0"), ("oms_fill_latency_seconds_sum", "0.5"),
+        ("oms_open_orders", "0.0"), ("oms_positions", "1.0"), ('oms_events_total{topic="FillAdded"}', "1.0"),
     ],
-)
+)  # fmt: skip
 async def test_metrics_count_what_happens_once_somebody_looks(
     day: tuple[OrderManagementSystem, Clock], line: str, value: str
 ) -> None:

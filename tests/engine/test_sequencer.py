@@ -146,32 +146,18 @@ def everything_seen(oms: OrderManagementSystem, clock: Clock) -> list[object]:
     """Return every answer there is, at one moment of the clock."""
     now = clock.now
     seen: list[object] = [
-        oms.get_order("o-1"),
-        oms.get_order("o-2"),
-        oms.get_order("V-2"),
-        oms.get_all_orders(),
-        oms.get_open_orders(),
-        oms.get_position(ADA),
-        oms.get_all_positions(),
-        oms.get_portfolio_summary(),
-        oms.risk_manager.daily_pnl,
-        oms.risk_manager.open_order_count,
-        list(oms.positions()),
-        list(oms.orders()),
+        oms.get_order("o-1"), oms.get_order("o-2"), oms.get_order("V-2"), oms.get_all_orders(), oms.get_open_orders(),
+        oms.get_position(ADA), oms.get_all_positions(), oms.get_portfolio_summary(), oms.risk_manager.daily_pnl,
+        oms.risk_manager.open_order_count, list(oms.positions()), list(oms.orders()),
         oms.risk_manager.check_risk(OMSOrder(**PROBE), None),
-    ]
+    ]  # fmt: skip
     clock.now = now
     return seen
 
 
 PROBE: dict[str, Any] = {
-    "order_id": "probe",
-    "symbol": ADA,
-    "side": BUY,
-    "order_type": "limit",
-    "quantity": D(9_000),
-    "price": D(10),
-}
+    "order_id": "probe", "symbol": ADA, "side": BUY, "order_type": "limit", "quantity": D(9_000), "price": D(10),
+}  # fmt: skip
 
 
 Act = Callable[[OrderManagementSystem], Coroutine[Any, Any, Any]]

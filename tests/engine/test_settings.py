@@ -158,16 +158,12 @@ def test_a_value_is_taken_as_it_stands_or_refused_with_its_path(row: dict[str, s
 
 
 UNKNOWN = [
-    ("risk: {max_positon_size: 5}", "risk.max_positon_size"),
-    ("risk: {Max_daily_loss: 5}", "risk.Max_daily_loss"),
-    ("risk: {max_skew: 5}", "risk.max_skew"),
-    ("limits: {max_daily_loss: 5}", "limits.max_daily_loss"),
-    ("risk: {1: 5}", "risk.1"),
-    ("risk: {yes: 5}", "risk.yes"),
+    ("risk: {max_positon_size: 5}", "risk.max_positon_size"), ("risk: {Max_daily_loss: 5}", "risk.Max_daily_loss"),
+    ("risk: {max_skew: 5}", "risk.max_skew"), ("limits: {max_daily_loss: 5}", "limits.max_daily_loss"),
+    ("risk: {1: 5}", "risk.1"), ("risk: {yes: 5}", "risk.yes"),
     ("risk: {max_daily_loss: {usd: 5}}", "risk.max_daily_loss"),
-    ("base: &base {max_skew: 5}\ntrading: {<<: *base}", "base"),
-    ("trading: {<<: {max_skew: 5}}", "trading.<<"),
-]
+    ("base: &base {max_skew: 5}\ntrading: {<<: *base}", "base"), ("trading: {<<: {max_skew: 5}}", "trading.<<"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("content", "path"), UNKNOWN)
@@ -184,17 +180,9 @@ def test_an_unknown_key_is_told_what_is_known_beside_it(file: Path) -> None:
 
 
 NO_SECTIONS = [
-    "- risk",
-    "risk",
-    "5",
-    "risk: 5",
-    "risk: [max_daily_loss]",
-    "max_daily_loss: 5",
-    "? [a]\n: 1",
-    "risk: {? {a: 1} : 1}",
-    "!!python/object/apply:os.getcwd []",
-    "!!set {risk}",
-]
+    "- risk", "risk", "5", "risk: 5", "risk: [max_daily_loss]", "max_daily_loss: 5", "? [a]\n: 1",
+    "risk: {? {a: 1} : 1}", "!!python/object/apply:os.getcwd []", "!!set {risk}",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("content", NO_SECTIONS)
@@ -219,15 +207,9 @@ def test_a_key_that_stands_there_twice_is_refused(content: str, key: str, file: 
 
 
 NOT_YAML = [
-    "risk: {max_daily_loss: 5",
-    "risk: [}",
-    "risk: *nobody",
-    "a: 1\n---\nb: 2",
-    "\tx: 1",
-    "[" * 5_000,
-    "risk: {max_daily_loss: 'x}",
-    "%YAML 9.9\n---\nrisk: {}",
-]
+    "risk: {max_daily_loss: 5", "risk: [}", "risk: *nobody", "a: 1\n---\nb: 2", "\tx: 1", "[" * 5_000,
+    "risk: {max_daily_loss: 'x}", "%YAML 9.9\n---\nrisk: {}",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("content", NOT_YAML, ids=lambda content: repr(content[:20]))
@@ -276,13 +258,10 @@ def test_an_anchor_saves_writing_a_value_twice(file: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        "risk: &risk {restricted: *risk}",
-        "risk: {restricted: &all [*all]}",
-        "&all [*all]",
-        "&all {risk: *all}",
+        "risk: &risk {restricted: *risk}", "risk: {restricted: &all [*all]}", "&all [*all]", "&all {risk: *all}",
         "risk: {restricted: [[[[[[[[GME]]]]]]]]}",
     ],
-)
+)  # fmt: skip
 def test_what_contains_itself_or_goes_too_deep_is_refused(content: str, file: Path) -> None:
     with pytest.raises(SettingsError):
         read(file, content)
@@ -353,14 +332,11 @@ def test_a_mapping_shaped_like_the_file_gives_the_same_settings(file: Path) -> N
     settings = Settings.from_mapping(
         {
             "risk": {
-                "max_position_size": num("2.50"),
-                "max_open_orders": 3,
-                "emergency_stop": True,
-                "restricted": ["A"],
+                "max_position_size": num("2.50"), "max_open_orders": 3, "emergency_stop": True, "restricted": ["A"],
             },
             "fills": {"price_band": None},
         }
-    )
+    )  # fmt: skip
 
     same = read(
         file,

@@ -14,17 +14,11 @@ from tests.importers.importing import DAY, Oms, imported, order
 
 async def test_every_kind_of_fact_has_its_effect(oms: Oms, file: Path) -> None:
     told = await imported(
-        oms,
-        file,
-        fact(1, "mark", symbol="X", price="10.5"),
-        submitted(2, "a"),
-        submitted(3, "b", side="sell", price="11"),
-        submitted(4, "c", order_type="market", price=None),
-        filled(5, "a", "40", "10", fee="0.1"),
-        fact(6, "reduce", order_id="a", qty="20"),
-        fact(7, "replace", order_id="b", qty="120", price="10.9"),
-        fact(8, "cancel", order_id="c"),
-    )
+        oms, file, fact(1, "mark", symbol="X", price="10.5"), submitted(2, "a"),
+        submitted(3, "b", side="sell", price="11"), submitted(4, "c", order_type="market", price=None),
+        filled(5, "a", "40", "10", fee="0.1"), fact(6, "reduce", order_id="a", qty="20"),
+        fact(7, "replace", order_id="b", qty="120", price="10.9"), fact(8, "cancel", order_id="c"),
+    )  # fmt: skip
     assert (told.facts, told.orders, told.fills, told.marks) == (8, 3, 1, 1)
     assert (told.skipped, told.quarantined, told.refused, told.problems) == (0, 0, 0, [])
     assert (told.first_seq, told.last_seq) == (1, oms.log.head().seq)
@@ -42,13 +36,9 @@ async def test_the_times_of_an_import_are_the_files(path: Path, file: Path) -> N
     async with desk(path, settings=ruled(day={"timezone": "America/New_York", "roll": "17:00"})) as oms:
         await oms.record_mark("Y", 1)
         await imported(
-            oms,
-            file,
-            submitted(1, ts="2012-06-21T13:30:00.154178213Z"),
-            filled(2, ts="2012-06-21T12:00:00+05:30"),
-            fact(3, "cancel", order_id="b", ts="2012-06-22T22:00:00Z"),
-            submitted(4, "z", ts="2012-06-21T21:30:00Z"),
-        )
+            oms, file, submitted(1, ts="2012-06-21T13:30:00.154178213Z"), filled(2, ts="2012-06-21T12:00:00+05:30"),
+            fact(3, "cancel", order_id="b", ts="2012-06-22T22:00:00Z"), submitted(4, "z", ts="2012-06-21T21:30:00Z"),
+        )  # fmt: skip
         found = list(oms.log.read(after=2))
         first = instant("2012-06-21T13:30:00.154178213Z")
         assert {r.origin for r in found} == {Origin.IMPORT}
@@ -63,15 +53,9 @@ async def test_the_times_of_an_import_are_the_files(path: Path, file: Path) -> N
 
 async def test_facts_with_one_timestamp_keep_the_order_of_the_file(oms: Oms, file: Path) -> None:
     await imported(
-        oms,
-        file,
-        submitted(9, "b", "10"),
-        submitted(5, "a", "10", side="sell"),
-        filled(7, "b", "10", "1"),
-        filled(3, "a", "10", "3"),
-        fact(1, "mark", symbol="X", price="1"),
-        fact(1, "mark", symbol="X", price="2"),
-    )
+        oms, file, submitted(9, "b", "10"), submitted(5, "a", "10", side="sell"), filled(7, "b", "10", "1"),
+        filled(3, "a", "10", "3"), fact(1, "mark", symbol="X", price="1"), fact(1, "mark", symbol="X", price="2"),
+    )  # fmt: skip
     assert [r.event.order_id for r in oms.log.read(topics=["FillAdded"])] == ["b", "a"]  # type: ignore[attr-defined]
     for position in (oms.get_position("X"), *oms.positions(as_of="2012-06-21T13:30:00Z")):
         assert position is not None
@@ -182,16 +166,9 @@ async def test_a_file_that_has_grown_is_taken_in_from_where_it_grew(path: Path, 
 
 async def test_a_fill_that_breaks_a_rule_is_quarantined_counted_and_listed_with_its_line(oms: Oms, file: Path) -> None:
     told = await imported(
-        oms,
-        file,
-        submitted(1),
-        "",
-        filled(2, qty="101"),
-        filled(3, qty="60", trade_id="t"),
-        filled(4, qty="61", trade_id="t"),
-        filled(5, "nobody's"),
-        filled(6, "nobody's", symbol="X"),
-    )
+        oms, file, submitted(1), "", filled(2, qty="101"), filled(3, qty="60", trade_id="t"),
+        filled(4, qty="61", trade_id="t"), filled(5, "nobody's"), filled(6, "nobody's", symbol="X"),
+    )  # fmt: skip
     assert (told.fills, told.quarantined, told.refused) == (1, 4, 0)
     assert [(p.line, p.seq, p.kind, p.why) for p in told.problems] == [
         (3, 2, "fill", "overfill"),
@@ -217,16 +194,10 @@ async def test_a_fill_with_symbol_and_side_opens_an_external_order(oms: Oms, fil
 
 async def test_any_other_fact_that_cannot_be_is_listed_and_the_rest_goes_on(oms: Oms, file: Path) -> None:
     told = await imported(
-        oms,
-        file,
-        fact(1, "cancel", order_id="nobody's"),
-        submitted(2),
-        submitted(3, price="11"),
-        fact(4, "reduce", order_id="a", qty="101"),
-        fact(5, "cancel", order_id="a"),
-        fact(6, "cancel", order_id="a"),
+        oms, file, fact(1, "cancel", order_id="nobody's"), submitted(2), submitted(3, price="11"),
+        fact(4, "reduce", order_id="a", qty="101"), fact(5, "cancel", order_id="a"), fact(6, "cancel", order_id="a"),
         fact(7, "mark", symbol="X", price="1"),
-    )
+    )  # fmt: skip
     assert [(p.line, p.kind) for p in told.problems] == [(1, "cancel"), (3, "submit"), (4, "reduce")]
     assert all(p.quarantine_id is None and p.why for p in told.problems)
     assert (told.refused, told.skipped, told.orders, told.marks) == (3, 1, 1, 1)

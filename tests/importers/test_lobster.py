@@ -62,20 +62,10 @@ async def test_every_type_of_row_becomes_a_fact_or_is_counted(oms: Oms, messages
     told = await import_facts(oms.sequencer, day.read)
 
     assert day.left.rows_out() == {
-        "rows": 13,
-        "submissions": 3,
-        "executions": 2,
-        "reductions": 1,
-        "deletions": 1,
-        "marks": 2,
-        "earlier_executions": 1,
-        "earlier_reductions": 1,
-        "earlier_deletions": 1,
-        "hidden_executions": 1,
-        "cross_trades": 1,
-        "halts": 1,
-        "uneven_deletions": 1,
-    }
+        "rows": 13, "submissions": 3, "executions": 2, "reductions": 1, "deletions": 1, "marks": 2,
+        "earlier_executions": 1, "earlier_reductions": 1, "earlier_deletions": 1, "hidden_executions": 1,
+        "cross_trades": 1, "halts": 1, "uneven_deletions": 1,
+    }  # fmt: skip
     assert (told.facts, told.orders, told.fills, told.marks, told.problems) == (9, 3, 2, 2, [])
     one, two, three = (order(oms, name) for name in "123")
     assert these(one.state, one.side, one.quantity, one.filled_quantity) == (OrderState.FILLED, BUY, 80, 80)
@@ -207,20 +197,10 @@ def test_every_row_of_the_real_day_of_amazon_is_accounted_for(shared_path: Path)
     kinds = Counter(fact.kind for fact in day.read())
 
     assert day.left.rows_out() == {
-        "rows": 57_515,
-        "submissions": 27_845,
-        "executions": 5_903,
-        "reductions": 12,
-        "deletions": 13_843,
-        "marks": 390,
-        "earlier_executions": 3_071,
-        "earlier_reductions": 4,
-        "earlier_deletions": 4_392,
-        "hidden_executions": 2_445,
-        "cross_trades": 0,
-        "halts": 0,
-        "uneven_deletions": 1,
-    }
+        "rows": 57_515, "submissions": 27_845, "executions": 5_903, "reductions": 12, "deletions": 13_843,
+        "marks": 390, "earlier_executions": 3_071, "earlier_reductions": 4, "earlier_deletions": 4_392,
+        "hidden_executions": 2_445, "cross_trades": 0, "halts": 0, "uneven_deletions": 1,
+    }  # fmt: skip
     assert kinds == {"submit": 27_845, "fill": 5_903, "reduce": 12, "cancel": 13_843, "mark": 390}
 
 

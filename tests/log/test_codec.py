@@ -112,24 +112,10 @@ def body_of(event: Event) -> dict[str, Any]:
 
 def test_the_topics_are_those_of_the_design_for_ever() -> None:
     assert set(CODEC.topics) == {
-        "OrderSubmitted",
-        "StateChanged",
-        "FillAdded",
-        "OrderAmended",
-        "AmendRefused",
-        "FillBusted",
-        "FillCorrected",
-        "FillQuarantined",
-        "QuarantineResolved",
-        "MarkRecorded",
-        "InstrumentDefined",
-        "PolicyChanged",
-        "TradingLevelChanged",
-        "DayClosed",
-        "ExternalIdAssigned",
-        "OrdersMerged",
-        "CommandChangedNothing",
-    }
+        "OrderSubmitted", "StateChanged", "FillAdded", "OrderAmended", "AmendRefused", "FillBusted", "FillCorrected",
+        "FillQuarantined", "QuarantineResolved", "MarkRecorded", "InstrumentDefined", "PolicyChanged",
+        "TradingLevelChanged", "DayClosed", "ExternalIdAssigned", "OrdersMerged", "CommandChangedNothing",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("row", table("bodies"))
@@ -178,15 +164,11 @@ def test_every_number_of_money_or_quantity_is_stored_as_canonical_text(event: Ev
 @pytest.mark.parametrize(
     ("number", "stored"),
     [
-        ("0.00000001", "0.00000001"),
-        ("0.0000001", "0.0000001"),
-        ("-0.00000001", "-0.00000001"),
-        ("0.000000000000000001", "0.000000000000000001"),
-        ("100000000000000000", "100000000000000000"),
-        ("1.50", "1.5"),
-        ("-0", "0"),
+        ("0.00000001", "0.00000001"), ("0.0000001", "0.0000001"), ("-0.00000001", "-0.00000001"),
+        ("0.000000000000000001", "0.000000000000000001"), ("100000000000000000", "100000000000000000"),
+        ("1.50", "1.5"), ("-0", "0"),
     ],
-)
+)  # fmt: skip
 def test_small_and_large_numbers_are_stored_without_an_exponent(number: str, stored: str) -> None:
     assert body_of(marked(number))["price"] == stored
     assert body_of(filled(number, number))["fill_quantity"] == stored
@@ -336,24 +318,11 @@ def test_a_codec_knows_only_the_events_it_was_given() -> None:
 @pytest.mark.parametrize(
     "topic",
     [
-        "",
-        "fillAdded",
-        "FILLADDED",
-        " FillAdded",
-        "FillAdded\0",
-        "Event",
-        "OrderEvent",
-        "oms_es.domain.events:FillAdded",
-        "oms_es.domain.events.FillAdded",
-        "os:system",
-        "builtins:eval",
-        "__class__",
-        "__import__('os')",
-        "Ｆｉｌｌ",
-        "\ud800",
-        "x" * 100_000,
+        "", "fillAdded", "FILLADDED", " FillAdded", "FillAdded\0", "Event", "OrderEvent",
+        "oms_es.domain.events:FillAdded", "oms_es.domain.events.FillAdded", "os:system", "builtins:eval", "__class__",
+        "__import__('os')", "Ｆｉｌｌ", "\ud800", "x" * 100_000,
     ],
-)
+)  # fmt: skip
 def test_a_topic_that_is_no_name_of_ours_is_refused_and_runs_nothing(topic: str) -> None:
     with pytest.raises(CodecError) as refusal:
         CODEC.decode("order/default/o-1", topic, CODEC.encode(filled()))
@@ -434,13 +403,9 @@ def test_damaged_bytes_are_refused_or_read_and_never_anything_else(event: Event,
 )
 def test_an_order_id_of_any_characters_comes_back_from_the_name_of_its_stream(order_id: str) -> None:
     event = OrderSubmitted(
-        account="a.b-c_d",
-        order_id=order_id,
-        symbol="BTC/USD",
-        side=OrderSide.SELL,
-        quantity=num("1"),
+        account="a.b-c_d", order_id=order_id, symbol="BTC/USD", side=OrderSide.SELL, quantity=num("1"),
         order_type=OrderType.MARKET,
-    )
+    )  # fmt: skip
 
     assert event.originator_id == f"order/a.b-c_d/{order_id}"
     assert again(event) == event

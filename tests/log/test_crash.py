@@ -85,15 +85,10 @@ asyncio.run(main())
 
 # What each command comes to, whole.
 WHOLE = {
-    "submit": ["OrderSubmitted", "StateChanged"],
-    "partly": ["StateChanged", "FillAdded"],
-    "amend": ["OrderAmended"],
-    "fill": ["FillAdded", "StateChanged"],
-    "cancel": ["StateChanged"],
-    "refuse": ["OrderSubmitted", "StateChanged"],
-    "mark": ["MarkRecorded"],
-    "": ["PolicyChanged"],
-}
+    "submit": ["OrderSubmitted", "StateChanged"], "partly": ["StateChanged", "FillAdded"], "amend": ["OrderAmended"],
+    "fill": ["FillAdded", "StateChanged"], "cancel": ["StateChanged"], "refuse": ["OrderSubmitted", "StateChanged"],
+    "mark": ["MarkRecorded"], "": ["PolicyChanged"],
+}  # fmt: skip
 
 
 def killed(code: str, *arguments: object, after_lines: int, then_seconds: float, cwd: Path) -> list[str]:
@@ -173,13 +168,9 @@ def kill_an_import(history: History, path: Path, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(2):  # the second one is killed while it goes on where the first was
         said = killed(
-            IMPORTING,
-            path,
-            history.file,
-            after_lines=chance.randint(1, 30),
-            then_seconds=chance.uniform(0, 0.01),
+            IMPORTING, path, history.file, after_lines=chance.randint(1, 30), then_seconds=chance.uniform(0, 0.01),
             cwd=path.parent,
-        )
+        )  # fmt: skip
         left = {name: [each.event for each in events] for name, events in commands(path)}
         acknowledged = int(said[-1])
         assert list(left) == history.ids[: len(left)]

@@ -156,16 +156,8 @@ ONE_OF_EACH: tuple[Event, ...] = (
     ),
     CommandChangedNothing(account="a", command="CancelOrder", asked={"order_id": "o", "reason": "", "drawn": False}),
     OrderSubmitted(
-        account="a",
-        order_id="o",
-        symbol="X",
-        side=OrderSide.SELL,
-        quantity=D("0.000000000000000001"),
-        order_type=OrderType.MARKET,
-        time_in_force=TimeInForce.IOC,
-        reduce_only=True,
-        external=True,
-        clamped=True,
+        account="a", order_id="o", symbol="X", side=OrderSide.SELL, quantity=D("0.000000000000000001"),
+        order_type=OrderType.MARKET, time_in_force=TimeInForce.IOC, reduce_only=True, external=True, clamped=True,
         actor="Zoë",
     ),
     StateChanged(
@@ -233,7 +225,7 @@ ONE_OF_EACH: tuple[Event, ...] = (
     PolicyChanged(account="*", values={"risk.restricted": ("A", "B"), "risk.price_collar": None}, from_file=("x",)),
     TradingLevelChanged(account="*", level=TradingLevel.HALTED, from_file=True),
     DayClosed(account="*", trading_day="2025-06-16", first_seq=1, last_seq=9, digests={"Orders": "ab"}),
-)
+)  # fmt: skip
 
 
 def test_every_kind_of_event_comes_back_as_it_was(log: Log) -> None:
@@ -305,14 +297,9 @@ def test_versions_count_from_1_in_each_stream(log: Log) -> None:
     versions = [(each.originator_id, each.originator_version) for each in log.read()]
 
     assert versions == [
-        ("order/default/o-1", 1),
-        ("order/default/o-1", 2),
-        ("order/default/o-2", 1),
-        ("market/X", 1),
-        ("order/default/o-2", 2),
-        ("order/default/o-1", 3),
-        ("market/X", 2),
-    ]
+        ("order/default/o-1", 1), ("order/default/o-1", 2), ("order/default/o-2", 1), ("market/X", 1),
+        ("order/default/o-2", 2), ("order/default/o-1", 3), ("market/X", 2),
+    ]  # fmt: skip
 
 
 def test_a_stream_is_its_own_events_in_order(log: Log) -> None:
@@ -324,27 +311,9 @@ def test_a_stream_is_its_own_events_in_order(log: Log) -> None:
 
 
 ODD_NAMES = (
-    "a",
-    "A",
-    "a/b",
-    "a//b",
-    "/",
-    "//",
-    "order/default/a",
-    "x'y\"z;--",
-    "%_*?",
-    "é",
-    "e\u0301",
-    "注文/一",
-    "🂡",
-    "\u202eabc",
-    " a",
-    "a ",
-    "0",
-    "00",
-    "1e3",
-    "n" * 128,
-)
+    "a", "A", "a/b", "a//b", "/", "//", "order/default/a", "x'y\"z;--", "%_*?", "é", "e\u0301", "注文/一", "🂡",
+    "\u202eabc", " a", "a ", "0", "00", "1e3", "n" * 128,
+)  # fmt: skip
 
 
 def test_streams_with_odd_names_are_never_mixed_up(log: Log) -> None:
@@ -380,22 +349,9 @@ def test_a_command_is_its_first_event_and_those_that_follow_it(log: Log) -> None
 
 
 ODD_COMMAND_IDS = (
-    "c",
-    "C",
-    "007",
-    "7",
-    "fact:",
-    "fact:00",
-    "fact:0012abcdef",
-    "fact:0012ABCDEF",
-    "fact:0",
-    "fact:zz",
-    "fact:00 11",
-    "Fact:00",
-    "x'00'",
-    "注文",
-    "c" * 128,
-)
+    "c", "C", "007", "7", "fact:", "fact:00", "fact:0012abcdef", "fact:0012ABCDEF", "fact:0", "fact:zz", "fact:00 11",
+    "Fact:00", "x'00'", "注文", "c" * 128,
+)  # fmt: skip
 
 
 def test_command_ids_are_found_as_they_were_given(log: Log) -> None:
@@ -437,15 +393,10 @@ def test_a_log_read_in_two_parts_is_the_log_read_in_one(log: Log, cut: int) -> N
 @pytest.mark.parametrize(
     ("after", "until", "seqs"),
     [
-        (0, None, [1, 2, 3, 4, 5, 6]),
-        (2, 4, [3, 4]),
-        (4, 4, []),
-        (5, 2, []),
-        (6, None, []),
-        (99, None, []),
+        (0, None, [1, 2, 3, 4, 5, 6]), (2, 4, [3, 4]), (4, 4, []), (5, 2, []), (6, None, []), (99, None, []),
         (4, 99, [5, 6]),
     ],
-)
+)  # fmt: skip
 def test_read_takes_what_lies_after_one_seq_and_up_to_another(
     log: Log, after: int, until: int | None, seqs: list[int]
 ) -> None:
@@ -457,13 +408,10 @@ def test_read_takes_what_lies_after_one_seq_and_up_to_another(
 @pytest.mark.parametrize(
     ("topics", "seqs"),
     [
-        (["MarkRecorded"], [3, 6]),
-        (["OrderSubmitted", "StateChanged"], [1, 2, 4, 5]),
-        (["FillAdded"], []),
-        (["never heard of"], []),
-        ([], []),
+        (["MarkRecorded"], [3, 6]), (["OrderSubmitted", "StateChanged"], [1, 2, 4, 5]), (["FillAdded"], []),
+        (["never heard of"], []), ([], []),
     ],
-)
+)  # fmt: skip
 def test_read_gives_only_the_topics_asked_for(log: Log, topics: list[str], seqs: list[int]) -> None:
     six(log)
 

@@ -202,12 +202,9 @@ def tampered(path: Path, *statements: str) -> None:
 
 
 NOT_LOGS = (
-    (not_a_database, NotALog),
-    (half_a_header, NotALog),
-    (somebody_elses, NotALog),
-    (newer, NewerLog),
+    (not_a_database, NotALog), (half_a_header, NotALog), (somebody_elses, NotALog), (newer, NewerLog),
     (without_its_secret, DamagedLog),
-)
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("make", "error"), NOT_LOGS)

@@ -270,14 +270,9 @@ def test_a_forked_child_gets_an_error_and_leaves_the_log_alone(path: Path) -> No
     log = oms.log
     assert isinstance(log, SqliteLog)
     works: list[Callable[[], object]] = [
-        oms.get_all_orders,
-        oms.positions,
-        lambda: asyncio.run(submit(oms, "o-5")),
-        log.head,
-        lambda: list(log.read()),
-        lambda: log.append([mark("X")], 0),
-        log.lock,
-    ]
+        oms.get_all_orders, oms.positions, lambda: asyncio.run(submit(oms, "o-5")), log.head,
+        lambda: list(log.read()), lambda: log.append([mark("X")], 0), log.lock,
+    ]  # fmt: skip
 
     for work in works:
         assert in_a_child(work).startswith(f"{OpenedInOtherProcess.__name__}: ")

@@ -478,13 +478,10 @@ def test_closing_lets_what_is_under_way_finish_and_leaves_no_connection_open(pat
 @pytest.mark.parametrize(
     "topic",
     [
-        "os:system",
-        "oms_es.api.oms:OrderManagementSystem",
-        "oms_es.domain.events:FillAdded",
-        "this:s",
+        "os:system", "oms_es.api.oms:OrderManagementSystem", "oms_es.domain.events:FillAdded", "this:s",
         "antigravity:geohash",
     ],
-)
+)  # fmt: skip
 def test_a_topic_that_names_code_is_refused_and_imports_nothing(path: Path, topic: str) -> None:
     with recorder_of(path) as recorder:
         (seq,) = recorder.insert_events([stored(topic)]) or ()

@@ -28,12 +28,9 @@ D = Decimal
 ALFA, BETA, CRUDE = "ALFA", "BETA", "CRUDE"  # CRUDE: 50 EUR for a point; the others are as they come
 CALM = {"position_snapshot_interval": 10**12}  # checkpoints come when the test makes them
 PASSED_OVER = (
-    errors.FillQuarantinedError,
-    errors.UnknownFill,
-    errors.InvalidTransition,
-    errors.OrderRejected,
+    errors.FillQuarantinedError, errors.UnknownFill, errors.InvalidTransition, errors.OrderRejected,
     errors.InstrumentInUse,
-)
+)  # fmt: skip
 
 
 class Calendar(NamedTuple):

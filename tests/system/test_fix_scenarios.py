@@ -20,16 +20,10 @@ from tests.builders import Desk, S
 Row = dict[str, Any]
 
 STATES = {
-    "PendingNew": S.PENDING,
-    "New": S.WORKING,
-    "PartiallyFilled": S.WORKING,
-    "PendingCancel": S.WORKING,
-    "PendingReplace": S.WORKING,
-    "Filled": S.FILLED,
-    "Canceled": S.CANCELLED,
-    "Expired": S.CANCELLED,
+    "PendingNew": S.PENDING, "New": S.WORKING, "PartiallyFilled": S.WORKING, "PendingCancel": S.WORKING,
+    "PendingReplace": S.WORKING, "Filled": S.FILLED, "Canceled": S.CANCELLED, "Expired": S.CANCELLED,
     "Rejected": S.REJECTED,
-}
+}  # fmt: skip
 PRICE = Decimal(50)
 DUPLICATE_ORDER = 6  # OrdRejReason 103
 
@@ -66,13 +60,9 @@ class Venue:
 
     def place(self, row: Row) -> None:
         order = SubmitOrder(
-            order_id="X",
-            symbol="IBM",
-            side=OrderSide.BUY,
-            order_type=OrderType.LIMIT,
-            quantity=Decimal(row["order_qty"]),
-            price=PRICE,
-        )
+            order_id="X", symbol="IBM", side=OrderSide.BUY, order_type=OrderType.LIMIT,
+            quantity=Decimal(row["order_qty"]), price=PRICE,
+        )  # fmt: skip
         if ("default", "X") in self.desk.state.orders.orders:
             with pytest.raises(CommandConflict):
                 self.desk.perform(order)

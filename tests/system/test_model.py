@@ -29,32 +29,17 @@ from tests.desk import START, codes
 from tests.model import NOTHING, NS, Model, Order, Outcome
 
 LIMITS: dict[str, str | None] = {
-    "max_position_size": "300",
-    "max_daily_loss": "400",
-    "max_open_orders": "4",
-    "max_order_quantity": "250",
-    "max_order_notional": "3000",
-    "price_collar": "0.3",
-    "max_orders_per_second": "6",
-    "min_quote_size": "10",
-    "max_skew": "200",
-    "price_band": "0.5",
-    "max_clock_step": "5",
-}
+    "max_position_size": "300", "max_daily_loss": "400", "max_open_orders": "4", "max_order_quantity": "250",
+    "max_order_notional": "3000", "price_collar": "0.3", "max_orders_per_second": "6", "min_quote_size": "10",
+    "max_skew": "200", "price_band": "0.5", "max_clock_step": "5",
+}  # fmt: skip
 SECTIONS = {"min_quote_size": "trading", "max_skew": "trading", "price_band": "fills", "max_clock_step": "day"}
 CHANGES: list[dict[str, str | None]] = [
-    {"max_position_size": "100"},
-    {"max_position_size": None},
-    {"max_daily_loss": "1"},
-    {"max_daily_loss": None},
-    {"max_open_orders": "1"},
-    {"max_open_orders": "20", "max_orders_per_second": None},
-    {"max_orders_per_second": "1"},
-    {"max_skew": "40"},
-    {"price_band": None, "price_collar": None},
-    {"max_order_notional": None, "max_order_quantity": "100"},
-    {"min_quote_size": None},
-]
+    {"max_position_size": "100"}, {"max_position_size": None}, {"max_daily_loss": "1"}, {"max_daily_loss": None},
+    {"max_open_orders": "1"}, {"max_open_orders": "20", "max_orders_per_second": None},
+    {"max_orders_per_second": "1"}, {"max_skew": "40"}, {"price_band": None, "price_collar": None},
+    {"max_order_notional": None, "max_order_quantity": "100"}, {"min_quote_size": None},
+]  # fmt: skip
 MOVES = [0.25, 1, 3, 3600, 86_400, 90_000, -1, -6, -90]
 REMEMBERED = (
     "update_order_state",
@@ -80,14 +65,9 @@ venue_ids = st.sampled_from(["w-1", "w-2", "w-3", "w-4"])
 
 
 LOOSE: dict[str, str | None] = {
-    "max_position_size": "3000",
-    "max_daily_loss": None,
-    "max_open_orders": "20",
-    "max_order_quantity": None,
-    "max_order_notional": None,
-    "max_orders_per_second": None,
-    "max_skew": None,
-}
+    "max_position_size": "3000", "max_daily_loss": None, "max_open_orders": "20", "max_order_quantity": None,
+    "max_order_notional": None, "max_orders_per_second": None, "max_skew": None,
+}  # fmt: skip
 
 
 def rules_of(limits: dict[str, str | None], on_exception: str, retention: int) -> Settings:
@@ -188,17 +168,10 @@ class Trading(RuleBasedStateMachine):
     # --- orders ---
 
     @rule(
-        desk=desks,
-        tag=tagged,
-        place=st.integers(1, 9),
-        symbol=symbols,
-        side=sides,
-        market=st.sampled_from([False, False, True]),
-        quantity=quantities,
-        price=prices,
-        account=accounts,
+        desk=desks, tag=tagged, place=st.integers(1, 9), symbol=symbols, side=sides,
+        market=st.sampled_from([False, False, True]), quantity=quantities, price=prices, account=accounts,
         reduce_only=st.sampled_from([False, False, False, True]),
-    )
+    )  # fmt: skip
     def submit(self, desk: int, tag: bool, place: int, market: bool, price: str, **asked: Any) -> None:
         kind, at = ("market", None) if market else ("limit", price)
         order_id = {8: "x-1", 9: "v-1"}.get(place, f"o-{place}")  # ids that others use collide with ours
@@ -238,14 +211,9 @@ class Trading(RuleBasedStateMachine):
     def acknowledge(self, desk: int, place: int, account: str | None, venue_id: str | None) -> None:
         order_id = self.name_at(place)
         self.perform(
-            desk,
-            False,
-            "update_order_state",
-            order_id=order_id,
-            new_state="working",
-            account=account,
+            desk, False, "update_order_state", order_id=order_id, new_state="working", account=account,
             external_order_id=venue_id,
-        )
+        )  # fmt: skip
 
     @rule(
         desk=desks,
@@ -288,16 +256,10 @@ class Trading(RuleBasedStateMachine):
     # --- fills ---
 
     @rule(
-        desk=desks,
-        tag=tagged,
-        place=places,
-        venue=st.booleans(),
-        part=st.sampled_from(["all", "half", "100", "20", "10"]),
-        fill_price=prices,
-        trade_id=st.none() | trades,
-        fee=fees,
-        account=accounts,
-    )
+        desk=desks, tag=tagged, place=places, venue=st.booleans(),
+        part=st.sampled_from(["all", "half", "100", "20", "10"]), fill_price=prices, trade_id=st.none() | trades,
+        fee=fees, account=accounts,
+    )  # fmt: skip
     def fill(self, desk: int, tag: bool, place: int, venue: bool, part: str, **asked: Any) -> None:
         order = self.order_at(place)
         left = order.open if order is not None else Fraction(0)
@@ -320,14 +282,9 @@ class Trading(RuleBasedStateMachine):
         self.perform(desk, tag, "add_fill", **asked)
 
     @rule(
-        desk=desks,
-        place=places,
-        fill_quantity=st.sampled_from(["20", "10", "5", "100"]),
-        trade_id=st.none() | trades,
-        fee=fees,
-        named=st.sampled_from([True, True, False]),
-        venue_id=venue_ids,
-    )
+        desk=desks, place=places, fill_quantity=st.sampled_from(["20", "10", "5", "100"]),
+        trade_id=st.none() | trades, fee=fees, named=st.sampled_from([True, True, False]), venue_id=venue_ids,
+    )  # fmt: skip
     def overtake(self, desk: int, place: int, named: bool, venue_id: str, **asked: Any) -> None:
         """A fill of an order comes under a venue's id that nobody knows yet."""
         order = self.order_at(place)
@@ -341,27 +298,17 @@ class Trading(RuleBasedStateMachine):
         self.perform(desk, tag, "bust_fill", order_id=self.name_at(place), **asked)
 
     @rule(
-        desk=desks,
-        tag=tagged,
-        place=places,
-        trade_id=trades,
-        fill_quantity=st.none() | quantities,
-        fill_price=st.none() | prices,
-        fee=st.none() | fees,
-        account=accounts,
-    )
+        desk=desks, tag=tagged, place=places, trade_id=trades, fill_quantity=st.none() | quantities,
+        fill_price=st.none() | prices, fee=st.none() | fees, account=accounts,
+    )  # fmt: skip
     def correct(self, desk: int, tag: bool, place: int, **asked: Any) -> None:
         if any(asked[name] is not None for name in ("fill_quantity", "fill_price", "fee")):
             self.perform(desk, tag, "correct_fill", order_id=self.name_at(place), **asked)
 
     @rule(
-        desk=desks,
-        tag=tagged,
-        place=st.integers(0, 5),
-        accept=st.booleans(),
-        symbol=st.none() | symbols,
+        desk=desks, tag=tagged, place=st.integers(0, 5), accept=st.booleans(), symbol=st.none() | symbols,
         side=st.none() | sides,
-    )
+    )  # fmt: skip
     @precondition(lambda self: self.model.waiting)
     def resolve(self, desk: int, tag: bool, place: int, **asked: Any) -> None:
         last = len(self.model.waiting) - 1  # the newest first: what waited once and was decided is rarely asked again
