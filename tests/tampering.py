@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from oms_es.domain.envelope import Recorded
+from oms_es.log.hash_chain import genesis, sealed
 from oms_es.log.sqlite import SqliteLog
-from tests.desk import BUY, SELL, START, desk, submit, trade
+from tests.desk import BUY, SELL, START, desk, mark, submit, trade
 
 TRIGGERS = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
 Query = Callable[[SqliteLog], object]
@@ -51,6 +52,19 @@ def short_day(path: Path) -> Path:
     return path
 
 
+def broken_links(path: Path) -> list[int]:
+    """Return the seqs of rows that do not follow from the row before, worked out from end to end."""
+    with closing(SqliteLog(path)) as log:
+        meta = log.meta()
+        found, chain = list[int](), b"" if meta is None else genesis(meta.log_id)
+        for number, row in enumerate(log.rows(), 1):
+            assert meta is not None
+            if row.seq != number or row != sealed(row, chain, meta.secret):
+                found.append(row.seq)
+            chain = row.chain
+        return found
+
+
 def run(path: Path, *statements: str) -> list[tuple[Any, ...]]:
     """Carry out SQL as any other program would; return the rows of the last statement."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -65,3 +79,18 @@ def tampered(path: Path, *statements: str) -> None:
     """Change rows as somebody could who drops the triggers and makes them again."""
     triggers = run(path, TRIGGERS)
     run(path, *(f"DROP TRIGGER {name}" for name, _ in triggers), *statements, *(sql for _, sql in triggers))
+
+
+def five_marks(path: Path) -> Path:
+    """Write a log of five marks that lies in one file; return its path."""
+    log = SqliteLog(path)
+    log.append([mark("X", 1, "c-1"), mark("X", 2, None), mark("Y", 3, "fact:00aa")], 0)
+    log.append([mark("X", 4), mark("Z", 5, "c-5")], 3)
+    log.close()
+    in_one_file(path)
+    return path
+
+
+def in_one_file(path: Path) -> None:
+    run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    assert [each.name for each in path.parent.iterdir()] == [path.name]

@@ -3,17 +3,18 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from oms_es.audit.redecide import by_command
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event
-from oms_es.log.hash_chain import genesis, sealed
 from oms_es.log.sqlite import SqliteLog
 from tests.desk import child, desk, digest_of, fact, facts_file, filled, submitted, take_in
+from tests.tampering import broken_links
 
 FEW = range(2)
 MANY = range(2, 100)
@@ -105,26 +106,11 @@ def killed(code: str, *arguments: object, after_lines: int, then_seconds: float,
     return [line.strip() for line in said if line.endswith("\n")]
 
 
-def commands(path: Path) -> Iterator[tuple[str, list[Recorded]]]:
-    """Yield each command id of a log and its events, the chain checked on the way."""
-    log = SqliteLog(path)
-    try:
-        meta = log.meta()
-        chain = b"" if meta is None else genesis(meta.log_id)
-        for row in log.rows():
-            assert meta is not None
-            assert row == sealed(row, chain, meta.secret)
-            chain = row.chain
-        found: list[Recorded] = []
-        for recorded in log.read():
-            if recorded.command_id is not None and found:
-                yield found[0].command_id or "", found
-                found = []
-            found.append(recorded)
-        if found:
-            yield found[0].command_id or "", found
-    finally:
-        log.close()
+def commands(path: Path) -> list[tuple[str, list[Recorded]]]:
+    """Return each command id of a log and its events, once the chain is checked."""
+    assert broken_links(path) == []
+    with closing(SqliteLog(path)) as log:
+        return [(group[0].command_id or "", group) for group in by_command(log.read())]
 
 
 # --- an import ---

@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,50 +13,20 @@ from typing import Any
 
 import pytest
 
-from oms_es.domain.events import MarkRecorded
-from oms_es.errors import DamagedLog, HeadMoved, LogBusy, LogError, LogMissing, LogWriteFailed, NewerLog, NotALog
-from oms_es.log import open_connections
+from oms_es.errors import DamagedLog, LogError, LogMissing, NewerLog, NotALog
 from oms_es.log.codec import CODEC
-from oms_es.log.hash_chain import StoredRow, genesis, sealed
-from oms_es.log.memory import MemoryLog
+from oms_es.log.hash_chain import StoredRow
 from oms_es.log.open_connections import open_reader, open_writer
 from oms_es.log.sqlite import SqliteLog
-from tests.desk import ROOT, D, child, desk, draft, mark
+from tests.desk import ROOT, child, desk, mark
+from tests.tampering import broken_links, five_marks, run, tampered
 
 TABLES = ("events", "names", "streams", "meta")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return a log of five marks that was closed and lies in one file."""
-    made = tmp_path / "day.db"
-    write_marks(made)
-    return made
-
-
-def write_marks(path: Path) -> None:
-    log = SqliteLog(path)
-    log.append([mark("X", 1, "c-1"), mark("X", 2, None), mark("Y", 3, "fact:00aa")], 0)
-    log.append([mark("X", 4), mark("Z", 5, "c-5")], 3)
-    log.close()
-    in_one_file(path)
-
-
-def in_one_file(path: Path) -> None:
-    run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
-
-
-def run(path: Path, *statements: str) -> list[tuple[Any, ...]]:
-    """Carry out SQL as any other program would; return the rows of the last statement."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        rows: list[tuple[Any, ...]] = []
-        for statement in statements:
-            rows = connection.execute(statement).fetchall()
-        return rows
-    finally:
-        connection.close()
+    return five_marks(tmp_path / "day.db")
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -69,26 +38,8 @@ def fingerprint(path: Path) -> str:
 
 
 def rows_of(path: Path) -> list[StoredRow]:
-    log = SqliteLog.existing(path)
-    try:
+    with closing(SqliteLog.existing(path)) as log:
         return list(log.rows())
-    finally:
-        log.close()
-
-
-def assert_chained(path: Path) -> None:
-    """Check the chain of a file from end to end."""
-    log = SqliteLog.existing(path)
-    try:
-        meta = log.meta()
-        assert meta is not None
-        chain = genesis(meta.log_id)
-        for number, row in enumerate(log.rows(), 1):
-            assert row.seq == number
-            assert row == sealed(row, chain, meta.secret)
-            chain = row.chain
-    finally:
-        log.close()
 
 
 # --- append-only for everybody ---
@@ -133,40 +84,21 @@ def test_what_stands_in_the_log_cannot_be_changed_with_sql(path: Path, statement
 # --- durable ---
 
 
-def test_a_writer_has_a_write_ahead_log_and_syncs_every_commit(tmp_path: Path) -> None:
-    connection = open_writer(tmp_path / "day.db")
-    try:
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
-    finally:
-        connection.close()
-
-
-def test_the_log_writes_through_such_a_writer(path: Path) -> None:
-    log = SqliteLog(path)
-    log.append([mark("X")], 5)
-
-    assert log._writing is not None
-    assert log._writing.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert log._writing.execute("PRAGMA synchronous").fetchone() == (2,)
-    log.close()
-
-
-def test_less_durability_is_had_only_by_name(tmp_path: Path) -> None:
-    connection = open_writer(tmp_path / "day.db", "normal")
-    try:
-        assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
-    finally:
-        connection.close()
+@pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
+def test_a_writer_has_a_write_ahead_log_and_syncs_every_commit_unless_told_by_name(
+    path: Path, durability: str, synchronous: int
+) -> None:
+    with closing(open_writer(path, durability)) as connection, closing(SqliteLog(path, durability=durability)) as log:
+        log.append([mark("X")], 5)
+        assert log._writing is not None
+        for each in (connection, log._writing):
+            assert each.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            assert each.execute("PRAGMA synchronous").fetchone() == (synchronous,)
 
 
 def test_a_reader_cannot_write(path: Path) -> None:
-    connection = open_reader(path)
-    try:
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            connection.execute("CREATE TABLE extra(x)")
-    finally:
-        connection.close()
+    with closing(open_reader(path)) as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        connection.execute("CREATE TABLE extra(x)")
 
 
 # --- what is no log ---
@@ -185,20 +117,13 @@ def somebody_elses(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    write_marks(path)
+    five_marks(path)
     tampered(path, "UPDATE meta SET value = 2 WHERE key = 'format'")
 
 
 def without_its_secret(path: Path) -> None:
-    write_marks(path)
+    five_marks(path)
     tampered(path, "DELETE FROM meta WHERE key = 'secret'")
-
-
-def tampered(path: Path, *statements: str) -> None:
-    """Change a log as somebody could who drops its triggers first."""
-    names = [name for (name,) in run(path, "SELECT name FROM sqlite_master WHERE type = 'trigger'")]
-    run(path, *(f"DROP TRIGGER {name}" for name in names), "PRAGMA foreign_keys = OFF", *statements)
-    in_one_file(path)
 
 
 NOT_LOGS = (
@@ -216,14 +141,14 @@ def test_a_file_that_is_no_log_of_ours_is_named_and_left_as_it_was(
     before = fingerprint(path)
     log = SqliteLog(path)
 
-    with pytest.raises(error, match=r"other\.db"):
-        SqliteLog.existing(path)
-    with pytest.raises(error, match=r"other\.db"):
-        log.head()
-    with pytest.raises(error, match=r"other\.db"):
-        list(log.read())
-    with pytest.raises(error, match=r"other\.db"):
-        log.append([mark("X")], 0)
+    for use in (
+        lambda: SqliteLog.existing(path),
+        log.head,
+        lambda: list(log.read()),
+        lambda: log.append([mark("X")], 0),
+    ):
+        with pytest.raises(error, match=r"other\.db"):
+            use()
 
     log.close()
     assert fingerprint(path) == before
@@ -371,7 +296,7 @@ def test_a_log_on_read_only_media_is_read_and_says_that_it_cannot_be_written(
     open_folder: Path, file_mode: int, folder_mode: int
 ) -> None:
     path = open_folder / "day.db"
-    write_marks(path)
+    five_marks(path)
     before = fingerprint(path)
     path.chmod(file_mode)
     open_folder.chmod(folder_mode)
@@ -384,7 +309,7 @@ def test_a_log_on_read_only_media_is_read_and_says_that_it_cannot_be_written(
 
 def test_a_log_that_may_not_be_read_is_a_typed_error(open_folder: Path) -> None:
     path = open_folder / "day.db"
-    write_marks(path)
+    five_marks(path)
     path.chmod(0o000)
     if os.getuid() == 0:
         os.chown(path, 0, 0)
@@ -393,11 +318,8 @@ def test_a_log_that_may_not_be_read_is_a_typed_error(open_folder: Path) -> None:
 
 
 def test_a_reader_of_immutable_media_sees_the_log(path: Path) -> None:
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         assert connection.execute("SELECT count(*), max(seq) FROM journal").fetchone() == (5, 5)
-    finally:
-        connection.close()
 
 
 # --- dump and restore ---
@@ -412,12 +334,8 @@ def dumped_by_the_shell(path: Path, to: Path) -> None:
 
 
 def dumped_by_python(path: Path, to: Path) -> None:
-    source, target = sqlite3.connect(path), sqlite3.connect(to)
-    try:
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(to)) as target:
         target.executescript("\n".join(source.iterdump()))
-    finally:
-        source.close()
-        target.close()
 
 
 @pytest.mark.parametrize("dump", [dumped_by_the_shell, dumped_by_python])
@@ -436,7 +354,7 @@ def test_a_dump_restores_seq_and_chain_and_goes_on(path: Path, tmp_path: Path, d
     assert [each.seq for each in log.command("fact:00aa")] == [3]
     log.close()
     original.close()
-    assert_chained(restored)
+    assert broken_links(restored) == []
     with pytest.raises(sqlite3.DatabaseError):
         run(restored, "DELETE FROM events")
 
@@ -478,12 +396,9 @@ DAMAGED = (
 @pytest.mark.parametrize(("seq", "change"), [case[1:] for case in DAMAGED], ids=[case[0] for case in DAMAGED])
 def test_damage_is_a_typed_error_that_names_the_seq(path: Path, seq: int, change: str) -> None:
     tampered(path, *change.split("; "))
-    log = SqliteLog.existing(path)
 
-    with pytest.raises(DamagedLog, match=rf"seq {seq}\b"):
+    with closing(SqliteLog.existing(path)) as log, pytest.raises(DamagedLog, match=rf"seq {seq}\b"):
         list(log.read())
-
-    log.close()
 
 
 @pytest.mark.parametrize(
@@ -491,222 +406,15 @@ def test_damage_is_a_typed_error_that_names_the_seq(path: Path, seq: int, change
 )
 def test_the_ends_of_damaged_days_are_a_typed_error_too(path: Path, change: str) -> None:
     tampered(path, *change.split("; "))
-    log = SqliteLog.existing(path)
 
-    with pytest.raises(DamagedLog, match=r"seq \d+: no trading day has key \d+"):
+    with (
+        closing(SqliteLog.existing(path)) as log,
+        pytest.raises(DamagedLog, match=r"seq \d+: no trading day has key \d+"),
+    ):
         log.ends_of_days(log.head().seq, CODEC.topics)
-
-    log.close()
 
 
 def test_a_changed_body_breaks_the_chain_at_its_seq(path: Path) -> None:
     tampered(path, 'UPDATE events SET state = CAST(\'{"price":"99"}\' AS BLOB) WHERE seq = 3')
-    log = SqliteLog.existing(path)
-    meta = log.meta()
-    assert meta is not None
-    chain, broken = genesis(meta.log_id), []
 
-    for row in log.rows():
-        if row != sealed(row, chain, meta.secret):
-            broken.append(row.seq)
-        chain = row.chain
-
-    log.close()
-    assert broken == [3]
-
-
-# --- several at once ---
-
-
-def test_two_that_write_by_turns_keep_keys_and_versions_right(tmp_path: Path) -> None:
-    one, other = SqliteLog(tmp_path / "day.db"), SqliteLog(tmp_path / "day.db")
-    told, head = MemoryLog(), 0
-    turns = [(one, "XY"), (other, "XZ"), (other, "W"), (one, "ZWX"), (other, "VX"), (one, "VV"), (other, "XYZ")]
-
-    for log, symbols in turns:
-        drafts = [mark(symbol, head + number) for number, symbol in enumerate(symbols)]
-        told.append(drafts, head)
-        log.append(drafts, head)
-        head += len(drafts)
-
-    assert list(one.read()) == list(other.read()) == list(told.read())
-    assert one.head() == other.head()
-    one.close()
-    other.close()
-    assert_chained(tmp_path / "day.db")
-
-
-def test_an_append_that_came_too_late_does_not_spoil_the_next(tmp_path: Path) -> None:
-    one, other = SqliteLog(tmp_path / "day.db"), SqliteLog(tmp_path / "day.db")
-    one.append([mark("X")], 0)
-    other.append([mark("X"), mark("Y")], 1)
-
-    for drafts in ([mark("X")], [mark("NEW"), mark("X")]):
-        with pytest.raises(HeadMoved):
-            one.append(drafts, 1)
-    one.append([mark("X"), mark("NEW")], 3)
-
-    added = [(r.originator_id, r.originator_version) for r in other.read(after=3)]
-    assert added == [("market/X", 3), ("market/NEW", 1)]
-    one.close()
-    other.close()
-    assert_chained(tmp_path / "day.db")
-
-
-APPENDING = """
-import sys
-from oms_es.errors import HeadMoved
-from oms_es.log.sqlite import SqliteLog
-from tests.desk import mark
-path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-log = SqliteLog(path)
-print("ready", flush=True)
-sys.stdin.readline()
-moved = 0
-for number in range(count):
-    while True:
-        try:
-            log.append([mark("SHARED", number, f"{name}-{number}"), mark(name, number, None)], log.head().seq)
-            break
-        except HeadMoved:
-            moved += 1
-print(moved)
-"""
-
-
-def appended_at_once(path: Path, count: int) -> int:
-    """Let two processes append at the same moment; return how often the log had moved under one of them."""
-    both = [child(APPENDING, path, name, count, cwd=path.parent) for name in ("A", "B")]
-    for process in both:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in both:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    told = [process.communicate(timeout=120) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told[0][1] + told[1][1]
-    return sum(int(out) for out, _ in told)
-
-
-def assert_nothing_lost(path: Path, count: int) -> None:
-    """Check a log of five marks, to which A and B have each appended `count` pairs."""
-    log = SqliteLog.existing(path)
-    read = list(log.read())[5:]
-    assert [each.seq for each in read] == list(range(6, 4 * count + 6))
-    assert [each.originator_version for each in log.stream("market/SHARED")] == list(range(1, 2 * count + 1))
-    for name in ("A", "B"):
-        ids = [each.command_id for each in read if (each.command_id or "").startswith(f"{name}-")]
-        assert ids == [f"{name}-{number}" for number in range(count)]
-        assert [each.originator_version for each in log.stream(f"market/{name}")] == list(range(1, count + 1))
-    pairs = zip(read[::2], read[1::2], strict=True)
-    assert all(second.originator_id == f"market/{(first.command_id or '')[0]}" for first, second in pairs)
-    log.close()
-    assert_chained(path)
-
-
-def test_two_processes_append_at_once_and_nothing_is_lost(path: Path) -> None:
-    moved = appended_at_once(path, 150)
-
-    assert_nothing_lost(path, 150)
-    assert moved > 0, "they never met, so this has shown nothing"
-
-
-def test_the_first_append_waits_for_whoever_makes_the_file_at_the_same_moment(tmp_path: Path) -> None:
-    maker = sqlite3.connect(tmp_path / "day.db", isolation_level=None, check_same_thread=False)
-    maker.execute("BEGIN IMMEDIATE")
-    done = threading.Timer(0.3, maker.execute, ["ROLLBACK"])
-    done.start()
-    log = SqliteLog(tmp_path / "day.db")
-    try:
-        assert log.append([mark("X")], 0) == 1
-    finally:
-        log.close()
-        done.join()
-        maker.close()
-
-
-def test_a_lock_that_is_never_released_is_a_typed_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_connections, "LOCK_TIMEOUT", 0.1)
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    log = SqliteLog(path)
-
-    with pytest.raises(LogBusy, match=r"day\.db"):
-        log.append([mark("X")], 5)
-    holder.execute("ROLLBACK")
-    holder.close()
-
-    assert log.head().seq == 5
-    assert log.append([mark("X")], 5) == 6
-    log.close()
-
-
-def test_nobody_else_appends_while_the_log_is_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_connections, "LOCK_TIMEOUT", 0.1)
-    one, other = SqliteLog(path), SqliteLog(path)
-
-    one.lock()
-    with pytest.raises(LogBusy):
-        other.append([mark("X")], 5)
-    assert other.head().seq == 5
-    one.append([mark("X")], 5)
-    other.append([mark("Y")], 6)
-    one.lock()
-    with pytest.raises(HeadMoved):
-        one.append([mark("X")], 6)
-    other.append([mark("Z")], 7)
-    one.lock()
-    one.unlock()
-    other.append([mark("Z")], 8)
-
-    assert one.head().seq == 9
-    one.close()
-    other.close()
-    assert_chained(path)
-
-
-def test_a_full_disk_is_a_typed_error_and_leaves_nothing_behind(path: Path) -> None:
-    log = SqliteLog(path)
-    log.append([mark("X")], 5)
-    assert log._writing is not None
-    log._writing.execute("PRAGMA max_page_count = 1")  # SQLite keeps it at what is used: not one page more
-
-    with pytest.raises(LogWriteFailed, match="full"):
-        log.append([mark(f"NEW {number}", number) for number in range(2000)], 6)
-
-    log._writing.execute("PRAGMA max_page_count = 1000000")
-    assert log.head().seq == 6
-    assert log.stream("market/NEW 0") == []
-    log.append([mark("NEW 0"), mark("X")], 6)
-    assert [(each.seq, each.originator_version) for each in log.read(after=6)] == [(7, 1), (8, 5)]
-    log.close()
-    assert_chained(path)
-
-
-def test_the_write_ahead_log_shrinks_when_a_long_reader_has_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oms_es.log.open_connections.MOST_AHEAD", 100_000)
-    ahead = path.with_name(path.name + "-wal")
-    many = [draft(MarkRecorded(symbol="X", price=D(1), actor="a" * 1000), None)] * 800
-    with closing(SqliteLog.existing(path)) as log, closing(sqlite3.connect(path)) as reader:
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM events").fetchone()
-        for _ in range(6):
-            log.append(many, log.head().seq)
-        grown = ahead.stat().st_size
-        reader.execute("COMMIT")
-        for _ in range(2):  # the first moves its pages to the log, the second begins it anew
-            log.append(many, log.head().seq)
-
-        assert grown > 4_200_000  # so many bytes that SQLite moves the pages at each commit
-        assert ahead.stat().st_size < grown / 2
-
-
-def test_a_log_that_was_dropped_without_a_close_lets_go_of_its_file(path: Path) -> None:
-    log = SqliteLog(path)
-    log.append([mark("X")], 5)
-    assert log.head().seq == 6
-
-    del log  # a ResourceWarning would be an error here
-
-    assert run(path, "SELECT max(seq) FROM events") == [(6,)]
+    assert broken_links(path) == [3]

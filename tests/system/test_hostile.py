@@ -32,6 +32,7 @@ ODD = [
     "x'; DROP TABLE events; --", '"; DELETE FROM meta; --', "<script>alert(1)</script>", "../../etc/passwd",
     "{}%s%n{0.__class__}", "[red]bold[/red] [/]", "=cmd|' /C calc'!A0", "a/b/c", "evil\u202egnp.exe",
     "a\u2028b\u2029c", "\ufeffbom\u200bzero", "🙂" * 32, "-rf",
+    "\u2066isolates\u2069", "a tag\U000e0041", "\u0301", "株式会社", "\"'\\", "%s {0} \\n $HOME `id`",
 ]  # fmt: skip
 # Text that may not.
 REFUSED = ["", "a\x00b", "a\x1b[2Jb", "a\nb", "a\x7fb", "a\x9bb", "\ud800", "a\udcffb", MEGABYTE, "A" * 129]
@@ -185,20 +186,44 @@ def oms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oms:
     return Oms(tmp_path / "day.db")
 
 
-@pytest.mark.parametrize("words", ["positions", "orders", "fills", "pnl", "daily", "positions --json", "orders --json"])
-def test_odd_text_is_shown_so_that_it_harms_no_terminal(oms: Oms, words: str) -> None:
-    asyncio.run(_odd_orders(oms.log))
-    result = oms(words)
-
-    assert is_safe(result.stdout), [c for c in result.stdout if not is_safe(c)]
-    assert is_safe(result.stderr)
+QUERIES = (
+    "positions", "orders", "fills", "pnl", "daily", "quarantine", "limits", "diff seq:0 now", "replay --check",
+    "diff seq:0 now --by order", "positions --method all", "tail --no-follow --after 0",
+)  # fmt: skip
 
 
-def test_one_order_with_an_odd_name_is_shown_safely_and_so_is_why(oms: Oms) -> None:
-    asyncio.run(_odd_orders(oms.log))
-    for odd in ODD:
-        for words in (["order", "--", odd], ["history", "--", odd], ["why", "position", "--", odd]):
-            assert is_safe(oms(words).output), words
+def test_no_name_deceives_a_terminal_or_a_program(oms: Oms) -> None:
+    outputs = []
+
+    def run(*words: str, code: int = 0) -> None:
+        outputs.append(oms(list(words), code).output)
+
+    def ask(words: str, *about: str) -> None:
+        for form in ((), ("--json",)):
+            run(*words.split(), *form, *about)
+
+    run("limits", "set", "max_open_orders=null")
+    for name in ODD:
+        run("submit", f"--order-id={name}", "--", name, "buy", "market", "20")
+        run("submit", f"--order-id={name}1", "--reduce-only", "--", name, "buy", "market", "20", code=1)
+        run("fill", f"--trade-id={name}", "--", name, "30", "5", code=1)
+        run("fill", f"--trade-id={name}2", "--fee=1", "--", name, "10", "5")
+        run("mark", "--", name, "6")
+        run("cancel", "--", f"{name}?", code=1)
+        for words in ("order", "history", "why position", "why order", "instrument"):
+            ask(words, "--", name)
+        ask("positions", f"--symbol={name}")
+        run("bisect", f"position('{name}') < 1", code=2 if "'" in name else 1)
+        run("cancel", f"--reason={name}", "--", name)
+        run("halt", f"--reason={name}")
+        run("resume")
+    for words in QUERIES:
+        ask(words)
+    run("replay", "--speed", "max")
+
+    assert [ascii(each) for each in outputs if not is_safe(each)] == []
+    assert {row["symbol"] for row in oms.json("positions")["positions"]} == set(ODD)
+    assert "[red]bold[/red] [/]" in oms("orders").stdout, "markup is printed as it is"
 
 
 BAD_WORDS = [text for text in REFUSED if "\x00" not in text and len(text) < 1_000]  # the rest cannot be typed
