@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the first target builds. It needs make and Python 3.11 or later (or PYTHON=...).
 .DEFAULT_GOAL := help
-.PHONY: help demo test golden picture torture bench bench-check format clean
+.PHONY: help demo test golden picture screenshots torture bench bench-check format clean
 
 WORKERS ?= auto
 BIN := .venv/bin
@@ -30,6 +30,9 @@ golden: $(READY) ## write the expected tables again; read the diff afterwards
 picture: $(READY) ## draw the README's terminal again
 	@$(BIN)/python docs/make_picture.py
 
+screenshots: $(READY) ## take the README's screenshots of the report again; needs Chromium
+	@$(BIN)/python docs/make_screenshots.py
+
 torture: $(READY) ## the tests that take minutes
 	$(PYTEST) $(PARALLEL) -m torture --hypothesis-profile=torture
 
@@ -56,5 +59,5 @@ $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "found no Python from 3.11 on that can make a venv; try make PYTHON=..." >&2; exit 1; }
 	@echo "making .venv with $(PYTHON); this takes a minute" >&2
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip -qq --disable-pip-version-check install -e '.[dev,metrics,parquet]'
+	@$(BIN)/python -m pip -qq --disable-pip-version-check install -e '.[dev,metrics,parquet,serve]'
 	@echo '$(CURDIR)' > $@

@@ -14,7 +14,9 @@ from pathlib import Path
 import typer
 
 from oms_es import FillQuarantinedError, OrderManagementSystem, OrderRejected, Settings
+from oms_es.cli.commands.report import write_report
 from oms_es.cli.log_options import LogPath
+from oms_es.cli.options import LogOptions
 from oms_es.cli.render import show
 from oms_es.errors import LogError
 from oms_es.identifiers import escaped
@@ -64,6 +66,9 @@ def demo(context: typer.Context, log: LogPath = None) -> None:
     for why, query in STORY:
         show(f"\n# {why}\n$ {oms} {query}")
         context.find_root().command.main(["--log", str(path), *query.split()], prog_name="oms", standalone_mode=False)
+    if log is None:
+        page = write_report(None, LogOptions(log=path), DATE, path.with_suffix(".html"))
+        show(f"\nThe report of the day, for a browser, is {escaped(str(page))}")
     show(f"\nTo go on in this shell:\n\n  {variable}\n  {oms} order b-3\n  {oms} why position BOLT\n  {oms} --help")
     if log is None:
         show(f"\nThe examples of each command's help run in {escaped(str(path.parent))} as they are printed.")

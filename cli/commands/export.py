@@ -8,6 +8,7 @@ import typer
 
 from oms_es import OrderManagementSystem, __version__
 from oms_es.audit.day_archive import SUFFIX, pack
+from oms_es.cli.commands.report import write_report
 from oms_es.cli.filters import check_filter
 from oms_es.cli.options import CommandOptions, Method, OfDay, Reason, SymbolQuery, checked, trading_day
 from oms_es.cli.render import counted, print_message, show_json
@@ -32,10 +33,13 @@ Output = Annotated[
         "--output", "-o", metavar="FILE", help=f"The file [default: standard output]; {SUFFIX} for a day archive."
     ),
 ]
+Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the page of the closed day.")]
 OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER", help="Only this order.")]
 
 
-def close_day(day: TradingDay, force: Force = False, reason: Reason = "", *, options: CommandOptions) -> None:
+def close_day(
+    day: TradingDay, force: Force = False, reason: Reason = "", report: Report = None, *, options: CommandOptions
+) -> None:
     """
     Close a trading day.
 
@@ -54,12 +58,16 @@ def close_day(day: TradingDay, force: Force = False, reason: Reason = "", *, opt
 
     closed = options.carry_out(run)
     assert closed is not None, "it was closed just now"
+    if report is not None:
+        write_report(None, options, day, report)
     if options.as_json:
         show_json({name: getattr(closed, name) for name in _CLOSED})
     else:
         print_message(f"{closed.trading_day} is closed, seq {closed.first_seq} to {closed.last_seq}")
         for name, digest in closed.digests.items():
             print_message(f"  {name:<12}{digest}")
+        if report is not None:
+            print_message(f"the report is in {shown(str(report))}")
 
 
 _CLOSED = ("trading_day", "first_seq", "last_seq", "forced", "digests")

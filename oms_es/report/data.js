@@ -173,6 +173,12 @@ const Text = {
   moment(iso) {
     return iso ? `${iso.slice(0, 10)} ${Text.time(iso)}` : "–";
   },
+  /** Return text with control and bidirectional characters escaped, as the command line has it. */
+  safe(text) {
+    const code = (character) => character.codePointAt(0).toString(16);
+    return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) =>
+      (character.length > 1 ? `\\U${code(character).padStart(8, "0")}` : `\\u${code(character).padStart(4, "0")}`));
+  },
   minute(iso) {
     return iso.slice(11, 16);
   },
@@ -191,8 +197,13 @@ function el(name, attributes = {}, ...content) {
     if (key === "onclick") made.addEventListener("click", value);
     else made.setAttribute(key, value === true ? "" : value);
   }
-  for (const each of content.flat()) if (each !== null && each !== undefined) made.append(each);
+  for (const each of content.flat()) if (each !== null && each !== undefined) made.append(each instanceof Node ? each : Text.safe(String(each)));
   return made;
+}
+
+/** Put text into an element. */
+function put(id, text) {
+  byId(id).textContent = Text.safe(text);
 }
 
 const byId = (id) => document.getElementById(id);

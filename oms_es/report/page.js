@@ -15,7 +15,7 @@
 
   // --- what the page shows ---
 
-  let due = 0;
+  let due = 0, written = 0;
   /** Show the state with the next frame; several changes within a frame are shown once. */
   function changed() {
     if (!due) due = requestAnimationFrame(() => { due = 0; show(); });
@@ -32,21 +32,22 @@
     showNear();
     showDiff();
     byId("compare").setAttribute("aria-pressed", String(state.from !== null));
-    byId("compare").textContent = state.from === null ? "Compare" : "End comparison";
-    writeAddress();
+    put("compare", state.from === null ? "Compare" : "End comparison");
+    clearTimeout(written);
+    written = setTimeout(writeAddress, 100); // a browser limits how often an address changes
   }
 
   const count = (seq) => Text.number(String(seq));
 
   function showMoment() {
     const event = state.seq > first ? Data.eventAt(state.seq) : null;
-    byId("moment-seq").textContent = `Event ${count(state.seq)}`;
-    byId("moment-what").textContent = event === null ? "before the first event of the day" : ` ${Panel.words(event.event)} ${event.stream.replace(/^\w+\//, "")} ${event.what}`;
+    put("moment-seq", `Event ${count(state.seq)}`);
+    put("moment-what", event === null ? "before the first event of the day" : ` ${Panel.words(event.event)} ${event.stream.replace(/^\w+\//, "")} ${event.what}`);
     const differs = event !== null && event.effective_at !== event.recorded_at;
-    byId("moment-when").textContent = event === null ? "" : `${Text.time(event.effective_at)}${differs ? `, recorded ${Text.time(event.recorded_at)}` : ""}`;
+    put("moment-when", event === null ? "" : `${Text.time(event.effective_at)}${differs ? `, recorded ${Text.time(event.recorded_at)}` : ""}`);
     range.setAttribute("aria-valuetext", `${byId("moment-seq").textContent}: ${byId("moment-what").textContent}`);
     const end = state.seq === day.last_seq;
-    byId("positions-note").textContent = end ? "at the end of the day" : `after event ${count(state.seq)}, ${state.clock === "event" ? "by event time" : "by recording time"}`;
+    put("positions-note", end ? "at the end of the day" : `after event ${count(state.seq)}, ${state.clock === "event" ? "by event time" : "by recording time"}`);
     byId("to-end").disabled = end;
   }
 
@@ -83,7 +84,7 @@
     }
     const inside = state.seq !== day.last_seq;
     document.body.classList.toggle("inside", inside);
-    byId("after").textContent = inside ? `after event ${count(state.seq)}` : "";
+    put("after", inside ? `after event ${count(state.seq)}` : "");
   }
 
   function showNear() {
@@ -113,7 +114,7 @@
     byId("diff").hidden = state.from === null;
     if (state.from === null) return;
     const [a, b] = [Math.min(state.from, state.seq), Math.max(state.from, state.seq)];
-    byId("diff-note").textContent = `A is event ${count(a)}, B is event ${count(b)}, ${state.clock === "event" ? "by event time" : "by recording time"}`;
+    put("diff-note", `A is event ${count(a)}, B is event ${count(b)}, ${state.clock === "event" ? "by event time" : "by recording time"}`);
     const lines = day.books.flatMap((book, n) => differences(book, n, a, b));
     const titles = ["Position", "Figure", "A", "B", "Change"];
     const rows = lines.map(([number, book, name, one, other, change]) => el("tr", { "data-figure": name },
@@ -182,7 +183,7 @@
 
   function drawChart() {
     const book = day.books[state.book];
-    byId("chart-title").textContent = book === undefined ? "No position" : book.symbol;
+    put("chart-title", book === undefined ? "No position" : book.symbol);
     const kinds = [["position", "position"], ["pnl", "P&L"], ["mark", "mark"]];
     if (day.spans.length) kinds.push(["hatched", "clocks differ"]);
     const ticks = [["refused", "▼ refused"], ["late", "◆ late"], ["halt", "▮ halt"]].filter(([kind]) => day.ticks.some((tick) => tick.kind === kind));

@@ -268,7 +268,7 @@ const Panel = (() => {
     if (!path.length) return;
     const found = view(path[path.length - 1].target);
     path[path.length - 1].title = found.title;
-    byId("panel-title").textContent = found.title;
+    put("panel-title", found.title);
     body.replaceChildren(...found.content.filter((each) => each !== null));
     byId("crumbs").replaceChildren(...path.slice(0, -1).flatMap((step, n) => [
       el("button", { type: "button", class: "link", onclick: () => back(path.length - 1 - n) }, step.title), el("span", { "aria-hidden": "true" }, "›")]));
