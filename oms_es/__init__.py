@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oms_es.api.oms import OrderManagementSystem
     from oms_es.api.risk_manager import RiskManager
+    from oms_es.domain.reports import FillReport, OrderReport
     from oms_es.engine.settings import Settings
     from oms_es.errors import (
         AmbiguousOrder,
@@ -35,6 +36,7 @@ __all__ = [
     "CommandConflict",
     "CostMethod",
     "FillQuarantinedError",
+    "FillReport",
     "InvalidInput",
     "InvalidTransition",
     "LogError",
@@ -42,6 +44,7 @@ __all__ = [
     "OmsError",
     "OrderManagementSystem",
     "OrderRejected",
+    "OrderReport",
     "OrderSide",
     "OrderState",
     "OrderType",
@@ -57,7 +60,15 @@ __all__ = [
 ]
 
 # A name is imported when it is used; the modules that import the least come first. `oms --help` needs none of them.
-_MODULES = ("errors", "vocabulary", "engine.settings", "projections.views", "api.risk_manager", "api.oms")
+_MODULES = (
+    "errors",
+    "vocabulary",
+    "domain.reports",
+    "engine.settings",
+    "projections.views",
+    "api.risk_manager",
+    "api.oms",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,8 @@ class OrderType(str, Enum):
 
     LIMIT = "limit"
     MARKET = "market"
+    STOP = "stop"  # a market order from the stop price on
+    STOP_LIMIT = "stop_limit"  # a limit order from the stop price on
 
 
 class OrderState(str, Enum):
@@ -55,6 +57,36 @@ TRANSITIONS: dict[OrderState, tuple[OrderState, ...]] = {
     _S.REJECTED: (),
     _S.FAILED: (),
 }
+
+
+class ReportStatus(str, Enum):
+    """The status of an order in a venue's report (FIX OrdStatus 39; `cancel_rejected`: OrderCancelReject)."""
+
+    PENDING = "pending"
+    WORKING = "working"
+    PENDING_CANCEL = "pending_cancel"
+    PENDING_REPLACE = "pending_replace"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    CANCEL_REJECTED = "cancel_rejected"
+    REPLACED = "replaced"
+
+
+class FillKind(str, Enum):
+    """The kind of a reported execution (FIX ExecType 150: F, G, H)."""
+
+    TRADE = "trade"
+    CORRECT = "correct"
+    BUST = "bust"
+
+
+class Liquidity(str, Enum):
+    """Whether a fill added liquidity or removed it (FIX LastLiquidityInd 851)."""
+
+    MAKER = "maker"
+    TAKER = "taker"
 
 
 class TimeInForce(str, Enum):
@@ -99,6 +131,7 @@ class QuarantineReason(str, Enum):
     ORDER_DONE = "order_done"  # the order is FILLED or REJECTED
     PRICE_BAND = "price_band"  # too far from the limit price or the mark
     UNKNOWN_ORDER = "unknown_order"  # no such order, and no symbol and side to open one
+    UNKNOWN_FILL = "unknown_fill"  # a bust or a correction, reported before its fill
     AMBIGUOUS_ORDER = "ambiguous_order"  # several orders have the venue's id, and not exactly one fits the fill
 
 

@@ -13,6 +13,8 @@ from oms_es.domain.contents import Content
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import (
     AmendRefused,
+    CancelRejected,
+    CancelRequested,
     ExternalIdAssigned,
     FillAdded,
     FillBusted,
@@ -23,13 +25,16 @@ from oms_es.domain.events import (
     OrdersMerged,
     OrderSubmitted,
     QuarantineResolved,
+    ReplaceRejected,
+    ReplaceRequested,
     StateChanged,
 )
-from oms_es.domain.order import Order, QuarantinedFill, content, evolve, find_fill
+from oms_es.domain.order import Order, evolve, find_fill
+from oms_es.domain.order_fills import QuarantinedFill, content
 from oms_es.errors import AmbiguousOrder
 from oms_es.identifiers import shown
 from oms_es.projections.projection import Projection, canonical_json, on
-from oms_es.projections.rows import order_row
+from oms_es.projections.rows import digest_row, order_row
 from oms_es.projections.undo import UndoDict, UndoLog
 from oms_es.vocabulary import OrderSide
 
@@ -123,8 +128,15 @@ class Orders(Projection):
         key = (event.account, event.order_id)
         self._evolve(event, at, key if event.booked_as is None else self._holder(event, key))
 
-    @on(OrderAmended, AmendRefused)
-    def _amended(self, event: OrderAmended | AmendRefused, at: Recorded) -> None:
+    @on(AmendRefused, CancelRequested, CancelRejected, ReplaceRejected)
+    def _changed(self, event: OrderEvent, at: Recorded) -> None:
+        self._evolve(event, at)
+
+    @on(OrderAmended, ReplaceRequested)
+    def _amended(self, event: OrderAmended | ReplaceRequested, at: Recorded) -> None:
+        for name in (event.new_order_id, getattr(event, "external_order_id", None)):
+            if name is not None:
+                self._name(name, (event.account, event.order_id))
         self._evolve(event, at)
 
     def _evolve(
@@ -134,8 +146,8 @@ class Orders(Projection):
         old = self.orders.get(key) or self.order(key)
         new = evolve(old, event, at.occurred_at, at.recorded_at, at.seq)
         self.orders[key] = new
-        was_open, before = (False, ZERO) if old is None else (old.is_open, old.open_quantity)
-        after = new.open_quantity
+        was_open, before = (False, ZERO) if old is None else (old.is_open, old.exposed_quantity)
+        after = new.exposed_quantity
         if after is not before and (change := minus(after, before)):
             self._add_open(new, change)
         if new.waiting or (old is not None and old.waiting):
@@ -212,7 +224,7 @@ class Orders(Projection):
         done = [
             key
             for key, order in self.orders.items()
-            if order.recorded_at < before and order.state.is_terminal and not order.waiting
+            if order.recorded_at < before and (order.state.is_terminal or order.is_external) and not order.waiting
         ]
         for key in done:
             del self.orders[key]
@@ -301,7 +313,7 @@ class Orders(Projection):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every order as a plain row."""
-        return [order_row(order) for order in self.sorted()] + self._waiting_rows()
+        return [digest_row(order_row(order)) for order in self.sorted()] + self._waiting_rows()
 
     def _waiting_rows(self) -> list[dict[str, Any]]:
         return [
@@ -316,7 +328,7 @@ class Orders(Projection):
             key = (order.account, order.order_id)
             found = kept.get(key)
             if found is None or found[0] is not order:
-                found = kept[key] = (order, canonical_json(order_row(order)))
+                found = kept[key] = (order, canonical_json(digest_row(order_row(order))))
             parts.append(found[1])
         parts += map(canonical_json, self._waiting_rows())
         return hashlib.sha256(b"[" + b",".join(parts) + b"]").hexdigest()
@@ -347,5 +359,5 @@ def _waiting_of(order: Order) -> dict[tuple[str, OrderSide], Decimal]:
             own = plus(own, fill.fill_quantity)
         else:
             found[key] = plus(found.get(key, ZERO), fill.fill_quantity)
-    beyond = max(ZERO, minus(own, order.open_quantity))
+    beyond = max(ZERO, minus(own, order.exposed_quantity))
     return {**found, (order.symbol, order.side): beyond} if beyond else found

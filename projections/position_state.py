@@ -30,6 +30,7 @@ class PositionState(Struct, frozen=True, kw_only=True):
     fills: int = 0
     multiplier: Decimal = ONE  # of the last fill: quote units per price unit and base unit
     updated_at: int = 0  # effective_at of the last fill, ns UTC
+    other_fees: tuple[tuple[str, Decimal], ...] = ()  # fees in other currencies, by currency
 
     @property
     def book(self) -> PositionKey:
@@ -62,10 +63,15 @@ class Mark(Struct, frozen=True):
 
 
 class Instrument(Struct, frozen=True):
-    """The multiplier and currency of a symbol."""
+    """The multiplier, currency, assets and steps of a symbol; "" and None: not stated."""
 
     multiplier: Decimal = ONE
     currency: str = "USD"
+    base: str = ""
+    quote: str = ""
+    quantity_step: Decimal | None = None
+    price_step: Decimal | None = None
+    min_quantity: Decimal | None = None
 
 
 class PositionDay(Struct, frozen=True):

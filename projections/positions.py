@@ -26,7 +26,7 @@ from oms_es.projections.position_state import (
     restated,
 )
 from oms_es.projections.projection import Projection, canonical_json, on
-from oms_es.projections.rows import DAY, BookedDay, position_row
+from oms_es.projections.rows import DAY, BookedDay, digest_row, position_row
 from oms_es.projections.undo import UndoDict, UndoLists, UndoLog
 from oms_es.vocabulary import CostMethod
 
@@ -217,6 +217,11 @@ class Positions(Projection):
         instrument = self.instruments.get(symbol)
         return "USD" if instrument is None else instrument.currency
 
+    def base(self, symbol: str) -> str:
+        """Return the base asset of the symbol; "" if it is not stated."""
+        instrument = self.instruments.get(symbol)
+        return "" if instrument is None else instrument.base
+
     def currencies(self, account: str) -> list[str]:
         """Return the currencies of the account's books."""
         symbols = self.symbols.get(account) or ()
@@ -280,5 +285,10 @@ class Positions(Projection):
 
     def digest(self) -> str:
         """Return one digest over positions, lots and daily P&L."""
-        content = {"method": self.method.value, "held": self.rows(), "lots": self.lots(), "days": self.day_rows()}
+        content = {
+            "method": self.method.value,
+            "held": [digest_row(row) for row in self.rows()],
+            "lots": self.lots(),
+            "days": self.day_rows(),
+        }
         return hashlib.sha256(canonical_json(content)).hexdigest()

@@ -9,18 +9,22 @@ from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from oms_es.decimals import canonical, plus, times
-from oms_es.domain.order import Fill, Order, QuarantinedFill
+from oms_es.domain.order import Order
+from oms_es.domain.order_fills import Fill, QuarantinedFill
 from oms_es.projections.position_state import DayKey, Mark, PositionDay, PositionState
 from oms_es.timestamps import iso
 
 T = TypeVar("T")
 _NAMES = {
-    "flag": "reduce_only external late forced busted corrected order_known correction adds_up agrees",
+    "flag": (
+        "reduce_only external late forced busted corrected order_known correction adds_up agrees inferred "
+        "pending_cancel pending_replace bust"
+    ),
     "count": "seq originator_version fills waiting age_ns mark_age_ns limits_seq",
     "decimal": (
         "quantity price filled_quantity remaining_quantity open_quantity avg_fill_price fees fee notional avg_price "
         "cost_basis realized_pnl gross_realized_pnl mark_price unrealized_pnl unrealized_change total_pnl multiplier "
-        "fill_quantity fill_price change total_realized_pnl cost proceeds"
+        "fill_quantity fill_price change total_realized_pnl cost proceeds stop_price"
     ),
     "date": "trading_day",
 }
@@ -95,6 +99,12 @@ ORDER = ReadModel[Order](
     violations=lambda order: list(order.violations),
     fills=lambda order: sum(not fill.busted for fill in order.fills),
     waiting=lambda order: len(order.waiting),
+    pending_cancel=lambda order: order.pending_cancel,
+    pending_replace=lambda order: order.replacement is not None,
+    stop_price=lambda order: order.submitted.stop_price,
+    oco_group=lambda order: order.submitted.oco_group,
+    tags=lambda order: order.submitted.tags or None,
+    other_fees=lambda order: dict(order.other_fees) or None,
 )
 
 FILL = ReadModel[OrderFill](
@@ -114,6 +124,9 @@ FILL = ReadModel[OrderFill](
     forced=lambda each: each.fill.forced,
     busted=lambda each: each.fill.busted,
     corrected=lambda each: each.fill.corrected,
+    inferred=lambda each: each.fill.inferred,
+    fee_currency=lambda each: each.fill.fee_currency or each.fill.currency,
+    liquidity=lambda each: each.fill.liquidity,
 )
 
 POSITION = ReadModel[MarkedPosition](
@@ -132,6 +145,7 @@ POSITION = ReadModel[MarkedPosition](
     multiplier=lambda each: each.state.multiplier,
     fills=lambda each: each.state.fills,
     updated_at=lambda each: each.state.updated_at,
+    other_fees=lambda each: dict(each.state.other_fees) or None,
 )
 
 DAY = ReadModel[BookedDay](
@@ -161,6 +175,7 @@ QUARANTINE = ReadModel[WaitingFill](
     fee=lambda each: each.quarantined.fill.fee,
     trade_id=lambda each: each.quarantined.fill.trade_id,
     correction=lambda each: each.quarantined.fill.correction,
+    bust=lambda each: each.quarantined.fill.bust,
     occurred_at=lambda each: iso(each.quarantined.occurred_at),
     recorded_at=lambda each: iso(each.quarantined.recorded_at),
     age_ns=lambda each: max(0, each.now - each.quarantined.occurred_at),
@@ -168,6 +183,14 @@ QUARANTINE = ReadModel[WaitingFill](
 )
 
 order_row = ORDER.row
+
+
+_LATER = {"pending_cancel", "pending_replace", "stop_price", "oco_group", "tags", "other_fees"}
+
+
+def digest_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as digests have it: without columns that early releases did not have, if they are empty."""
+    return {name: value for name, value in row.items() if value or name not in _LATER}
 
 
 def position_row(state: PositionState, mark: Mark | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from oms_es.projections.orders import Orders
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
 from oms_es.projections.projection import UNFIT, Projection, canonical_json, damaged
-from oms_es.projections.rows import order_row
+from oms_es.projections.rows import digest_row, order_row
 from oms_es.projections.trading_days import Days
 from oms_es.projections.undo import UndoLog
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
@@ -114,9 +114,9 @@ class State:
 
     def closing_digests(self) -> dict[str, str]:
         """Return digests of positions, P&L, rules and open orders: those that the closing of a day records."""
-        open_orders = [order_row(order) for order in self.orders.sorted_open()]
+        open_orders = [digest_row(order_row(order)) for order in self.orders.sorted_open()]
         content = {
-            "positions": [self.positions.rows(), self.positions.lots()],
+            "positions": [[digest_row(row) for row in self.positions.rows()], self.positions.lots()],
             "pnl": self.positions.day_rows(),
             "limits": self.policies.rows(),
             "open_orders": open_orders,

@@ -21,7 +21,8 @@ import sqlite_utils
 from oms_es.decimals import text
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillQuarantined, QuarantineResolved
-from oms_es.domain.order import Order, QuarantinedFill
+from oms_es.domain.order import Order
+from oms_es.domain.order_fills import QuarantinedFill
 from oms_es.errors import LogError, LogMissing
 from oms_es.files import replace
 from oms_es.log.contract import WrapEvents, unwrapped
@@ -30,6 +31,7 @@ from oms_es.projections.orders import Orders
 from oms_es.projections.policies import policies_of_every_account
 from oms_es.projections.position_state import Key, PositionKey
 from oms_es.projections.positions import Positions
+from oms_es.projections.projection import canonical_json
 from oms_es.projections.rows import (
     DAY,
     FILL,
@@ -357,4 +359,6 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     if isinstance(value, Decimal):
         return text(value)
+    if isinstance(value, dict):
+        return canonical_json(value).decode()
     return int(value) if isinstance(value, bool) else value

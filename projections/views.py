@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from oms_es.decimals import ZERO, canonical, divide, minus
-from oms_es.domain.order import Fill, Order
+from oms_es.domain.order import Order
+from oms_es.domain.order_fills import Fill
 from oms_es.projections.position_state import PositionState
 from oms_es.projections.positions import Positions
 from oms_es.timestamps import SECOND
@@ -38,6 +39,14 @@ class OMSOrder:
     time_in_force: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
     external: bool = False
+    pending_cancel: bool = False  # the venue was asked to cancel it and has not answered
+    pending_replace: bool = False
+    order_ids: tuple[str, ...] = ()  # all client ids of a chain of replaces, ours first
+    external_order_ids: tuple[str, ...] = ()
+    stop_price: Decimal | None = None
+    oco_group: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    other_fees: dict[str, Decimal] = field(default_factory=dict)  # in other currencies, by currency
     created_at: float = 0.0  # seconds since 1970, UTC
     updated_at: float = 0.0
 
@@ -107,6 +116,14 @@ def order_view(order: Order) -> OMSOrder:
         time_in_force=submitted.time_in_force,
         reduce_only=submitted.reduce_only,
         external=submitted.external,
+        pending_cancel=order.pending_cancel,
+        pending_replace=order.replacement is not None,
+        order_ids=(submitted.order_id, *order.aliases) if order.aliases else (submitted.order_id,),
+        external_order_ids=order.external_order_ids,
+        stop_price=submitted.stop_price,
+        oco_group=submitted.oco_group,
+        tags=submitted.tags,
+        other_fees=dict(order.other_fees) if order.other_fees else {},
         created_at=order.submitted_at / SECOND,
         updated_at=order.updated_at / SECOND,
     )
@@ -133,6 +150,9 @@ def _fill_view(fill: Fill) -> dict[str, Any]:
         "late": fill.late,
         "forced": fill.forced,
         "corrected": fill.corrected,
+        "inferred": fill.inferred,
+        "fee_currency": fill.fee_currency or fill.currency,
+        "liquidity": fill.liquidity,
     }
 
 

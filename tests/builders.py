@@ -18,6 +18,7 @@ from oms_es.decimals import decimal, text
 from oms_es.domain.commands import (
     AddFill,
     AmendOrder,
+    ApplyReport,
     BustFill,
     CancelOrder,
     ChangeState,
@@ -58,6 +59,7 @@ from oms_es.domain.policy import Policy, Value, checked, path_of
 from oms_es.engine.command_handler import handle
 from oms_es.engine.decision_time import DecisionTime
 from oms_es.engine.order_lookup import resolve_order
+from oms_es.engine.venue_reports import decide_report
 from oms_es.projections.state import State
 from oms_es.timestamps import SECOND, instant
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, OrderSide, OrderState, OrderType, Origin, TradingLevel
@@ -379,6 +381,8 @@ class Desk:
 
     def decide(self, request: Request) -> list[Draft]:
         """Return what the request would give; nothing is in the log yet."""
+        if isinstance(request.command, ApplyReport):
+            return decide_report(self.state, request, self.decide)[0]
         self.asked = resolve_order(self.state, request)
         return handle(self.state, request, self.asked, DecisionTime.of(self.now, self.state, Policy()))
 

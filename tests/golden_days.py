@@ -15,6 +15,7 @@ from oms_es.log.contract import Log
 from oms_es.log.hash_chain import StoredRow
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.projection import plain
+from oms_es.projections.rows import digest_row
 from oms_es.queries.queries import AsOf, Queries, fill_rows, order_rows
 from oms_es.timestamps import instant, iso
 from oms_es.vocabulary import CostMethod
@@ -125,12 +126,19 @@ def answers(day: str, log: Log, rows: Iterable[StoredRow]) -> dict[str, str]:
     orders = queries.orders(end)
     return {
         "events.txt": table(_event(row) for row in rows),
-        "orders.txt": table(order_rows(orders)),
-        "fills.txt": table(fill_rows(orders)),
+        "orders.txt": table(map(digest_row, order_rows(orders))),
+        "fills.txt": table(map(_early_columns, fill_rows(orders))),
         "positions.txt": table(_positions(queries, AsOf())),
         "quarantine.txt": table(_waiting(orders.all_waiting())),
         "moments.txt": "\n".join(_moments(queries, Script(day).moments)),
     }
+
+
+def _early_columns(fill: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a fill without the columns of later releases, where they say nothing new."""
+    is_plain = fill["fee_currency"] == fill["currency"] and not fill["inferred"] and fill["liquidity"] is None
+    later = ("fee_currency", "inferred", "liquidity") if is_plain else ()
+    return {name: value for name, value in fill.items() if name not in later}
 
 
 def _event(row: StoredRow) -> dict[str, Any]:
@@ -144,7 +152,7 @@ def _positions(queries: Queries, when: AsOf) -> Iterator[dict[str, Any]]:
     for method in CostMethod:
         for row in queries.positions(queries.basis(when, method)).rows():
             times = {name: None if row[name] is None else iso(row[name]) for name in ("mark_at", "updated_at")}
-            yield {"method": method.value, **row, **times}
+            yield {"method": method.value, **digest_row(row), **times}
 
 
 def _waiting(waiting: Sequence[Any]) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from oms_es.domain.commands import (
     AddFill,
     AmendOrder,
+    ApplyReport,
     BustFill,
     CancelOrder,
     ChangeState,
@@ -18,15 +19,32 @@ from oms_es.domain.commands import (
     LinkOrder,
     RecordMark,
     ReduceOrder,
+    RejectCancel,
+    RejectReplace,
+    ReplaceOrder,
+    ReportState,
     Request,
+    RequestCancel,
+    RequestReplace,
     ResolveQuarantined,
     SetLevel,
     SubmitOrder,
 )
 from oms_es.domain.envelope import Recorded
+from oms_es.domain.reports import FillReport, OrderReport
 from oms_es.errors import LogError, OmsError
 from oms_es.timestamps import SECOND
-from oms_es.vocabulary import CostMethod, OrderSide, OrderState, OrderType, Origin, TimeInForce, TradingLevel
+from oms_es.vocabulary import (
+    CostMethod,
+    FillKind,
+    OrderSide,
+    OrderState,
+    OrderType,
+    Origin,
+    ReportStatus,
+    TimeInForce,
+    TradingLevel,
+)
 from tests.builders import Desk, limits, num, submit
 
 
@@ -46,6 +64,8 @@ class Step(NamedTuple):
             if not waiting:
                 return None
             command = replace(command, quarantine_id=waiting[int(command.quarantine_id) % len(waiting)])
+        if isinstance(command, ApplyReport):
+            return Request(command=command, origin=Origin.COMMAND, any_account=command.account == "b")
         occurred_at = None if self.ago is None else max(0, desk.now - self.ago)
         return Request(command=command, origin=self.origin, occurred_at=occurred_at)
 
@@ -138,7 +158,66 @@ _corrections = st.builds(
     fill_price=_maybe_price,
     fee=_maybe_fee,
     reason=st.sampled_from(["", "venue"]),
+    correction_id=st.none() | st.sampled_from(["t3", "t4"]),
 ).filter(lambda command: (command.fill_quantity, command.fill_price, command.fee) != (None, None, None))
+_requests = st.one_of(
+    st.builds(RequestCancel, **_order, actor=_actor, reason=_actor, reported=st.booleans()),
+    st.builds(RejectCancel, **_order, actor=_actor, reason=_actor),
+    st.builds(
+        RequestReplace,
+        **_order,
+        quantity=_maybe_quantity,
+        price=_maybe_price,
+        new_order_id=st.none() | st.sampled_from(["n-1", "n-2"]),
+        reported=st.booleans(),
+    ),
+    st.builds(RejectReplace, **_order, reason=_actor),
+    st.builds(
+        ReplaceOrder,
+        **_order,
+        quantity=_maybe_quantity,
+        price=_maybe_price,
+        new_order_id=st.none() | st.sampled_from(["n-1", "n-2"]),
+        external_order_id=st.none() | st.sampled_from(["v-1", "v-2"]),
+    ),
+    st.builds(
+        ReportState,
+        **_order,
+        new=st.sampled_from([OrderState.WORKING, OrderState.CANCELLED, OrderState.REJECTED]),
+        external_order_id=st.none() | st.sampled_from(["v-1", "v-2"]),
+        reason=_actor,
+    ),
+)
+_fill_reports = st.builds(
+    FillReport,
+    order_id=st.none() | st.sampled_from(["o-1", "o-2", "n-1"]),
+    external_order_id=st.sampled_from(["v-1", "v-2"]),
+    trade_id=_maybe_trades,
+    trade_ref_id=_trades,
+    kind=st.sampled_from(FillKind),
+    quantity=_quantities,
+    price=_prices,
+    fee=_maybe_fee,
+    fee_currency=st.sampled_from(["", "", "AAA", "BNB"]),
+    symbol=st.none() | _symbols,
+    side=st.none() | _sides,
+)
+_order_reports = st.builds(
+    OrderReport,
+    status=st.sampled_from(ReportStatus),
+    order_id=st.none() | st.sampled_from(["o-1", "o-2", "n-1", "n-2"]),
+    original_order_id=st.none() | st.sampled_from(["o-1", "n-1"]),
+    external_order_id=st.sampled_from(["v-1", "v-2"]),
+    quantity=st.none() | _quantities,
+    price=st.none() | _prices,
+    filled_quantity=st.none() | st.sampled_from(["40", "60", "100"]).map(num),
+    avg_fill_price=st.none() | _prices,
+    symbol=st.none() | st.just("AAA"),
+    side=st.none() | _sides,
+    fills=st.none() | st.lists(_fill_reports, max_size=2).map(tuple),
+    reason=_actor,
+)
+_reports = st.builds(ApplyReport, order_id=st.just(""), actor=_actor, report=_fill_reports | _order_reports)
 _decisions = st.builds(
     ResolveQuarantined, order_id=st.just(""), actor=_actor, quarantine_id=st.integers(0, 3).map(str),
     accept=st.booleans(), symbol=st.none() | _symbols, side=st.none() | _sides,
@@ -156,7 +235,11 @@ _rules = st.sampled_from(
 _others = st.one_of(
     st.builds(RecordMark, symbol=_symbols, price=_prices),
     st.builds(
-        DefineInstrument, symbol=_symbols, multiplier=st.sampled_from([num("1"), num("10")]), currency=st.just("USD")
+        DefineInstrument,
+        symbol=_symbols,
+        multiplier=st.sampled_from([num("1"), num("10")]),
+        currency=st.just("USD"),
+        base=st.sampled_from(["", "AAA"]),
     ),
     st.builds(SetLevel, account=st.sampled_from(["*", "b"]), level=st.sampled_from(TradingLevel), reason=_actor),
     _rules,
@@ -172,7 +255,8 @@ def _mixed(*often: tuple[int, st.SearchStrategy[Command]]) -> st.SearchStrategy[
 
 commands = _mixed(
     (12, _fills), (4, _busts), (4, _corrections), (3, _decisions), (3, _changes), (2, _submits), (2, _amends),
-    (1, _cancels), (2, _links), (2, _foreign_fills), (4, _others),
+    (1, _cancels), (2, _links), (2, _foreign_fills),
+    (3, _requests), (5, _reports), (4, _others),
 )  # fmt: skip
 _imports = _mixed(
     (4, _fills), (1, _submits), (1, _foreign_fills), (1, _amends),

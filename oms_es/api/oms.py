@@ -4,9 +4,10 @@ from oms_es.api.fills import FillMethods
 from oms_es.api.limits import LimitMethods
 from oms_es.api.orders import OrderMethods
 from oms_es.api.queries import QueryMethods
+from oms_es.api.reports import ReportMethods
 
 
-class OrderManagementSystem(OrderMethods, FillMethods, LimitMethods, QueryMethods):
+class OrderManagementSystem(OrderMethods, FillMethods, ReportMethods, LimitMethods, QueryMethods):
     """
     Orders, fills, positions and limits over one log; usable at once, closing is optional.
 

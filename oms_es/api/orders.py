@@ -1,11 +1,11 @@
-"""API methods for orders: submit, state reports of the venue, link, cancel, amend."""
+"""API methods for orders: submit, states, cancel, amend."""
 
 import uuid
 from typing import Any
 
 from oms_es.api.session import Session
 from oms_es.decimals import decimal
-from oms_es.domain.commands import AmendOrder, CancelOrder, ChangeState, LinkOrder, SubmitOrder
+from oms_es.domain.commands import AmendOrder, CancelOrder, ChangeState, SubmitOrder
 from oms_es.domain.validation import (
     Number,
     choice,
@@ -25,7 +25,7 @@ from oms_es.vocabulary import OrderSide, OrderState, OrderType, TimeInForce
 
 
 class OrderMethods(Session):
-    """Orders: submit, state reports of the venue, link, cancel, amend."""
+    """Orders: submit, states, cancel, amend."""
 
     async def submit_order(
         self,
@@ -109,41 +109,6 @@ class OrderMethods(Session):
             new=choice(OrderState, new_state, "new_state"),
             external_order_id=named(external_order_id, "external_order_id"),
             error_message=None if error_message is None else checked_reason(error_message, "error_message"),
-        )
-        return self._order(await self._perform(command, command_id, occurred_at, any_account=account is None))
-
-    async def link_order(
-        self,
-        order_id: str,
-        external_order_id: str,
-        *,
-        account: str | None = None,
-        command_id: str | None = None,
-        occurred_at: Any = None,
-        actor: str = "",
-    ) -> OMSOrder:
-        """
-        Link a venue's id to an order, in any state; an id that the order already has changes nothing.
-
-        Fills booked earlier under the venue's id are assigned to the order. Fills in quarantine under it are booked,
-        unless they break a rule.
-
-        Args:
-            order_id: our id of the order, or a venue's id that is already linked.
-            external_order_id: the venue's id (FIX OrderID 37); an order can have several.
-            account: of the order; None searches all accounts.
-            command_id: as in `submit_order`.
-            occurred_at: time of the venue's report; None: now.
-            actor: name of the sender.
-
-        Raises:
-            UnknownOrder, AmbiguousOrder: no order, or several orders, have this id.
-        """
-        command = LinkOrder(
-            account=named_account(account),
-            actor=named_actor(actor),
-            order_id=identifier(order_id, "order_id"),
-            external_order_id=identifier(external_order_id, "external_order_id"),
         )
         return self._order(await self._perform(command, command_id, occurred_at, any_account=account is None))
 

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from oms_es.decimals import text
-from oms_es.domain.commands import AddFill, Command, SubmitOrder
+from oms_es.domain.commands import AddFill, ApplyReport, Command, SubmitOrder
 from oms_es.domain.events import AmendRefused, Event, ExternalIdAssigned, FillQuarantined, StateChanged
 from oms_es.domain.order import Order
 from oms_es.domain.order_rules import impossible
-from oms_es.errors import FillQuarantinedError, InvalidTransition, OrderRejected, UnknownOrder
+from oms_es.errors import FillQuarantinedError, InvalidTransition, OrderRejected, UnknownFill, UnknownOrder
 from oms_es.identifiers import shown
 from oms_es.projections.state import State
 from oms_es.projections.views import order_view
-from oms_es.vocabulary import OrderState
+from oms_es.vocabulary import OrderState, QuarantineReason
 
 
 def raise_refusal(command: Command, events: Sequence[Event], order: Order | None) -> None:
@@ -28,7 +28,10 @@ def raise_refusal(command: Command, events: Sequence[Event], order: Order | None
         OrderRejected: a limit refused the order or its amendment.
         FillQuarantinedError: the fill is in quarantine.
         InvalidTransition: the reported state is refused; the venue's id reported with it is recorded.
+        UnknownFill: a bust or a correction that waits for its fill.
     """
+    if isinstance(command, ApplyReport):
+        return
     if isinstance(command, SubmitOrder) and not events and order is not None and order.violations:
         raise OrderRejected(order.violations, order_view(order))
     for event in events:
@@ -36,6 +39,8 @@ def raise_refusal(command: Command, events: Sequence[Event], order: Order | None
             raise OrderRejected(event.violations, order and order_view(order))
         if isinstance(event, AmendRefused):
             raise OrderRejected(event.violations, order and order_view(order))
+        if isinstance(event, FillQuarantined) and event.why is QuarantineReason.UNKNOWN_FILL:
+            raise unknown_fill_error(event, order)
         if isinstance(event, FillQuarantined):
             raise quarantine_error(event)
         if isinstance(event, ExternalIdAssigned) and event.refused_in is not None and event.reported is not None:
@@ -50,6 +55,16 @@ def quarantine_error(fill: FillQuarantined) -> FillQuarantinedError:
         f"quarantine as {fill.quarantine_id}: {fill.why.value}; accept or reject it with resolve_quarantined",
         fill.quarantine_id,
         fill.why.value,
+    )
+
+
+def unknown_fill_error(fill: FillQuarantined, order: Order | None) -> UnknownFill:
+    """Return the error of a bust or correction that waits for its fill."""
+    trades = () if order is None else [each.trade_id for each in order.fills if each.trade_id and not each.busted]
+    known = ", ".join(sorted(trades)[:5]) or "none"
+    return UnknownFill(
+        f"trade {shown(fill.trade_id)} of order {shown(fill.order_id)} is not among its fills (booked: {known}); the "
+        f"{'bust' if fill.bust else 'correction'} waits for it in quarantine as {fill.quarantine_id}"
     )
 
 

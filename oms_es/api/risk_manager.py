@@ -46,8 +46,8 @@ class RiskManager:
             exposure = replace(
                 exposure,
                 open_orders=exposure.open_orders - 1,
-                open_buys=_without(exposure.open_buys, known.open_quantity, known.side is OrderSide.BUY),
-                open_sells=_without(exposure.open_sells, known.open_quantity, known.side is OrderSide.SELL),
+                open_buys=_without(exposure.open_buys, known.exposed_quantity, known.side is OrderSide.BUY),
+                open_sells=_without(exposure.open_sells, known.exposed_quantity, known.side is OrderSide.SELL),
             )
         if position is not None:
             exposure = replace(exposure, position=position.quantity)

@@ -16,6 +16,12 @@ from oms_es.domain.commands import (
     LinkOrder,
     RecordMark,
     ReduceOrder,
+    RejectCancel,
+    RejectReplace,
+    ReplaceOrder,
+    ReportState,
+    RequestCancel,
+    RequestReplace,
     ResolveQuarantined,
     SetLevel,
     SetLimits,
@@ -23,6 +29,8 @@ from oms_es.domain.commands import (
 )
 from oms_es.domain.events import (
     AmendRefused,
+    CancelRejected,
+    CancelRequested,
     CommandChangedNothing,
     DayClosed,
     Event,
@@ -37,6 +45,8 @@ from oms_es.domain.events import (
     OrderSubmitted,
     PolicyChanged,
     QuarantineResolved,
+    ReplaceRejected,
+    ReplaceRequested,
     StateChanged,
     TradingLevelChanged,
 )
@@ -46,6 +56,8 @@ from oms_es.vocabulary import OrderState
 def command_of(events: list[Event]) -> Command:
     """Return the command that produced these events; a command contains no times."""
     first = events[0]
+    if isinstance(first, StateChanged) and first.from_report:
+        return _report_asked(first)
     if isinstance(first, StateChanged) and first.reported:  # the events after it are consequences
         return _state_asked(first)
     for event in events:
@@ -71,19 +83,20 @@ def _asked(event: Event) -> Command | None:
                 price=event.price,
                 reduce_only=event.reduce_only,
                 time_in_force=event.time_in_force,
+                stop_price=event.stop_price,
+                oco_group=event.oco_group,
+                tags=event.tags,
             )
         case CommandChangedNothing():
             return _command_without_change(event)
         case ExternalIdAssigned():
             return _link_asked(event)
-        case FillAdded() | FillQuarantined(correction=False):
-            return _fill_asked(event)
-        case FillCorrected(completes=True):
-            return _fee_asked(event)
+        case FillAdded() | FillQuarantined() | FillCorrected() | FillBusted():
+            return _fill_command_asked(event)
         case OrderAmended() | AmendRefused():
             return _amend_asked(event)
-        case FillBusted() | FillCorrected() | FillQuarantined():
-            return _correction_asked(event)
+        case CancelRequested() | CancelRejected() | ReplaceRequested() | ReplaceRejected():
+            return _request_asked(event)
         case QuarantineResolved(linked=False):
             return ResolveQuarantined(
                 account=event.account,
@@ -99,13 +112,33 @@ def _asked(event: Event) -> Command | None:
             return _rule_asked(event)
 
 
+def _fill_command_asked(event: FillAdded | FillQuarantined | FillCorrected | FillBusted) -> Command | None:
+    match event:
+        case FillBusted(inferred=True) | FillCorrected(inferred=True):
+            return None  # the real fill follows
+        case FillAdded() | FillQuarantined(correction=False, bust=False):
+            return _fill_asked(event)
+        case FillCorrected(completes=True):
+            return _fee_asked(event)
+        case _:
+            return _correction_asked(event)
+
+
 def _rule_asked(event: Event) -> Command | None:
     match event:
         case MarkRecorded():
             return RecordMark(actor=event.actor, symbol=event.symbol, price=event.price)
         case InstrumentDefined():
             return DefineInstrument(
-                actor=event.actor, symbol=event.symbol, multiplier=event.multiplier, currency=event.currency
+                actor=event.actor,
+                symbol=event.symbol,
+                multiplier=event.multiplier,
+                currency=event.currency,
+                base=event.base,
+                quote=event.quote,
+                quantity_step=event.quantity_step,
+                price_step=event.price_step,
+                min_quantity=event.min_quantity,
             )
         case DayClosed():
             return CloseDay(
@@ -137,6 +170,37 @@ def _state_asked(event: StateChanged) -> Command:
     )
 
 
+def _report_asked(event: StateChanged) -> ReportState:
+    return ReportState(
+        account=event.account,
+        actor=event.actor,
+        order_id=event.order_id,
+        new=event.new if event.asked_state is None else event.asked_state,
+        external_order_id=event.external_order_id,
+        reason=event.reason,
+        error_message=event.error_message,
+    )
+
+
+def _request_asked(event: CancelRequested | CancelRejected | ReplaceRequested | ReplaceRejected) -> Command:
+    names = {"account": event.account, "actor": event.actor, "order_id": event.order_id}
+    match event:
+        case CancelRequested():
+            return RequestCancel(**names, reason=event.reason, reported=event.reported)
+        case CancelRejected():
+            return RejectCancel(**names, reason=event.reason)
+        case ReplaceRejected():
+            return RejectReplace(**names, reason=event.reason)
+        case _:
+            return RequestReplace(
+                **names,
+                quantity=event.quantity,
+                price=event.price,
+                new_order_id=event.new_order_id,
+                reported=event.reported,
+            )
+
+
 def _fill_asked(event: FillAdded | FillQuarantined) -> AddFill:
     asked_fee = event.asked_fee if isinstance(event, FillAdded) else None
     return AddFill(
@@ -149,6 +213,9 @@ def _fill_asked(event: FillAdded | FillQuarantined) -> AddFill:
         fee=event.fee if asked_fee is None else asked_fee,
         symbol=event.symbol,
         side=event.side,
+        fee_currency=event.fee_currency,
+        liquidity=event.liquidity,
+        inferred=event.inferred,
     )
 
 
@@ -163,6 +230,7 @@ def _fee_asked(event: FillCorrected) -> AddFill:
         fee=event.fee,
         symbol=event.symbol,
         side=event.side,
+        fee_currency=event.fee_currency,
     )
 
 
@@ -173,6 +241,7 @@ def _link_asked(event: ExternalIdAssigned) -> Command:
             actor=event.actor,
             order_id=event.order_id,
             external_order_id=event.external_order_id,
+            is_client_id=event.is_client_id,
         )
     return ChangeState(
         account=event.account,
@@ -199,7 +268,19 @@ def _command_without_change(event: CommandChangedNothing) -> Command:
 
 
 _RECORDED: dict[str, type[Command]] = {
-    kind.__name__: kind for kind in (BustFill, CancelOrder, ChangeState, CorrectFill, DefineInstrument, LinkOrder)
+    kind.__name__: kind
+    for kind in (
+        BustFill,
+        CancelOrder,
+        ChangeState,
+        CorrectFill,
+        DefineInstrument,
+        LinkOrder,
+        RejectCancel,
+        RejectReplace,
+        RequestCancel,
+        RequestReplace,
+    )
 }
 
 
@@ -207,6 +288,25 @@ def _amend_asked(event: OrderAmended | AmendRefused) -> Command:
     if isinstance(event, OrderAmended) and event.asked_reduction is not None:
         return ReduceOrder(
             account=event.account, actor=event.actor, order_id=event.order_id, quantity=event.asked_reduction
+        )
+    if isinstance(event, OrderAmended) and event.reported:
+        return ReplaceOrder(
+            account=event.account,
+            actor=event.actor,
+            order_id=event.order_id,
+            quantity=event.asked_quantity,
+            price=event.asked_price,
+            new_order_id=event.new_order_id,
+            external_order_id=event.external_order_id,
+        )
+    if isinstance(event, AmendRefused) and event.replaces:
+        return RequestReplace(
+            account=event.account,
+            actor=event.actor,
+            order_id=event.order_id,
+            quantity=event.asked_quantity,
+            price=event.asked_price,
+            new_order_id=event.asked_order_id,
         )
     return AmendOrder(
         account=event.account,
@@ -219,23 +319,27 @@ def _amend_asked(event: OrderAmended | AmendRefused) -> Command:
 
 def _correction_asked(event: FillBusted | FillCorrected | FillQuarantined) -> Command:
     assert event.trade_id is not None, "a fill without a trade id is never busted or corrected"
-    if isinstance(event, FillBusted):
+    trade_id = event.trade_id
+    if not isinstance(event, FillQuarantined) and event.asked_trade_id is not None:
+        trade_id = event.asked_trade_id
+    if isinstance(event, FillBusted) or (isinstance(event, FillQuarantined) and event.bust):
         return BustFill(
             account=event.account,
             actor=event.actor,
             order_id=event.order_id,
-            trade_id=event.trade_id,
+            trade_id=trade_id,
             reason=event.reason,
         )
     return CorrectFill(
         account=event.account,
         actor=event.actor,
         order_id=event.order_id,
-        trade_id=event.trade_id,
+        trade_id=trade_id,
         fill_quantity=event.asked_quantity,
         fill_price=event.asked_price,
         fee=event.asked_fee,
         reason=event.reason,
+        correction_id=event.correction_id,
     )
 
 

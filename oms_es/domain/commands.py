@@ -9,6 +9,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from oms_es.decimals import ZERO
+from oms_es.domain.reports import Report
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderSide, OrderState, OrderType, Origin, TimeInForce, TradingLevel
 
 
@@ -47,6 +48,9 @@ class SubmitOrder(OrderCommand, frozen=True, kw_only=True):
     price: Decimal | None = None
     reduce_only: bool = False
     time_in_force: TimeInForce = TimeInForce.GTC
+    stop_price: Decimal | None = None
+    oco_group: str | None = None
+    tags: dict[str, str] = {}
 
 
 class ChangeState(OrderCommand, frozen=True, kw_only=True):
@@ -58,15 +62,62 @@ class ChangeState(OrderCommand, frozen=True, kw_only=True):
 
 
 class LinkOrder(OrderCommand, frozen=True, kw_only=True):
-    """Record the venue's id of the order (FIX OrderID 37)."""
+    """Record the venue's id of the order (FIX OrderID 37), or a client id of its chain of replaces."""
 
     external_order_id: str
+    is_client_id: bool = False
+
+
+class ReportState(OrderCommand, frozen=True, kw_only=True):
+    """Record the order state in a venue's report; one that does not fit the order is ignored."""
+
+    new: OrderState
+    external_order_id: str | None = None
+    reason: str = ""
+    error_message: str | None = None
 
 
 class CancelOrder(OrderCommand, frozen=True, kw_only=True):
     """Cancel the open quantity of an order."""
 
     reason: str = "User requested"
+
+
+class RequestCancel(OrderCommand, frozen=True, kw_only=True):
+    """Record that the venue was asked to cancel the order."""
+
+    reason: str = "User requested"
+    reported: bool = False
+
+
+class RejectCancel(OrderCommand, frozen=True, kw_only=True):
+    """Record that the venue rejected a cancel."""
+
+    reason: str = ""
+
+
+class RequestReplace(OrderCommand, frozen=True, kw_only=True):
+    """Record that the venue was asked to replace the order; None: unchanged."""
+
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    new_order_id: str | None = None
+    reported: bool = False
+
+
+class RejectReplace(OrderCommand, frozen=True, kw_only=True):
+    """Record that the venue rejected a replace."""
+
+    reason: str = ""
+
+
+class ReplaceOrder(OrderCommand, frozen=True, kw_only=True):
+    """Record that the venue replaced the order (a fact, not a request); None: unchanged."""
+
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    new_order_id: str | None = None
+    external_order_id: str | None = None
 
 
 class AmendOrder(OrderCommand, frozen=True, kw_only=True):
@@ -91,6 +142,9 @@ class AddFill(OrderCommand, frozen=True, kw_only=True):
     fee: Decimal = ZERO
     symbol: str | None = None
     side: OrderSide | None = None
+    fee_currency: str = ""
+    liquidity: str | None = None
+    inferred: bool = False  # from a cumulative quantity
 
 
 class BustFill(OrderCommand, frozen=True, kw_only=True):
@@ -108,6 +162,7 @@ class CorrectFill(OrderCommand, frozen=True, kw_only=True):
     fill_price: Decimal | None = None
     fee: Decimal | None = None
     reason: str = ""
+    correction_id: str | None = None  # the execution id of the correction (FIX ExecID 17)
 
 
 class ResolveQuarantined(OrderCommand, frozen=True, kw_only=True):
@@ -120,6 +175,12 @@ class ResolveQuarantined(OrderCommand, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class ApplyReport(OrderCommand, frozen=True, kw_only=True):
+    """Record a venue's report: it becomes further commands, which are carried out and recorded one by one."""
+
+    report: Report
+
+
 class RecordMark(Command, frozen=True, kw_only=True):
     """Record the mark price of a symbol."""
 
@@ -128,11 +189,16 @@ class RecordMark(Command, frozen=True, kw_only=True):
 
 
 class DefineInstrument(Command, frozen=True, kw_only=True):
-    """Define the multiplier and currency of a symbol."""
+    """Define the multiplier, currency, assets and steps of a symbol."""
 
     symbol: str
     multiplier: Decimal
     currency: str
+    base: str = ""
+    quote: str = ""
+    quantity_step: Decimal | None = None
+    price_step: Decimal | None = None
+    min_quantity: Decimal | None = None
 
 
 class SetLimits(Command, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ from oms_es.decimals import ONE
 from oms_es.domain.commands import OrderCommand
 from oms_es.domain.contents import Content
 from oms_es.domain.events import StateChanged
-from oms_es.domain.order import Order, QuarantinedFill
+from oms_es.domain.order import Order
+from oms_es.domain.order_fills import QuarantinedFill
 from oms_es.domain.policy import DECISION_RULES_VERSION
 from oms_es.vocabulary import OrderState, Origin
 
@@ -25,6 +26,7 @@ class DecisionContext(Struct, frozen=True, kw_only=True):
     mark: Decimal | None = None  # the last mark of the symbol
     multiplier: Decimal = ONE  # of the instrument
     currency: str = "USD"
+    base: str = ""  # its base asset
     unknown_contents: frozenset[Content] = frozenset()  # of the fills reported under this order id without an order
     unknown_waiting: tuple[QuarantinedFill, ...] = ()  # those of them in quarantine
     unknown_count: int = 0  # number of fills of unknown orders that the account ever had
@@ -42,6 +44,7 @@ def state_changed(
     violations: tuple[str, ...] = (),
     external_order_id: str | None = None,
     error_message: str | None = None,
+    revived: bool = False,
 ) -> StateChanged:
     """Return the event of a state change."""
     return StateChanged(
@@ -54,5 +57,6 @@ def state_changed(
         violations=violations,
         external_order_id=external_order_id,
         error_message=error_message,
+        revived=revived,
         actor=command.actor,
     )

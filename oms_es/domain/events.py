@@ -56,6 +56,9 @@ class OrderSubmitted(OrderEvent, frozen=True, kw_only=True):
     time_in_force: TimeInForce = TimeInForce.GTC  # FIX TimeInForce 59
     reduce_only: bool = False
     external: bool = False  # another session's order, known only from its fills; they make up its quantity
+    stop_price: Decimal | None = None  # of a stop or stop-limit order (FIX StopPx 99)
+    oco_group: str | None = None  # one fills, the others are cancelled: the group counts once, by its largest order
+    tags: dict[str, str] = {}  # strategy, trader, desk, …
 
 
 class StateChanged(OrderEvent, frozen=True, kw_only=True):
@@ -68,6 +71,9 @@ class StateChanged(OrderEvent, frozen=True, kw_only=True):
     violations: tuple[str, ...] = ()  # every limit that the order violates
     external_order_id: str | None = None  # FIX OrderID 37
     error_message: str | None = None  # FIX Text 58
+    revived: bool = False  # FAILED, whose outcome was unknown, has one now
+    from_report: bool = False  # by `apply_report`, which ignores a state that does not fit
+    asked_state: OrderState | None = None  # the reported state, where it became another one
 
 
 class ExternalIdAssigned(OrderEvent, frozen=True, kw_only=True):
@@ -77,6 +83,7 @@ class ExternalIdAssigned(OrderEvent, frozen=True, kw_only=True):
     reported: OrderState | None = None  # the state that the venue reported with it; None: only the id
     refused_in: OrderState | None = None  # the state of the order, if it did not allow the reported one
     error_message: str | None = None  # FIX Text 58, reported with it
+    is_client_id: bool = False  # no venue's id, but a client id of a chain of replaces (FIX ClOrdID 11 after 41)
 
 
 class MergedFill(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +102,11 @@ class MergedFill(Struct, frozen=True, kw_only=True, omit_defaults=True):
     forced: bool = False
     busted: bool = False
     corrected: bool = False
+    inferred: bool = False
+    trade_ids: tuple[str, ...] = ()
+    fee_currency: str = ""
+    fee_in_base: bool = False
+    liquidity: str | None = None
 
 
 class OrdersMerged(OrderEvent, frozen=True, kw_only=True):
@@ -119,6 +131,9 @@ class OrderAmended(OrderEvent, frozen=True, kw_only=True):
     asked_quantity: Decimal | None = None  # the new total in the command
     asked_price: Decimal | None = None
     asked_reduction: Decimal | None = None  # the reduction of the open quantity in the command
+    reported: bool = False  # the venue replaced the order; else it is our command
+    new_order_id: str | None = None  # the client id that names the order since (FIX ClOrdID 11)
+    external_order_id: str | None = None  # the venue's id since
 
 
 class AmendRefused(OrderEvent, frozen=True, kw_only=True):
@@ -127,6 +142,36 @@ class AmendRefused(OrderEvent, frozen=True, kw_only=True):
     violations: tuple[str, ...]
     asked_quantity: Decimal | None = None
     asked_price: Decimal | None = None
+    replaces: bool = False  # the refused command was a replace request
+    asked_order_id: str | None = None  # its client id
+
+
+class CancelRequested(OrderEvent, frozen=True, kw_only=True):
+    """The venue was asked to cancel the order, which counts as open until it confirms."""
+
+    reason: str = ""
+    reported: bool = False  # the venue reported the request (FIX Pending Cancel)
+
+
+class CancelRejected(OrderEvent, frozen=True, kw_only=True):
+    """The venue rejected a cancel (FIX OrderCancelReject); the order is open as before."""
+
+    reason: str = ""
+
+
+class ReplaceRequested(OrderEvent, frozen=True, kw_only=True):
+    """The venue was asked to replace the order; until it answers, the larger of both quantities counts."""
+
+    quantity: Decimal | None = None  # the new total; None: unchanged
+    price: Decimal | None = None
+    new_order_id: str | None = None  # the client id of the replacement (FIX ClOrdID 11)
+    reported: bool = False  # the venue reported the request (FIX Pending Replace)
+
+
+class ReplaceRejected(OrderEvent, frozen=True, kw_only=True):
+    """The venue rejected a replace (FIX OrderCancelReject); the order is unchanged."""
+
+    reason: str = ""
 
 
 class FillAdded(OrderEvent, frozen=True, kw_only=True):
@@ -144,6 +189,11 @@ class FillAdded(OrderEvent, frozen=True, kw_only=True):
     forced: bool = False  # it broke a rule and was accepted anyway, by the settings or by a person
     quarantine_id: str | None = None  # its id while it was in quarantine
     asked_fee: Decimal | None = None  # fee in the report that identified its order, if it differs from `fee`
+    fee_currency: str = ""  # of the fee (FIX CommCurrency 479); "": that of the instrument
+    fee_in_base: bool = False  # the fee is in the base asset: it changes the quantity held
+    liquidity: str | None = None  # maker or taker (FIX LastLiquidityInd 851)
+    inferred: bool = False  # from a cumulative quantity (FIX CumQty 14); its executions replace it
+    corrects: str | None = None  # the trade id of the fill that this one has corrected, before that was reported
 
 
 class FillBusted(OrderEvent, frozen=True, kw_only=True):
@@ -157,6 +207,8 @@ class FillBusted(OrderEvent, frozen=True, kw_only=True):
     fee: Decimal = ZERO
     reason: str = ""
     booked_as: str | None = None  # the order id that the fill was booked under, if its order was merged later
+    asked_trade_id: str | None = None  # the id in the command, if it is not the booked one
+    inferred: bool = False  # an inferred fill, replaced by the real ones that follow
 
 
 class FillCorrected(OrderEvent, frozen=True, kw_only=True):
@@ -180,6 +232,11 @@ class FillCorrected(OrderEvent, frozen=True, kw_only=True):
     asked_fee: Decimal | None = None
     booked_as: str | None = None  # as in `FillBusted`
     completes: bool = False  # the trade was reported again, now with its fee
+    correction_id: str | None = None  # the id of the correction, which names the fill from now on (FIX ExecID 17)
+    asked_trade_id: str | None = None  # as in `FillBusted`, like `inferred`
+    inferred: bool = False
+    fee_currency: str = ""
+    fee_in_base: bool = False
 
 
 class QuarantineEvent(Event, frozen=True, kw_only=True):
@@ -213,6 +270,11 @@ class FillQuarantined(QuarantineEvent, frozen=True, kw_only=True):
     side: OrderSide | None = None
     correction: bool = False  # it is the new content of the fill `trade_id`
     reason: str = ""
+    bust: bool = False  # it busts the fill `trade_id`, which was not reported yet
+    correction_id: str | None = None  # as in `FillCorrected`
+    fee_currency: str = ""  # as in `FillAdded`, like the fields below
+    liquidity: str | None = None
+    inferred: bool = False
     asked_quantity: Decimal | None = None  # of a correction, as the two fields below
     asked_price: Decimal | None = None
     asked_fee: Decimal | None = None
@@ -251,10 +313,15 @@ class MarkRecorded(MarketEvent, frozen=True, kw_only=True):
 
 
 class InstrumentDefined(MarketEvent, frozen=True, kw_only=True):
-    """The multiplier and currency of a symbol were defined."""
+    """The multiplier, currency, assets and steps of a symbol were defined."""
 
     multiplier: Decimal = ONE  # quote units per price unit and base unit
     currency: str = "USD"
+    base: str = ""  # the asset that is bought and sold; "": not stated, as in the fields below
+    quote: str = ""  # the asset that is paid
+    quantity_step: Decimal | None = None  # quantities of orders are multiples of it
+    price_step: Decimal | None = None
+    min_quantity: Decimal | None = None  # of an order
 
 
 class AccountEvent(Event, frozen=True, kw_only=True):
@@ -323,6 +390,10 @@ EVENTS: tuple[type[Event], ...] = (
     FillAdded,
     OrderAmended,
     AmendRefused,
+    CancelRequested,
+    CancelRejected,
+    ReplaceRequested,
+    ReplaceRejected,
     FillBusted,
     FillCorrected,
     FillQuarantined,

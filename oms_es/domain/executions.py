@@ -8,11 +8,13 @@ and fee.
 import hashlib
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from oms_es.decimals import ZERO, minus, plus, text, times
 from oms_es.domain.commands import AddFill, OrderCommand
 from oms_es.domain.contents import Content
 from oms_es.domain.decision_context import DecisionContext, state_changed
-from oms_es.domain.events import Event, FillAdded, FillQuarantined, OrderSubmitted
+from oms_es.domain.events import Event, FillAdded, FillQuarantined, OrderAmended, OrderSubmitted
 from oms_es.domain.order import Order
 from oms_es.vocabulary import OrderSide, OrderState, OrderType, Origin, QuarantineReason
 
@@ -52,9 +54,15 @@ def broken_rule(command: AddFill, order: Order, context: DecisionContext) -> Qua
         return Q.ORDER_DONE
     if order.is_external:
         return Q.PRICE_BAND if is_out_of_band(command, None, order.side, context) else None
-    if plus(order.filled_quantity, command.fill_quantity) > order.quantity:
+    if plus(order.filled_quantity, command.fill_quantity) > largest_quantity(order):
         return Q.OVERFILL
     return Q.PRICE_BAND if is_out_of_band(command, order.price, order.side, context) else None
+
+
+def largest_quantity(order: Order) -> Decimal:
+    """Return the total quantity, or that of a requested replace if it is larger."""
+    wanted = None if order.replacement is None else order.replacement.quantity
+    return order.quantity if wanted is None else max(order.quantity, wanted)
 
 
 def is_out_of_band(command: AddFill, limit_price: Decimal | None, side: OrderSide, context: DecisionContext) -> bool:
@@ -81,6 +89,9 @@ def execute(
     if state is S.PENDING:
         events.append(state_changed(command, S.PENDING, S.WORKING, reason="filled before it was acknowledged"))
         state = S.WORKING
+    if state is S.FAILED and context.rules >= 4:
+        events.append(state_changed(command, S.FAILED, S.WORKING, reason="the venue reports a fill", revived=True))
+        state = S.WORKING
     events.append(
         FillAdded(
             account=order.account,
@@ -96,11 +107,33 @@ def execute(
             late=state in (S.CANCELLED, S.FAILED),
             forced=forced,
             quarantine_id=quarantine_id,
+            fee_currency=command.fee_currency,
+            fee_in_base=command.fee_currency != "" and command.fee_currency == context.base,
+            liquidity=command.liquidity,
+            inferred=command.inferred,
             actor=command.actor,
         )
     )
     filled = plus(order.filled_quantity, command.fill_quantity)
+    if order.replacement is not None and order.quantity < filled <= largest_quantity(order):
+        amended = _replaced(command, order)
+        return [*events, amended, *completed(command, replace(order, quantity=amended.quantity), state, filled)]
     return events + completed(command, order, state, filled)
+
+
+def _replaced(command: AddFill, order: Order) -> OrderAmended:
+    """Return the event of a requested replace that the venue must have carried out, for it filled more."""
+    assert order.replacement is not None, "a larger order was requested"
+    assert order.replacement.quantity is not None, "a larger order was requested"
+    return OrderAmended(
+        account=order.account,
+        order_id=order.order_id,
+        quantity=order.replacement.quantity,
+        price=order.price if order.replacement.price is None else order.replacement.price,
+        reported=True,
+        new_order_id=order.replacement.new_order_id,
+        actor=command.actor,
+    )
 
 
 def completed(command: OrderCommand, order: Order, state: OrderState, filled: Decimal) -> list[Event]:
@@ -153,6 +186,9 @@ def quarantine(command: AddFill, why: QuarantineReason, ordinal: int, order: Ord
         fee=command.fee,
         symbol=command.symbol or (order.symbol if order else None),
         side=command.side or (order.side if order else None),
+        fee_currency=command.fee_currency,
+        liquidity=command.liquidity,
+        inferred=command.inferred,
         actor=command.actor,
     )
 

@@ -4,10 +4,12 @@ Decide about a reported fill: book it, put it in quarantine, or recognise it as 
 A fill is a fact: none is ever lost or counted twice.
 """
 
+from msgspec.structs import replace
+
 from oms_es.domain.commands import AddFill
-from oms_es.domain.corrections import complete_with_fee, fill_without_fee
+from oms_es.domain.corrections import complete_with_fee, fill_without_fee, fulfilled_correction, restated_by_waiting
 from oms_es.domain.decision_context import DecisionContext
-from oms_es.domain.events import Event
+from oms_es.domain.events import Event, FillAdded, StateChanged
 from oms_es.domain.executions import (
     broken_rule,
     execute,
@@ -17,9 +19,10 @@ from oms_es.domain.executions import (
     quarantine,
     reports,
 )
-from oms_es.domain.order import Order
+from oms_es.domain.inferred import no_longer_needed, without_inferred
+from oms_es.domain.order import Order, after, evolve, is_order_event
 from oms_es.domain.quarantine import book_waiting, open_for_waiting, waiting_for
-from oms_es.vocabulary import QuarantineReason
+from oms_es.vocabulary import OrderState, QuarantineReason
 
 Q = QuarantineReason
 
@@ -29,22 +32,50 @@ def add_fill(command: AddFill, order: Order, context: DecisionContext) -> list[E
     known = reports(command, order, context)
     waiting = waiting_for(command, order, context)
     if waiting is not None and not reports(command, order, DecisionContext()):  # the trade is only in quarantine
-        return book_waiting(waiting, order, context, command.actor, command.fee)
+        booked = book_waiting(waiting, order, context, command.actor, command.fee)
+        return booked + restated_by_waiting(after(order, booked), context, command.actor)
     if any(is_repetition(command, each, order, context) for each in known):
         return []
     if (fill := fill_without_fee(command, order, context)) is not None:
         return complete_with_fee(command, order, fill)
+    if context.rules >= 4:
+        return _booked(command, order, context, is_conflict=bool(known))
     why = Q.CONFLICT if known else broken_rule(command, order, context)
     if why is not None and not (context.accept_exceptions and why is not Q.CONFLICT):
         return [quarantine(command, why, order.quarantined, order)]
     return execute(command, order, context, forced=why is not None)
 
 
+def _booked(command: AddFill, order: Order, context: DecisionContext, *, is_conflict: bool) -> list[Event]:
+    """Return the events of a new fill; it replaces inferred fills, and what waited for it follows."""
+    if any(not each.quantity for each in order.contents.of(command.trade_id)):
+        return []  # its correction is booked already
+    replaced: list[Event] = []
+    reduced = order
+    if order.inferred_quantity and not command.inferred:
+        replaced, reduced = without_inferred(command, order, command.fill_quantity)
+    why = Q.CONFLICT if is_conflict else broken_rule(command, reduced, context)
+    if why is not None and not (context.accept_exceptions and why is not Q.CONFLICT):
+        return [quarantine(command, why, order.quarantined, order)]
+    booked = execute(command, reduced, context, forced=why is not None)
+    if (corrected := fulfilled_correction(command, order, context)) is not None:
+        reference = corrected[0]
+        booked = [replace(each, corrects=reference) if isinstance(each, FillAdded) else each for each in booked]
+        booked.append(corrected[1])
+    if order.state is OrderState.FILLED and reduced.state is not order.state:
+        booked = [each for each in booked if not isinstance(each, StateChanged)]  # complete before and after
+    events = [*replaced, *booked]
+    if order.waiting or context.unknown_waiting:
+        events += restated_by_waiting(after(order, events), context, command.actor)
+        events += no_longer_needed(command, after(order, events))
+    return events
+
+
 def fill_unknown(command: AddFill, context: DecisionContext) -> list[Event]:
     """Return the events of a fill of an unknown order; [] for a repetition."""
     known = reports(command, None, context)
     if (waiting := waiting_for(command, None, context)) is not None:
-        return open_for_waiting(waiting, command, context)
+        return _with_restatements(open_for_waiting(waiting, command, context), context, command.actor)
     if any(is_repetition(command, each, None, context) for each in known):
         return []
     if context.is_ambiguous:
@@ -56,4 +87,14 @@ def fill_unknown(command: AddFill, context: DecisionContext) -> list[Event]:
     out_of_band = is_out_of_band(command, None, command.side, context)
     if out_of_band and not context.accept_exceptions:
         return [quarantine(command, Q.PRICE_BAND, context.unknown_count)]
-    return open_external(command, (command.symbol, command.side), context, forced=out_of_band)
+    opened = open_external(command, (command.symbol, command.side), context, forced=out_of_band)
+    return _with_restatements(opened, context, command.actor)
+
+
+def _with_restatements(opened: list[Event], context: DecisionContext, actor: str) -> list[Event]:
+    """Return the events that open an external order, with the busts and corrections that waited for its fill."""
+    order: Order | None = None
+    for event in opened if context.unknown_waiting else ():
+        if is_order_event(event):
+            order = evolve(order, event, 0, 0, 0)
+    return opened if order is None else opened + restated_by_waiting(order, context, actor)

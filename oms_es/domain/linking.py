@@ -5,14 +5,16 @@ If these fills opened an external order, it is merged into the order; the positi
 Fills in quarantine under the id are booked, unless they break a rule.
 """
 
-from oms_es.decimals import ZERO, plus
+from oms_es.decimals import ZERO, minus, plus
 from oms_es.domain.commands import ChangeState, CorrectFill, LinkOrder, OrderCommand
 from oms_es.domain.contents import Content
-from oms_es.domain.corrections import corrected
+from oms_es.domain.corrections import corrected, restated_by_waiting
 from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import Event, ExternalIdAssigned, FillBusted, OrdersMerged
 from oms_es.domain.executions import completed
-from oms_es.domain.order import Fill, Order, evolve, find_fill, merged_fill
+from oms_es.domain.inferred import without_inferred
+from oms_es.domain.order import Order, after, find_fill
+from oms_es.domain.order_fills import Fill, merged_fill
 from oms_es.domain.quarantine import book_waiting
 from oms_es.vocabulary import OrderState
 
@@ -22,12 +24,15 @@ S = OrderState
 def link(command: LinkOrder | ChangeState, order: Order, context: DecisionContext) -> list[Event]:
     """Return the events of linking a venue's id; [] when the order already has it."""
     name = command.external_order_id
-    if name is None or name in order.external_order_ids:
+    is_client_id = isinstance(command, LinkOrder) and command.is_client_id
+    known = (order.order_id, *order.aliases) if is_client_id else order.external_order_ids
+    if name is None or name in known:
         return []
     assigned = ExternalIdAssigned(
         account=order.account,
         order_id=order.order_id,
         external_order_id=name,
+        is_client_id=is_client_id,
         reported=command.new if isinstance(command, ChangeState) else None,
         error_message=command.error_message if isinstance(command, ChangeState) else None,
         actor=command.actor,
@@ -40,15 +45,9 @@ def join(command: OrderCommand, order: Order, context: DecisionContext) -> list[
     events = _merge(command, order, context)
     for waiting in context.unknown_waiting:
         events += book_waiting(waiting, after(order, events), context, command.actor)
+    if context.unknown_waiting or order.waiting:
+        events += restated_by_waiting(after(order, events), context, command.actor)
     return events
-
-
-def after(order: Order, events: list[Event]) -> Order:
-    """Return the order after events that are not recorded yet; their times are ignored."""
-    for event in events:
-        if event.originator_id == f"order/{order.account}/{order.order_id}":
-            order = evolve(order, event, order.updated_at, order.recorded_at, order.last_seq)
-    return order
 
 
 # --- merging ---
@@ -64,12 +63,27 @@ def _merge(command: OrderCommand, order: Order, context: DecisionContext) -> lis
     for fill in duplicates:
         events += _restate(fill, after(order, events), command.actor)
     order, other = after(order, events), after(other, events)
+    if order.inferred_quantity or other.inferred_quantity:
+        explained = _explained(command, order, other)
+        events += explained
+        order, other = after(order, explained), after(other, explained)
     filled = order.filled_quantity
     for fill in other.fills:
         filled = filled if fill.busted else plus(filled, fill.quantity)
     if not order.is_external and filled > order.quantity:
         return []  # an overfill: the venue reused the id of another order
     return [*events, *_merged(command, order, other)]
+
+
+def _explained(command: OrderCommand, order: Order, other: Order) -> list[Event]:
+    """Return the events that take off the inferred fills of both orders what the executions of the other explain."""
+    real = [minus(each.filled_quantity, each.inferred_quantity) for each in (order, other)]
+    cumulative = max(order.filled_quantity, other.filled_quantity)
+    wanted = max(ZERO, minus(cumulative, plus(*real)))
+    too_much = minus(plus(order.inferred_quantity, other.inferred_quantity), wanted)
+    theirs = min(too_much, other.inferred_quantity)
+    events, _ = without_inferred(command, other, theirs)
+    return [*events, *without_inferred(command, order, minus(too_much, theirs))[0]]
 
 
 def _merged(command: OrderCommand, order: Order, other: Order) -> list[Event]:

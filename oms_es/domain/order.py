@@ -5,32 +5,36 @@ The state of one order (`Order`) and how events change it (`evolve`).
 The rules are those of FIX's order state changes (FIX 4.4 volume 4, appendix D) over the spec's seven states.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oms_es.decimals import ONE, ZERO, canonical, divide, minus, plus, text, times
+from oms_es.decimals import ZERO, canonical, divide, minus, plus, text, times
 from oms_es.domain.contents import Content, Contents
 from oms_es.domain.events import (
     AmendRefused,
+    CancelRejected,
+    CancelRequested,
     Event,
     ExternalIdAssigned,
     FillAdded,
     FillBusted,
     FillCorrected,
     FillQuarantined,
-    MergedFill,
     OrderAmended,
     OrderEvent,
     OrdersMerged,
     OrderSubmitted,
     QuarantineEvent,
     QuarantineResolved,
+    ReplaceRejected,
+    ReplaceRequested,
     StateChanged,
 )
-from oms_es.vocabulary import OrderSide, OrderState, OrderType
+from oms_es.domain.order_fills import ZERO_FILL, Fill, QuarantinedFill, any_content, content, content_of, fill_of
+from oms_es.vocabulary import OrderSide, OrderState
 
 S = OrderState
 _WORKING, _PENDING = S.WORKING, S.PENDING  # a member is found faster under a name of its own
@@ -39,31 +43,12 @@ _WORKING, _PENDING = S.WORKING, S.PENDING  # a member is found faster under a na
 NO_CONTENTS = Contents()
 
 
-class Fill(Struct, frozen=True, kw_only=True):
-    """One execution, with all corrections so far."""
+class Replacement(Struct, frozen=True, kw_only=True):
+    """What the venue was asked to replace an order by; None: unchanged."""
 
-    quantity: Decimal
-    price: Decimal
-    fee: Decimal
-    trade_id: str | None
-    occurred_at: int  # ns UTC, at the venue
-    seq: int  # of the event that added it
-    multiplier: Decimal = ONE
-    currency: str = "USD"
-    late: bool = False
-    forced: bool = False
-    busted: bool = False
-    corrected: bool = False
-    booked_as: str | None = None  # the order id of its event, if that order was merged into this one
-
-
-class QuarantinedFill(Struct, frozen=True, kw_only=True):
-    """A fill in quarantine, with its times."""
-
-    fill: FillQuarantined
-    occurred_at: int
-    recorded_at: int
-    seq: int
+    quantity: Decimal | None = None  # the new total
+    price: Decimal | None = None
+    new_order_id: str | None = None
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -91,6 +76,14 @@ class Order(Struct, frozen=True, kw_only=True):
     recorded_at: int = 0  # of its last event
     known_at: int = 0  # when its submission was recorded
     merged_into: str | None = None  # the id of our order that this external order was merged into
+    aliases: tuple[str, ...] = ()  # further client ids: those of a chain of replaces
+    replaced_ids: tuple[str, ...] = ()  # ids of it that a replace has put out of use at the venue
+    cancelled_id: str | None = None  # the id under which the venue reported it as cancelled
+    pending_cancel: bool = False  # the venue was asked to cancel it and has not answered
+    replacement: Replacement | None = None  # the venue was asked for it and has not answered
+    amended_at: int = 0  # time of the last amendment, ns UTC
+    inferred_quantity: Decimal = ZERO  # of the inferred fills among `fills`
+    other_fees: tuple[tuple[str, Decimal], ...] = ()  # fees in other currencies, by currency
 
     @property
     def account(self) -> str:
@@ -130,6 +123,14 @@ class Order(Struct, frozen=True, kw_only=True):
         if (state is not _WORKING and state is not _PENDING) or self.submitted.external:
             return ZERO
         return max(ZERO, minus(self.quantity, self.filled_quantity)) if self.filled_quantity else self.quantity
+
+    @property
+    def exposed_quantity(self) -> Decimal:
+        """Return the quantity that can still be filled, also after a replace that is requested."""
+        replacement = self.replacement
+        if replacement is None or replacement.quantity is None:
+            return self.open_quantity
+        return max(self.open_quantity, minus(replacement.quantity, self.filled_quantity)) if self.is_open else ZERO
 
     @property
     def remaining_quantity(self) -> Decimal:
@@ -181,9 +182,11 @@ def evolve(order: Order | None, event: Event, occurred_at: int, recorded_at: int
 
 
 def _state_changed(order: Order, event: StateChanged, *_: int) -> Order:
-    if not event.reason and not event.violations and event.external_order_id is None and event.error_message is None:
+    ends = event.new.is_terminal and (order.pending_cancel or order.replacement is not None)
+    if not ends and not (event.reason or event.violations or event.external_order_id or event.error_message):
         return replace(order, state=event.new)
     names = () if event.external_order_id is None else (event.external_order_id,)
+    cancelled_id = event.external_order_id if event.new is S.CANCELLED and event.from_report else None
     return replace(
         order,
         state=event.new,
@@ -191,16 +194,24 @@ def _state_changed(order: Order, event: StateChanged, *_: int) -> Order:
         violations=event.violations or order.violations,
         error_message=order.error_message if event.error_message is None else event.error_message,
         external_order_ids=_with_names(order, names),
+        cancelled_id=cancelled_id,
+        pending_cancel=order.pending_cancel and not ends,
+        replacement=None if ends else order.replacement,
     )
 
 
 def _with_names(order: Order, names: tuple[str, ...]) -> tuple[str, ...]:
-    known = order.external_order_ids
-    return (*known, *(name for name in names if name not in known)) if names else known
+    return _joined(order.external_order_ids, names)
+
+
+def _joined(known: tuple[str, ...], names: tuple[str | None, ...]) -> tuple[str, ...]:
+    return (*known, *(name for name in names if name is not None and name not in known)) if names else known
 
 
 def _id_assigned(order: Order, event: ExternalIdAssigned, *_: int) -> Order:
     message = order.error_message if event.error_message is None else event.error_message
+    if event.is_client_id:
+        return replace(order, aliases=_joined(order.aliases, (event.external_order_id,)), error_message=message)
     return replace(order, external_order_ids=_with_names(order, (event.external_order_id,)), error_message=message)
 
 
@@ -209,53 +220,11 @@ def _merged(order: Order, event: OrdersMerged, *_: int) -> Order:
         return replace(order, merged_into=event.into)
     order = replace(order, external_order_ids=_with_names(order, event.external_order_ids))
     for each in event.fills:
-        fill = _fill_of(each)
+        fill = fill_of(each)
         counted = ZERO_FILL if each.busted else fill
-        order = _with_fills(order, (*order.fills, fill), counted, ZERO_FILL, _content_of(order, fill))
+        known = content_of(fill, order.symbol, order.side)
+        order = _with_fills(order, (*order.fills, fill), counted, ZERO_FILL, known)
     return order
-
-
-def _fill_of(merged: MergedFill) -> Fill:
-    return Fill(
-        quantity=merged.fill_quantity,
-        price=merged.fill_price,
-        fee=merged.fee,
-        trade_id=merged.trade_id,
-        occurred_at=merged.occurred_at,
-        seq=merged.seq,
-        multiplier=merged.multiplier,
-        currency=merged.currency,
-        late=merged.late,
-        forced=merged.forced,
-        busted=merged.busted,
-        corrected=merged.corrected,
-        booked_as=merged.booked_as,
-    )
-
-
-def merged_fill(fill: Fill, order_id: str) -> MergedFill:
-    """Return a fill of the order `order_id` as a part of `OrdersMerged`."""
-    return MergedFill(
-        seq=fill.seq,
-        booked_as=fill.booked_as or order_id,
-        fill_quantity=fill.quantity,
-        fill_price=fill.price,
-        occurred_at=fill.occurred_at,
-        trade_id=fill.trade_id,
-        fee=fill.fee,
-        multiplier=fill.multiplier,
-        currency=fill.currency,
-        late=fill.late,
-        forced=fill.forced,
-        busted=fill.busted,
-        corrected=fill.corrected,
-    )
-
-
-def _content_of(order: Order, fill: Fill) -> Content | None:
-    if fill.trade_id is None:
-        return None
-    return Content(fill.trade_id, fill.quantity, fill.price, fill.fee, order.symbol, order.side.value)
 
 
 def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: int) -> Order:
@@ -270,9 +239,16 @@ def _fill_added(order: Order, event: FillAdded, occurred_at: int, _: int, seq: i
         currency=event.currency,
         late=event.late,
         forced=event.forced,
+        inferred=event.inferred,
+        fee_currency=event.fee_currency,
+        fee_in_base=event.fee_in_base,
+        liquidity=event.liquidity,
+        trade_ids=() if event.corrects is None or event.trade_id is None else (event.trade_id, event.corrects),
     )
     waiting = _no_longer_waiting(order, event.quarantine_id)
     fills = order.fills + (fill,)  # noqa: RUF005 - of thousands of fills, half of the time
+    if event.corrects is not None:
+        waiting = replace(waiting, contents=waiting.contents.added(any_content(event.corrects)))
     return _with_fills(waiting, fills, fill, ZERO_FILL, content(event))
 
 
@@ -287,7 +263,7 @@ def _fill_busted(order: Order, event: FillBusted, *_: int) -> Order:
 def _restated_fill(order: Order, event: FillBusted | FillCorrected) -> Fill | None:
     """Return the last fill of the trade under the event's order id that is not busted."""
     booked_as = None if event.booked_as == order.order_id else event.booked_as
-    fills = (fill for fill in reversed(order.fills) if fill.trade_id == event.trade_id and not fill.busted)
+    fills = (fill for fill in reversed(order.fills) if fill.booked_trade_id == event.trade_id and not fill.busted)
     return next((fill for fill in fills if fill.booked_as == booked_as), None)
 
 
@@ -295,32 +271,95 @@ def _fill_corrected(order: Order, event: FillCorrected, *_: int) -> Order:
     old, order = _restated_fill(order, event), _no_longer_waiting(order, event.quarantine_id)
     if old is None:
         return order
-    new = replace(old, quantity=event.fill_quantity, price=event.fill_price, fee=event.fee, corrected=True)
+    new = replace(
+        old,
+        quantity=event.fill_quantity,
+        price=event.fill_price,
+        fee=event.fee,
+        corrected=not event.inferred,
+        fee_currency=event.fee_currency,
+        fee_in_base=event.fee_in_base,
+    )
+    if event.correction_id is not None and event.correction_id != old.trade_id:
+        assert old.trade_id is not None, "a fill without a trade id is never corrected"
+        new = replace(new, trade_id=event.correction_id, trade_ids=(*old.trade_ids, old.trade_id))
+    elif event.asked_trade_id is not None and event.asked_trade_id not in (old.trade_id, *old.trade_ids):
+        new = replace(new, trade_ids=(*(old.trade_ids or (event.trade_id,)), event.asked_trade_id))
+        order = replace(order, contents=order.contents.added(any_content(event.asked_trade_id)))
     fills = tuple(new if f is old else f for f in order.fills)
-    return _with_fills(order, fills, new, old, content(event))
-
-
-ZERO_FILL = Fill(quantity=ZERO, price=ZERO, fee=ZERO, trade_id=None, occurred_at=0, seq=0)
+    known = None if event.inferred else content_of(new, order.symbol, order.side)
+    changed = _with_fills(order, fills, new, old, None if event.inferred else content(event))
+    return replace(changed, contents=changed.contents.added(known)) if new.trade_ids else changed
 
 
 def _with_fills(order: Order, fills: tuple[Fill, ...], new: Fill, old: Fill, known: Content | None) -> Order:
     filled = canonical(minus(plus(order.filled_quantity, new.quantity), old.quantity))
     cost = minus(plus(order.filled_cost, times(new.quantity, new.price)), times(old.quantity, old.price))
-    return replace(
+    changed = replace(
         order,
         fills=fills,
         filled_quantity=filled,
         filled_cost=cost,
-        fees=minus(plus(order.fees, new.fee), old.fee),
+        fees=minus(plus(order.fees, new.own_fee), old.own_fee),
         quantity=filled if order.is_external else order.quantity,
         contents=order.contents.added(known),
     )
+    return _with_extras(changed, new, old) if _is_special(new) or _is_special(old) else changed
 
 
-def _amended(order: Order, event: OrderAmended, *_: int) -> Order:
+def _is_special(fill: Fill) -> bool:
+    return fill.inferred or fill.fee_currency != ""
+
+
+def _with_extras(order: Order, new: Fill, old: Fill) -> Order:
+    """Return the order with its inferred quantity and its fees in other currencies after a change of a fill."""
+    inferred, fees = order.inferred_quantity, dict(order.other_fees)
+    for fill, change in ((new, plus), (old, minus)):
+        if fill.inferred:
+            inferred = change(inferred, fill.quantity)
+        if fill.fee and fill.own_fee is ZERO:
+            fees[fill.fee_currency] = change(fees.get(fill.fee_currency, ZERO), fill.fee)
+    other = tuple(sorted((currency, canonical(fee)) for currency, fee in fees.items() if fee))
+    return replace(order, inferred_quantity=canonical(inferred), other_fees=other)
+
+
+def _amended(order: Order, event: OrderAmended, occurred_at: int, *_: int) -> Order:
     if event.quantity < 0:
         raise ValueError("a quantity is 0 or more")
-    return replace(order, quantity=event.quantity, price=event.price)
+    amended = replace(order, quantity=event.quantity, price=event.price, replacement=None, amended_at=occurred_at)
+    if not event.reported:
+        return amended
+    return replace(
+        amended,
+        aliases=_joined(order.aliases, (event.new_order_id,)),
+        external_order_ids=_joined(order.external_order_ids, (event.external_order_id,)),
+        replaced_ids=replaced_ids(order, event.new_order_id, event.external_order_id),
+    )
+
+
+def replaced_ids(order: Order, new_order_id: str | None, external_order_id: str | None) -> tuple[str, ...]:
+    """Return the ids that are out of use at the venue after a replace with these ids; None: it gave none."""
+    replaced = list(order.replaced_ids)
+    replaced += () if external_order_id is None else order.external_order_ids
+    replaced += () if new_order_id is None else (order.order_id, *order.aliases)
+    return tuple(name for name in dict.fromkeys(replaced) if name not in (new_order_id, external_order_id))
+
+
+def _cancel_requested(order: Order, _event: CancelRequested, *_: int) -> Order:
+    return replace(order, pending_cancel=True)
+
+
+def _cancel_rejected(order: Order, event: CancelRejected, *_: int) -> Order:
+    return replace(order, pending_cancel=False, reason=event.reason or order.reason)
+
+
+def _replace_requested(order: Order, event: ReplaceRequested, *_: int) -> Order:
+    wanted = Replacement(quantity=event.quantity, price=event.price, new_order_id=event.new_order_id)
+    return replace(order, replacement=wanted, aliases=_joined(order.aliases, (event.new_order_id,)))
+
+
+def _replace_rejected(order: Order, event: ReplaceRejected, *_: int) -> Order:
+    return replace(order, replacement=None, reason=event.reason or order.reason)
 
 
 def _unchanged(order: Order, _event: Event, *_: int) -> Order:
@@ -358,6 +397,10 @@ _EVOLVE: dict[type[Event], Callable[..., Order]] = {
     FillAdded: _fill_added,
     OrderAmended: _amended,
     AmendRefused: _unchanged,
+    CancelRequested: _cancel_requested,
+    CancelRejected: _cancel_rejected,
+    ReplaceRequested: _replace_requested,
+    ReplaceRejected: _replace_rejected,
     FillBusted: _fill_busted,
     FillCorrected: _fill_corrected,
     FillQuarantined: _quarantined,
@@ -366,21 +409,24 @@ _EVOLVE: dict[type[Event], Callable[..., Order]] = {
 }
 
 
-def content(event: FillAdded | FillCorrected | FillQuarantined) -> Content | None:
-    """Return the content by which a repetition of this trade is recognised; None without a trade id."""
-    if event.trade_id is None:
-        return None
-    side = "" if event.side is None else "buy" if event.side is OrderSide.BUY else "sell"  # faster than `.value`
-    figures = (event.fill_quantity, event.fill_price, event.fee)
-    return Content(event.trade_id, *figures, event.symbol or "", side)
-
-
 def find_fill(order: Order, trade_id: str) -> Fill | None:
     """Return the order's last fill with this trade id that is not busted; None if there is none."""
     if not order.contents.of(trade_id):  # nearly always, and of thousands of fills much sooner
         return None
-    found = (f for f in reversed(order.fills) if f.trade_id == trade_id and not f.busted)
+    found = (
+        fill
+        for fill in reversed(order.fills)
+        if not fill.busted and (fill.trade_id == trade_id or (fill.trade_ids and trade_id in fill.trade_ids))
+    )
     return next(found, None)
+
+
+def after(order: Order, events: Iterable[Event]) -> Order:
+    """Return the order after events that are not recorded yet; their times are ignored."""
+    for event in events:
+        if event.originator_id == f"order/{order.account}/{order.order_id}":
+            order = evolve(order, event, order.updated_at, order.recorded_at, order.last_seq)
+    return order
 
 
 def is_order_event(event: Event) -> bool:
@@ -390,5 +436,5 @@ def is_order_event(event: Event) -> bool:
 
 def describe(order: Order) -> str:
     """Return a short description of the order, for messages."""
-    kind = "market" if order.submitted.order_type is OrderType.MARKET else text(order.price or ZERO)
+    kind = "market" if order.price is None else text(order.price)
     return f"{order.side.value} {text(order.quantity)} {order.symbol} @ {kind} ({order.state.value})"

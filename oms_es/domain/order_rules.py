@@ -22,13 +22,14 @@ from oms_es.domain.commands import (
     ResolveQuarantined,
     SubmitOrder,
 )
-from oms_es.domain.corrections import bust, correct
+from oms_es.domain.corrections import bust, correct, restatement_waits
 from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import AmendRefused, Event, ExternalIdAssigned, OrderAmended, OrderSubmitted
 from oms_es.domain.fill_rules import add_fill, fill_unknown
-from oms_es.domain.linking import after, join, link
-from oms_es.domain.order import Order, describe
+from oms_es.domain.linking import join, link
+from oms_es.domain.order import Order, after, describe
 from oms_es.domain.quarantine import resolve
+from oms_es.domain.requests import decide_request
 from oms_es.errors import CommandConflict, InvalidInput, InvalidTransition, UnknownOrder
 from oms_es.identifiers import shown
 from oms_es.vocabulary import TRANSITIONS, OrderState, OrderType, Origin
@@ -54,6 +55,8 @@ def decide(command: OrderCommand, order: Order | None, context: DecisionContext)
             return fill_unknown(command, context) if order is None else add_fill(command, order, context)
         case ResolveQuarantined():
             return resolve(command, order, context)
+        case BustFill() | CorrectFill() if order is None and context.rules >= 4:
+            return restatement_waits(command, None, context)
         case _:
             if order is None:
                 raise UnknownOrder(f"no order {shown(command.order_id)} in account {command.account}")
@@ -77,7 +80,7 @@ def _decide_known(command: OrderCommand, order: Order, context: DecisionContext)
         case CorrectFill():
             return correct(command, order, context)
         case _:
-            raise AssertionError(f"no rule for {type(command).__name__}")
+            return decide_request(command, order, context)
 
 
 # --- submit ---
@@ -94,6 +97,9 @@ def _submit(command: SubmitOrder, context: DecisionContext) -> list[Event]:
         order_type=command.order_type,
         time_in_force=command.time_in_force,
         reduce_only=command.reduce_only,
+        stop_price=command.stop_price,
+        oco_group=command.oco_group,
+        tags=command.tags,
         actor=command.actor,
     )
     if context.violations:
@@ -112,6 +118,8 @@ def _resubmit(command: SubmitOrder, order: Order) -> list[Event]:
         same
         and not first.external
         and (command.reduce_only, command.time_in_force) == (first.reduce_only, first.time_in_force)
+        and (command.stop_price, command.oco_group) == (first.stop_price, first.oco_group)
+        and command.tags == first.tags
     ):
         return []
     raise CommandConflict(
@@ -125,17 +133,17 @@ def _resubmit(command: SubmitOrder, order: Order) -> list[Event]:
 
 def _change_state(command: ChangeState, order: Order, context: DecisionContext) -> list[Event]:
     if context.rules < 3:
-        return _transition(command, order)
+        return _transition(command, order, context)
     name = command.external_order_id
     if command.new is S.WORKING and order.state is S.PENDING:
-        events = _transition(command, order)
+        events = _transition(command, order, context)
         return events if name is None else [*events, *join(command, after(order, events), context)]
     linked = link(command, order, context)  # before the state: fills in quarantine under this id are booked first
     order = after(order, linked)
     if command.new is order.state:
         return linked
     try:
-        changes = _transition(command, order)
+        changes = _transition(command, order, context)
     except InvalidTransition:
         if not linked:
             raise
@@ -150,8 +158,9 @@ def _refused(assigned: Event, command: ChangeState, order: Order) -> Event:
     return assigned if is_late else replace(assigned, refused_in=order.state)
 
 
-def _transition(command: ChangeState, order: Order) -> list[Event]:
-    if command.new not in TRANSITIONS[order.state]:
+def _transition(command: ChangeState, order: Order, context: DecisionContext) -> list[Event]:
+    revives = (order.state, command.new) == (S.FAILED, S.WORKING) and context.rules >= 4
+    if command.new not in TRANSITIONS[order.state] and not revives:
         raise InvalidTransition(_impossible(order, command.new))
     if command.new is S.FILLED and order.filled_quantity < order.quantity:
         msg = f"{_impossible(order, S.FILLED)}: only {text(order.filled_quantity)} of {text(order.quantity)} is filled"
@@ -163,6 +172,7 @@ def _transition(command: ChangeState, order: Order) -> list[Event]:
         reported=True,
         external_order_id=command.external_order_id,
         error_message=command.error_message,
+        revived=revives,
     )
     return [change]
 

@@ -17,7 +17,7 @@ from oms_es.identifiers import identifier, shown
 from oms_es.timestamps import clock_time
 from oms_es.vocabulary import CostMethod
 
-DECISION_RULES_VERSION = 3  # recorded with every change of policy, so that a replay uses the same rules
+DECISION_RULES_VERSION = 4  # recorded with every change of policy, so that a replay uses the same rules
 Value: TypeAlias = str | tuple[str, ...] | None
 
 
@@ -40,6 +40,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     price_band: Decimal | None = None
     price_band_floor: Decimal = Decimal(1)  # quote units
     on_exception: str = "quarantine"
+    infer: bool = True
     timezone: str = "UTC"
     roll: str = "00:00"
     label: str = "start"
@@ -126,6 +127,7 @@ KEYS: dict[str, Key] = {
     "fills.price_band": Key(non_negative, "0.5", optional=True),
     "fills.price_band_floor": Key(non_negative, "1"),
     "fills.on_exception": Key(one_of("quarantine", "accept"), "quarantine"),
+    "fills.infer": Key(yes_or_no, "true"),
     "day.timezone": Key(zone, "UTC"),
     "day.roll": Key(roll_time, "00:00"),
     "day.label": Key(one_of("start", "end"), "start"),

@@ -19,7 +19,8 @@ from oms_es.domain.executions import (
     reports,
     symbol_and_side,
 )
-from oms_es.domain.order import Order, QuarantinedFill, find_fill
+from oms_es.domain.order import Order, find_fill
+from oms_es.domain.order_fills import QuarantinedFill
 from oms_es.errors import InvalidInput, UnknownQuarantine
 from oms_es.identifiers import shown
 from oms_es.vocabulary import QuarantineReason
@@ -35,6 +36,9 @@ def resolve(command: ResolveQuarantined, order: Order | None, context: DecisionC
     if waiting is None:
         raise UnknownQuarantine(f"no fill in quarantine has the id {shown(command.quarantine_id)}")
     fill = waiting.fill
+    if command.accept and fill.why is Q.UNKNOWN_FILL:
+        kind = "bust" if fill.bust else "correction"
+        raise InvalidInput(f"{shown(fill.quarantine_id)} is a {kind} that waits for its fill; it can only be rejected")
     symbol, side = command.symbol or fill.symbol, command.side or fill.side
     resolved = QuarantineResolved(
         account=fill.account,
@@ -85,6 +89,9 @@ def as_fill(fill: FillQuarantined, order: Order | None, actor: str) -> AddFill:
         fill_price=fill.fill_price,
         trade_id=fill.trade_id,
         fee=fill.fee,
+        fee_currency=fill.fee_currency,
+        liquidity=fill.liquidity,
+        inferred=fill.inferred,
         actor=actor,
     )
 

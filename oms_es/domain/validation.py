@@ -13,6 +13,7 @@ from oms_es.vocabulary import DEFAULT_ACCOUNT, EVERY_ACCOUNT, OrderType
 
 Number = Decimal | int | str
 E = TypeVar("E", bound=Enum)
+_MOST_TAGS = 16
 
 
 def choice(kind: type[E], value: object, name: str) -> E:
@@ -49,14 +50,32 @@ def not_negative(value: object, name: str) -> Decimal:
 
 
 def limit_price(order_type: OrderType, value: object) -> Decimal | None:
-    """Return the price of an order: required for a limit order, None for a market order."""
-    if order_type is OrderType.LIMIT:
+    """Return the limit price of an order: required for limit and stop-limit orders, None for the others."""
+    return _price_for(order_type, value, "price", (OrderType.LIMIT, OrderType.STOP_LIMIT))
+
+
+def stop_price(order_type: OrderType, value: object) -> Decimal | None:
+    """Return the stop price of an order: required for stop and stop-limit orders, None for the others."""
+    return _price_for(order_type, value, "stop_price", (OrderType.STOP, OrderType.STOP_LIMIT))
+
+
+def _price_for(order_type: OrderType, value: object, name: str, types: tuple[OrderType, ...]) -> Decimal | None:
+    if order_type in types:
         if value is None:
-            raise InvalidInput("price: a limit order needs one")
-        return decimal(value, "price")
+            raise InvalidInput(f"{name}: a {order_type.value} order needs one")
+        return decimal(value, name)
     if value is not None:
-        raise InvalidInput(f"price: a market order has none, got {shown(value)}")
+        raise InvalidInput(f"{name}: a {order_type.value} order has none, got {shown(value)}")
     return None
+
+
+def tags_of(value: object) -> dict[str, str]:
+    """Return tags: at most 16 pairs of names and values."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or len(value) > _MOST_TAGS:
+        raise InvalidInput(f"tags: expected at most {_MOST_TAGS} names with values, got {shown(value)}")
+    return {identifier(name, "tags"): identifier(tag, f"tags: {name}") for name, tag in sorted(value.items())}
 
 
 def limits(changes: Mapping[str, Any]) -> dict[str, Value]:
@@ -84,6 +103,11 @@ def flag(value: object, name: str) -> bool:
 def named(value: object, name: str) -> str | None:
     """Return an optional id or symbol."""
     return None if value is None else identifier(value, name)
+
+
+def currency_of(value: object, name: str = "fee_currency") -> str:
+    """Return a currency; "" is that of the instrument."""
+    return "" if value in (None, "") else identifier(value, name)
 
 
 def named_account(value: object) -> str:

@@ -19,7 +19,7 @@ from oms_es.domain.commands import (
 )
 from oms_es.domain.envelope import Draft
 from oms_es.domain.events import DayClosed, Event, InstrumentDefined, MarkRecorded, PolicyChanged, TradingLevelChanged
-from oms_es.domain.order import QuarantinedFill
+from oms_es.domain.order_fills import QuarantinedFill
 from oms_es.domain.policy import DECISION_RULES_VERSION, Value, differing
 from oms_es.engine.decision_time import DecisionTime, drafts
 from oms_es.errors import DayNotClosable, InstrumentInUse

@@ -15,6 +15,7 @@ from oms_es.domain.commands import (
     LinkOrder,
     OrderCommand,
     Request,
+    RequestReplace,
     ResolveQuarantined,
     SubmitOrder,
 )
@@ -28,6 +29,7 @@ from oms_es.domain.events import (
     OrderSubmitted,
     QuarantineResolved,
 )
+from oms_es.domain.executions import largest_quantity
 from oms_es.domain.order import Order, is_order_event
 from oms_es.domain.order_rules import decide
 from oms_es.domain.risk_checks import Proposal
@@ -156,6 +158,7 @@ def _decision_context(
         mark=None if mark is None else mark.price,
         multiplier=positions.multiplier(symbol) if symbol else ONE,
         currency=positions.currency(symbol) if symbol else "USD",
+        base=positions.base(symbol) if symbol else "",
         unknown_contents=unknown.contents,
         unknown_waiting=unknown.waiting,
         unknown_count=state.orders.unknown_count.get(command.account) or 0,
@@ -206,7 +209,9 @@ def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
             price=command.price,
             reduce_only=command.reduce_only,
         )
-    if isinstance(command, AmendOrder) and order is not None and order.is_open:
+    if not isinstance(command, AmendOrder | RequestReplace) or order is None or not order.is_open:
+        return None
+    if isinstance(command, AmendOrder) or not command.reported:
         wanted = order.quantity if command.quantity is None else command.quantity
         price = order.price if command.price is None else command.price
         if wanted <= order.filled_quantity or (wanted <= order.quantity and price == order.price):
@@ -215,7 +220,7 @@ def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
             symbol=order.symbol,
             side=order.side,
             order_type=order.submitted.order_type,
-            quantity=max(ZERO, minus(wanted, order.quantity)),
+            quantity=max(ZERO, minus(wanted, largest_quantity(order))),
             total=wanted,
             price=price,
             reduce_only=order.submitted.reduce_only,
@@ -226,4 +231,4 @@ def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
 
 def is_judged(request: Request, command: Command) -> bool:
     """Return whether the risk checks judge the command."""
-    return request.origin is not Origin.IMPORT and isinstance(command, SubmitOrder | AmendOrder)
+    return request.origin is not Origin.IMPORT and isinstance(command, SubmitOrder | AmendOrder | RequestReplace)

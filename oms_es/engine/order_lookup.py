@@ -136,7 +136,7 @@ def earlier_fills(
     if _has_no_earlier_fills(state, request, command, order):
         return _NONE
     names = {command.order_id, getattr(request.command, "order_id", command.order_id)}
-    names.update(() if order is None else order.external_order_ids)
+    names.update(() if order is None else (*order.external_order_ids, *order.aliases))
     if isinstance(command, _LINKS) and command.external_order_id is not None and rules >= 3:
         names.add(command.external_order_id)
     if isinstance(command, ResolveQuarantined):
@@ -165,6 +165,8 @@ def _has_no_earlier_fills(state: State, request: Request, command: OrderCommand,
     if order is not None and order.submitted.external:
         return False
     if order is not None and any(name in orders.accounts for name in order.external_order_ids):
+        return False
+    if order is not None and order.aliases:
         return False
     asked = getattr(request.command, "order_id", command.order_id)
     if asked != command.order_id and asked in orders.accounts:

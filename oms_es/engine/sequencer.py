@@ -19,7 +19,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from oms_es.domain.commands import Command, OrderCommand, Request
+from oms_es.domain.commands import ApplyReport, Command, OrderCommand, Request
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import Event
 from oms_es.engine.admin_commands import initial_policy, lacks_limits, newer_rules, records_limits
@@ -32,6 +32,7 @@ from oms_es.engine.metrics import Metrics
 from oms_es.engine.order_lookup import resolve_order
 from oms_es.engine.policy_alerts import log_policy_change
 from oms_es.engine.settings import Settings
+from oms_es.engine.venue_reports import decide_report
 from oms_es.engine.write_model import WriteModel
 from oms_es.errors import HeadMoved, LogBusy, LogError, LogWriteUncertain, OmsError
 from oms_es.log.contract import Log
@@ -402,6 +403,8 @@ class Sequencer:
         repeated = earlier_result(self.log, state, request, pending, known)
         if repeated is not None:
             return [], repeated
+        if type(request.command) is ApplyReport:
+            return decide_report(state, request, lambda each: self._decide_one(state, each, pending, known)[0])
         command = resolve_order(state, request)
         added = self._judge_in_time(state, request, command)
         events = [draft.event for draft in added]

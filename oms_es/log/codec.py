@@ -162,7 +162,10 @@ def _is_decimal(kind: msgspec.inspect.Type) -> bool:
 
 def _plain(event: msgspec.Struct) -> dict[str, Any]:
     """Return the fields that differ from their defaults, decimals as canonical text."""
-    defaults = {field.name: field.default for field in msgspec.structs.fields(event)}
+    defaults = {
+        field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        for field in msgspec.structs.fields(event)
+    }
     return {
         name: _value(value)
         for name, value in asdict(event).items()

@@ -25,12 +25,13 @@ def _submitted(event: events.OrderSubmitted) -> str:
 
 def _state_changed(event: events.StateChanged) -> str:
     found = f"{event.old.value} -> {event.new.value}"
+    found += ", revived" if event.revived else ""
     found += "" if event.external_order_id is None else f", the venue's id is {event.external_order_id}"
     return _with(found, event.reason, event.error_message or "", *event.violations)
 
 
 def _assigned(event: events.ExternalIdAssigned) -> str:
-    found = f"the venue's id is {event.external_order_id}"
+    found = f"the {'client' if event.is_client_id else 'venue'}'s id is {event.external_order_id}"
     found += "" if event.reported is None else f", reported {event.reported.value}"
     return _with(found, event.error_message or "")
 
@@ -42,8 +43,26 @@ def _merged(event: events.OrdersMerged) -> str:
     return f"takes over {count} {'fill' if count == 1 else 'fills'} of {event.merged}"
 
 
+def _amended(event: events.OrderAmended) -> str:
+    found = f"now {_at(event.quantity, event.price)}"
+    found += ", replaced by the venue" if event.reported else ""
+    ids = [each for each in (event.new_order_id, event.external_order_id) if each is not None]
+    return f"{found}, as {', '.join(ids)}" if ids else found
+
+
+def _cancel_requested(event: events.CancelRequested) -> str:
+    return _with("cancel requested" + (", as the venue reports" if event.reported else ""), event.reason)
+
+
+def _replace_requested(event: events.ReplaceRequested) -> str:
+    found = f"replace requested, to {_at(event.quantity, event.price)}"
+    found += "" if event.new_order_id is None else f", as {event.new_order_id}"
+    return found + (", as the venue reports" if event.reported else "")
+
+
 def _fill(event: events.FillAdded) -> str:
     found = _trade(event)
+    found += ", inferred" if event.inferred else ""
     found += ", late" if event.late else ""
     found += ", forced" if event.forced else ""
     return found if event.quarantine_id is None else f"{found}, from quarantine {event.quarantine_id}"
@@ -52,6 +71,7 @@ def _fill(event: events.FillAdded) -> str:
 def _corrected(event: events.FillCorrected) -> str:
     old, new = _at(event.old_quantity, event.old_price), _at(event.fill_quantity, event.fill_price)
     found = f"trade {event.trade_id}: {old} -> {new}"
+    found += "" if event.correction_id is None else f", now trade {event.correction_id}"
     found += "" if event.fee == event.old_fee else f", fee {text(event.old_fee)} -> {text(event.fee)}"
     return _with(found, event.reason)
 
@@ -66,10 +86,14 @@ _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
     events.ExternalIdAssigned: _assigned,
     events.OrdersMerged: _merged,
     events.FillAdded: _fill,
-    events.OrderAmended: lambda event: f"now {_at(event.quantity, event.price)}",
+    events.OrderAmended: _amended,
     events.AmendRefused: lambda event: (
         f"to {_at(event.asked_quantity, event.asked_price)} refused: {'; '.join(event.violations)}"
     ),
+    events.CancelRequested: _cancel_requested,
+    events.CancelRejected: lambda event: _with("cancel rejected", event.reason),
+    events.ReplaceRequested: _replace_requested,
+    events.ReplaceRejected: lambda event: _with("replace rejected", event.reason),
     events.FillBusted: lambda event: _with(
         f"trade {event.trade_id} busted: {_at(event.fill_quantity, event.fill_price)}", event.reason
     ),
@@ -90,9 +114,11 @@ _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
 
 
 def _trade(event: events.FillAdded | events.FillQuarantined) -> str:
+    if isinstance(event, events.FillQuarantined) and event.bust:
+        return f"bust of trade {event.trade_id}"
     found = _at(event.fill_quantity, event.fill_price)
     found += "" if event.trade_id is None else f", trade {event.trade_id}"
-    return f"{found}, fee {text(event.fee)}" if event.fee else found
+    return f"{found}, fee {text(event.fee)} {event.fee_currency}".rstrip() if event.fee else found
 
 
 def _at(quantity: Decimal | None, price: Decimal | None) -> str:

@@ -24,7 +24,8 @@ from oms_es.domain.events import (
     OrdersMerged,
     QuarantineResolved,
 )
-from oms_es.domain.order import Order, QuarantinedFill
+from oms_es.domain.order import Order
+from oms_es.domain.order_fills import QuarantinedFill
 from oms_es.domain.policy import Policy
 from oms_es.domain.validation import choice
 from oms_es.errors import InvalidInput, UnknownOrder

@@ -49,7 +49,7 @@ async def test_bust_fill_reopens_a_filled_order(oms: Oms) -> None:
     order = await oms.bust_fill("o-1", "t-o-1", reason="erroneous")
     assert these(order.state, order.filled_quantity, order.open_quantity) == (OrderState.WORKING, 0, 100)
     assert await oms.bust_fill("o-1", "t-o-1") == order  # reported again
-    with pytest.raises(UnknownFill):
+    with pytest.raises(UnknownFill, match=r"is not among its fills \(booked: none\); the bust waits for it"):
         await oms.bust_fill("o-1", "no such trade")
     with pytest.raises(UnknownFill):
         await oms.correct_fill("o-1", "no such trade", fee=1)

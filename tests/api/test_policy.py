@@ -62,7 +62,7 @@ async def test_the_defaults_are_those_of_the_design(oms: Oms) -> None:
         "risk.price_collar": None, "risk.max_orders_per_second": None, "risk.restricted": (),
         "trading.min_quote_size": "10", "trading.max_skew": "5000", "accounting.method": "fifo",
         "daily_loss.basis": "realized", "fills.price_band": "0.5",
-        "fills.price_band_floor": "1", "fills.on_exception": "quarantine",
+        "fills.infer": "true", "fills.price_band_floor": "1", "fills.on_exception": "quarantine",
         "day.timezone": "UTC", "day.roll": "00:00", "day.label": "start", "day.max_clock_step": "5",
     }  # fmt: skip
 

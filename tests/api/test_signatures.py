@@ -97,5 +97,7 @@ def test_the_enums_have_the_specs_values() -> None:
         name: name.lower() for name in ("IDLE", "PENDING", "WORKING", "FILLED", "CANCELLED", "REJECTED", "FAILED")
     }
     assert {each.name: each.value for each in OrderSide} == {"BUY": "buy", "SELL": "sell"}
-    assert {each.name: each.value for each in OrderType} == {"LIMIT": "limit", "MARKET": "market"}
+    assert {each.name: each.value for each in OrderType} == {
+        "LIMIT": "limit", "MARKET": "market", "STOP": "stop", "STOP_LIMIT": "stop_limit",
+    }  # fmt: skip
     assert all(isinstance(each, str) for each in (OrderState.IDLE, OrderSide.BUY, OrderType.LIMIT))

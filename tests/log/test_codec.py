@@ -115,6 +115,7 @@ def test_the_topics_are_those_of_the_design_for_ever() -> None:
         "OrderSubmitted", "StateChanged", "FillAdded", "OrderAmended", "AmendRefused", "FillBusted", "FillCorrected",
         "FillQuarantined", "QuarantineResolved", "MarkRecorded", "InstrumentDefined", "PolicyChanged",
         "TradingLevelChanged", "DayClosed", "ExternalIdAssigned", "OrdersMerged", "CommandChangedNothing",
+        "CancelRequested", "CancelRejected", "ReplaceRequested", "ReplaceRejected",
     }  # fmt: skip
 
 
