@@ -54,6 +54,8 @@ _UNREALIZED, _TOTAL = _number("unrealized", "unrealized_pnl"), _number("total", 
 
 # --- queries ---
 
+AT = Column("at", instant("at"))
+
 ORDERS = (
     *(_ORDER, _ACCOUNT, _SYMBOL, _SIDE, _text("type", "order_type"), _QUANTITY, _PRICE, _text("state")),
     *(_number("filled", "filled_quantity"), _number("open", "open_quantity")),

@@ -1,6 +1,7 @@
 """Opening a log: for queries, or to carry out a command."""
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from oms_es.engine.settings import Settings
 from oms_es.errors import LogMissing
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.policies import first_method
+from oms_es.queries.moments import Moments
 from oms_es.queries.queries import Queries
 from oms_es.vocabulary import CostMethod
 
@@ -46,6 +48,7 @@ class OpenLog(NamedTuple):
     log: SqliteLog
     queries: Queries
     settings: Settings
+    moments: Moments
 
     def first_method(self) -> CostMethod:
         """Return the cost method at the start of the log; a replay follows the log's policy from there."""
@@ -53,9 +56,9 @@ class OpenLog(NamedTuple):
 
 
 @contextmanager
-def open_log(log: Path | None, config: Path | None) -> Iterator[OpenLog]:
+def open_log(log: Path | None, config: Path | None, timezone: str | None = None) -> Iterator[OpenLog]:
     """
-    Open a log for queries; nothing is written.
+    Open a log for queries; nothing is written. Times are in a zone; None: that of the log's trading day.
 
     Raises:
         LogMissing, NotALog, NewerLog, DamagedLog: the path has no log that can be read.
@@ -68,7 +71,8 @@ def open_log(log: Path | None, config: Path | None) -> Iterator[OpenLog]:
         )
     opened = SqliteLog.existing(path)
     try:
-        yield OpenLog(opened, Queries(opened, settings.policy.method, events_with_progress), settings)
+        queries = Queries(opened, settings.policy.method, events_with_progress)
+        yield OpenLog(opened, queries, settings, Moments(opened, settings.policy, time.time_ns(), timezone))
     finally:
         opened.close()
 

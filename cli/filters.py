@@ -13,31 +13,33 @@ from oms_es.identifiers import is_identifier, shown
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.orders import Orders
 from oms_es.projections.state import State
+from oms_es.queries.filters import Names
 from oms_es.queries.known_names import Name, Unknown, nearest, topics_with, unknown_names
 from oms_es.queries.queries import AsOf, find_order
 
 _PARTS = ("orders", "positions", "policies", "days")  # together they have handlers for every event
 
 
-def check_filter(opened: OpenLog, names: Mapping[str, str | None], *, allow_empty: bool) -> None:
+def check_filter(opened: OpenLog, names: Mapping[str, Names], *, allow_empty: bool) -> None:
     """
     Report names of a filter that the whole log does not contain; exit code 1 unless `allow_empty`.
 
-    Call it for an answer without rows: rows show that the log contains the names.
+    Call it for the names that no row of the answer has: rows show that the log contains the names.
 
     Args:
         opened: the log.
-        names: what the filter names, by kind: symbol, account, order or day.
+        names: one name or several by kind: symbol, account, order or day.
         allow_empty: exit code 0 for an unknown name too.
     """
-    day = names.get("day")
-    unknown = unknown_in_log(opened, [Name(kind, text) for kind, text in names.items() if text and kind != "day"])
+    named = {kind: [each] if isinstance(each, str) else list(each or ()) for kind, each in names.items()}
+    days = named.pop("day", [])
+    unknown = unknown_in_log(opened, [Name(kind, text) for kind, texts in named.items() for text in texts])
     for each in unknown:
         print_message(f"{each} in this log{each.hint()}")
-    is_empty_day = day is not None and not opened.log.last_of_day(day)
-    if is_empty_day:
-        print_message(f"no event is booked on {shown(day)}{_days(opened.log, str(day))}")
-    if (unknown or is_empty_day) and not allow_empty:
+    empty = [day for day in days if not opened.log.last_of_day(day)]
+    for day in empty:
+        print_message(f"no event is booked on {shown(day)}{_days(opened.log, day)}")
+    if (unknown or empty) and not allow_empty:
         raise typer.Exit(REFUSED)
 
 

@@ -17,8 +17,9 @@ from oms_es.cli.log_options import ConfigPath, LogPath, or_group_option
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import identifier, shown
-from oms_es.queries.queries import AsOf, Basis
-from oms_es.timestamps import instant
+from oms_es.queries.filters import RowFilter
+from oms_es.queries.moments import When, written
+from oms_es.queries.queries import Basis
 from oms_es.vocabulary import CostMethod
 
 if TYPE_CHECKING:  # most commands only read, and need not wait for it
@@ -44,24 +45,59 @@ def checked(check: Callable[[str, str], str], name: str) -> Callable[[str | None
     return callback
 
 
+def each_checked(check: Callable[[str, str], str], name: str) -> Callable[[list[str] | None], list[str] | None]:
+    """Return a callback that checks each value of an option that may be repeated; None for no value."""
+
+    def callback(values: list[str] | None) -> list[str] | None:
+        return [check(value, name) for value in values] if values else None
+
+    return callback
+
+
 Json: TypeAlias = Annotated[bool, typer.Option("--json", callback=or_group_option, help="Print JSON.")]
 
 AsOfTime: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="INSTANT", help="Event time, with everything known now: 2012-06-21T13:45:00Z."),
+    typer.Option(metavar="MOMENT", help="Event time, with everything known now: 14:05, 2024-03-15, -5m, order:ID."),
 ]
 KnownAt: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="INSTANT", help="Recording time: what the log contained then; goes with --as-of.")
+    str | None, typer.Option(metavar="MOMENT", help="Recording time: what the log contained then; goes with --as-of.")
 ]
 AtSeq: TypeAlias = Annotated[int | None, typer.Option(metavar="N", help="What the log contained after event N.")]
-OfSymbol: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--symbol", metavar="NAME", callback=checked(identifier, "--symbol"), help="Only this symbol."),
+Zone: TypeAlias = Annotated[
+    str | None, typer.Option("--tz", metavar="ZONE", help="The zone of times [default: that of the log's trading day].")
+]
+From: TypeAlias = Annotated[
+    str | None, typer.Option("--from", metavar="MOMENT", help="Only from this event time on; a date: from its start.")
+]
+To: TypeAlias = Annotated[
+    str | None, typer.Option("--to", metavar="MOMENT", help="Only up to this event time; a date: to its end.")
+]
+Limit: TypeAlias = Annotated[
+    int | None, typer.Option("--limit", metavar="N", help="Only the first N rows; -N: only the last N.")
 ]
 OfAccount: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--account", metavar="NAME", callback=checked(checked_account, "--account"), help="Only this account."
+    ),
+]
+OfSymbols: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--symbol",
+        metavar="NAME",
+        callback=each_checked(identifier, "--symbol"),
+        help="Only this symbol; may be repeated.",
+    ),
+]
+OfAccounts: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--account",
+        metavar="NAME",
+        callback=each_checked(checked_account, "--account"),
+        help="Only this account; may be repeated.",
     ),
 ]
 OfDay: TypeAlias = Annotated[
@@ -82,6 +118,10 @@ Method: TypeAlias = Annotated[
 AnyMethod: TypeAlias = Annotated[
     str | None,
     typer.Option("--method", metavar="NAME", help="fifo, lifo, average or all [default: the one in the log's policy]."),
+]
+
+Every: TypeAlias = Annotated[
+    str | None, typer.Option("--every", metavar="SPAN", help="A row at each point of a series, like 5m or 1h.")
 ]
 
 SymbolArgument: TypeAlias = Annotated[str, typer.Argument(metavar="SYMBOL")]
@@ -174,22 +214,22 @@ class KnownAtQuery(CommonOptions):
 
     known_at: KnownAt = None
     at_seq: AtSeq = None
+    tz: Zone = None
 
-    def moment(self) -> AsOf:
+    def moment(self) -> When:
         """Return the moment that the options name."""
         if self.at_seq is not None and self.known_at is not None:
             raise InvalidInput("--at-seq and --known-at name the same moment in two ways; give one of them")
         if self.at_seq is not None and self.at_seq < 0:
             raise InvalidInput(f"--at-seq: {self.at_seq} is negative; the first event has seq 1")
-        known_at = None if self.known_at is None else instant(self.known_at, "--known-at")
-        return AsOf(known_at=known_at, at_seq=self.at_seq)
+        return When(known_at=written(self.known_at, "--known-at"), at_seq=self.at_seq)
 
     @contextmanager
     def open_at(self, method: CostMethod | None = None) -> Iterator[tuple[OpenLog, Basis]]:
         """Open the log; yield it, and the basis of an answer at the moment of the query."""
         moment = self.moment()
-        with self.open() as opened:
-            yield opened, opened.queries.basis(moment, method)
+        with open_log(self.log, self.config, self.tz) as opened:
+            yield opened, opened.queries.basis(opened.moments.find(moment), method)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,10 +238,9 @@ class AsOfQuery(KnownAtQuery):
 
     as_of: AsOfTime = None
 
-    def moment(self) -> AsOf:
+    def moment(self) -> When:
         """Return the moment that the options name."""
-        known = super().moment()
-        return known if self.as_of is None else replace(known, as_of=instant(self.as_of, "--as-of"))
+        return replace(super().moment(), as_of=written(self.as_of, "--as-of"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,32 +250,68 @@ class AccountFilter:
     account: OfAccount = None
     allow_empty: AllowEmpty = False
 
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Only the rows of some accounts."""
+
+    account: OfAccounts = None
+    allow_empty: AllowEmpty = False
+
     @property
-    def names(self) -> dict[str, str | None]:
+    def names(self) -> dict[str, list[str] | None]:
         """Return what the filter names, by kind."""
         return {"account": self.account}
 
+    def rows_at(self, opened: OpenLog) -> RowFilter:  # noqa: ARG002 - filters by time need the log
+        """Return the filter without its limit, which is about the rows of the answer."""
+        return RowFilter.of(symbol=self.names.get("symbol"), account=self.account)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Filter(AccountFilter):
-    """Only the rows of a symbol and an account."""
+class SymbolFilter(Filter):
+    """Only the rows of some symbols and accounts."""
 
-    symbol: OfSymbol = None
+    symbol: OfSymbols = None
 
     @property
-    def names(self) -> dict[str, str | None]:
+    def names(self) -> dict[str, list[str] | None]:
         """Return what the filter names, by kind."""
         return {"symbol": self.symbol, "account": self.account}
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountQuery(AsOfQuery, AccountFilter, CommonOptions):
-    """A query for the rows of an account."""
+class SpanFilter(Filter):
+    """Only the rows of a span of time, and only so many."""
+
+    from_: From = None
+    to: To = None
+    limit: Limit = None
+
+    def rows_at(self, opened: OpenLog) -> RowFilter:
+        """Return the filter without its limit, which is about the rows of the answer."""
+        start, end = written(self.from_, "--from", begins=True), written(self.to, "--to")
+        return opened.moments.between(super().rows_at(opened), start, end)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SymbolQuery(AccountQuery, Filter):
-    """A query for the rows of a symbol and an account."""
+class AccountQuery(AsOfQuery, Filter):
+    """A query about some accounts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SymbolQuery(AsOfQuery, SymbolFilter):
+    """A query about some symbols and accounts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountRowsQuery(AccountQuery, SpanFilter):
+    """A query for rows with a time, of some accounts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsQuery(SymbolQuery, SpanFilter):
+    """A query for rows with a time, of some symbols and accounts."""
 
 
 def expand_bundles(function: Callable[..., None]) -> Callable[..., None]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeAlias
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.cells import cell_len
@@ -12,7 +13,8 @@ from rich.cells import cell_len
 from oms_es.decimals import short, text
 from oms_es.identifiers import escaped
 from oms_es.queries.json_text import json_text, lists_json
-from oms_es.timestamps import SECOND, brief
+from oms_es.timestamps import SECOND, brief, local_iso
+from oms_es.timestamps import instant as parsed
 
 Row: TypeAlias = Mapping[str, Any]
 _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -90,6 +92,16 @@ def _width(cell: str) -> int:
     return len(cell) if cell.isascii() else cell_len(cell)
 
 
+def in_zone(rows: Iterable[Row], zone: ZoneInfo) -> Iterable[Row]:
+    """Return rows whose times are shown in a zone, with its UTC offset; those of UTC have a Z."""
+    return rows if zone.key == "UTC" else [{name: _local(name, row[name], zone) for name in row} for row in rows]
+
+
+def _local(name: str, value: Any, zone: ZoneInfo) -> Any:
+    is_time = isinstance(value, str) and (name in ("at", "when") or name.endswith("_at"))
+    return local_iso(parsed(value), zone) if is_time else value
+
+
 # --- cells ---
 
 
@@ -136,7 +148,12 @@ def pairs(values: Row) -> str:
 
 def instant(key: str) -> Callable[[Row], str]:
     """Return a cell with the moment under `key`, without the zeros at its end."""
-    return lambda row: brief(row[key])
+    return lambda row: shown_time(row[key])
+
+
+def shown_time(moment: str) -> str:
+    """Return ISO text as it is shown: in UTC without the zeros at its end, in another zone as it is."""
+    return brief(moment) if moment.endswith("Z") else moment
 
 
 def age(nanoseconds: int | None) -> str:

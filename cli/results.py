@@ -8,25 +8,26 @@ from msgspec.structs import replace
 from oms_es.cli.basis import print_basis
 from oms_es.cli.context import OpenLog
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import AccountQuery
-from oms_es.cli.render import Column, counted, show_lists_json, show_rows_json, show_table
+from oms_es.cli.options import AccountQuery, Filter, SpanFilter, SymbolQuery
+from oms_es.cli.render import Column, counted, in_zone, show_lists_json, show_rows_json, show_table
 from oms_es.errors import InvalidInput
-from oms_es.identifiers import shown
-from oms_es.queries.queries import AsOf, Basis, cost_method
-from oms_es.timestamps import instant
+from oms_es.queries.filters import Names, RowFilter
+from oms_es.queries.moments import Written, written
+from oms_es.queries.queries import Basis, cost_method
 from oms_es.vocabulary import CostMethod
 
 ALL = "all"  # cost methods
-Ask = Callable[[OpenLog, Basis], list[dict[str, Any]]]
+Row = dict[str, Any]
+Ask = Callable[[OpenLog, Basis], list[Row]]
 
 
 def answer(
     ask: Ask,
     name: str,
     columns: tuple[Column, ...],
-    query: AccountQuery,
+    query: AccountQuery | SymbolQuery,
     *,
-    names: Mapping[str, str | None] | None = None,
+    names: Mapping[str, Names] | None = None,
     method: str | None = None,
     by_method: tuple[Column, ...] | None = None,
     show_method: bool = False,
@@ -50,68 +51,56 @@ def answer(
     every = by_method is not None and method is not None and method.lower() == ALL
     with query.open_at(None if every else cost_method(method)) as (opened, basis):
         if every:
-            found = _by_method(opened, basis, ask, thing, by_method or columns, as_json=query.as_json)
+            found = _by_method(opened, basis, ask, thing, by_method or columns, query)
         else:
-            rows = ask(opened, basis)
+            found = ask(opened, basis)
+            rows = limited(found, query)
             if query.as_json:
                 count = len(opened.queries.waiting(basis))
                 show_rows_json({"basis": {**basis.rows(), "quarantined": count}}, name, rows)
             else:
-                show_table(columns, rows)
-            print_basis(opened, basis, counted(len(rows), thing), method=show_method)
-            found = bool(rows)
-        if not found:
-            check_filter(opened, {**query.names, **(names or {})}, allow_empty=query.allow_empty)
+                show_table(columns, in_zone(rows, opened.moments.zone))
+            of_all = "" if len(rows) == len(found) else f"{len(rows):,} of "
+            print_basis(opened, basis, of_all + counted(len(found), thing), method=show_method)
+        check_filter(opened, _without_rows({**query.names, **(names or {})}, found), allow_empty=query.allow_empty)
+
+
+def limited(rows: list[Row], query: Filter) -> list[Row]:
+    """Return the rows up to the limit of a query."""
+    limit = query.limit if isinstance(query, SpanFilter) else None
+    return RowFilter.of(limit=limit).limited(rows)
+
+
+def _without_rows(names: Mapping[str, Names], rows: list[Row]) -> dict[str, list[str]]:
+    """Return the names of a filter that no row has; all of them if there is no row."""
+    found = {kind: {row.get(kind) for row in rows} for kind in ("symbol", "account")}
+    wanted = {kind: [each] if isinstance(each, str) else list(each or ()) for kind, each in names.items()}
+    if not rows:
+        return wanted
+    return {kind: [each for each in wanted.get(kind, ()) if each not in found[kind]] for kind in found}
 
 
 def _by_method(
-    opened: OpenLog, basis: Basis, ask: Ask, thing: str, columns: tuple[Column, ...], *, as_json: bool
-) -> bool:
-    """Print the rows of each cost method side by side; return whether there are any."""
+    opened: OpenLog, basis: Basis, ask: Ask, thing: str, columns: tuple[Column, ...], query: AccountQuery | SymbolQuery
+) -> list[Row]:
+    """Print the rows of each cost method side by side; return those of one."""
     bases = [replace(basis, method=each) for each in CostMethod]
-    found = {each.method.value: ask(opened, each) for each in bases}
-    if as_json:
+    found = {each.method.value: limited(ask(opened, each), query) for each in bases}
+    if query.as_json:
         head = {**basis.rows(), "method": ALL, "quarantined": len(opened.queries.waiting(basis))}
         show_lists_json({"basis": head}, found, under="methods")
     else:
         named = [[{**row, "method": method} for row in rows] for method, rows in found.items()]
-        show_table(columns, [row for rows in zip(*named, strict=True) for row in rows])
-    print_basis(opened, basis, f"{counted(len(found[bases[0].method.value]), thing)} by every method")
-    return any(found.values())
+        rows = [row for rows in zip(*named, strict=True) for row in rows]
+        show_table(columns, in_zone(rows, opened.moments.zone))
+    one = found[bases[0].method.value]
+    print_basis(opened, basis, f"{counted(len(one), thing)} by every method")
+    return one
 
 
-def span(between: tuple[str, str] | None) -> tuple[int, int] | None:
-    """Return the two moments of `--between`, ns UTC."""
-    if between is None:
-        return None
-    first, last = (instant(each, "--between") for each in between)
-    if last < first:
-        raise InvalidInput(f"--between: {between[0]} is later than {between[1]}")
-    return first, last
-
-
-def point(text: str, as_of: int | None = None, *, known: bool) -> AsOf:
-    """
-    Return the moment that a point names: seq:N, now, or an instant.
-
-    Args:
-        text: the point.
-        as_of: the event time that all points are about.
-        known: an instant is a recording time; otherwise an event time.
-    """
-    if text == "now":
-        return AsOf(as_of=as_of)
-    name, colon, seq = text.partition(":")
-    if name == "seq" and colon:
-        if not (seq.isascii() and seq.isdigit() and len(seq) <= 18):
-            raise InvalidInput(f"{shown(text)} is not an event; expected seq:N like seq:120")
-        return AsOf(as_of=as_of, at_seq=int(seq))
+def point(text: str, name: str = "POINT") -> Written | None:
+    """Return the moment of a point; None for now."""
     try:
-        moment = instant(text, "POINT")
+        return None if text == "now" else written(text, name)
     except InvalidInput as error:
-        raise InvalidInput(f"{error}; a point is seq:N, now, or an instant") from None
-    if known:
-        return AsOf(as_of=as_of, known_at=moment)
-    if as_of is not None:
-        raise InvalidInput("with --as-of a point is a recording time: seq:N, now, or an instant with --known")
-    return AsOf(as_of=moment)
+        raise InvalidInput(f"{error}; a point is now or a moment") from None

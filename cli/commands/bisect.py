@@ -23,6 +23,7 @@ from oms_es.errors import InvalidInput
 from oms_es.projections.rows import timed
 from oms_es.queries.answers import event_row
 from oms_es.queries.known_names import Unknown
+from oms_es.queries.moments import Written
 from oms_es.queries.queries import AsOf, cost_method
 
 Row = dict[str, Any]
@@ -74,7 +75,7 @@ def bisect(
         oms bisect 'open_orders() <= 10' day.omsday
     """
     claim, chosen, started = Expression(expression), cost_method(method), time.monotonic()
-    points = [point(each, known=True) for each in between or ("seq:1", "now")]
+    points = [point(each, "--between") for each in between or ("seq:1", "now")]
     with open_source(archive, options) as found:
         events = _between(found, points)
         opening = partial(by_method, found.opening, chosen)
@@ -104,13 +105,14 @@ def bisect(
         raise typer.Exit(REFUSED)
 
 
-def _between(found: Source, points: list[AsOf]) -> _Range:
+def _between(found: Source, points: list[Written | None]) -> _Range:
     """Return the events to check; none if the first point is past the end of the log."""
     if found.opened is not None:
-        bases = [found.opened.queries.basis(each) for each in points]
+        moments = found.opened.moments
+        bases = [found.opened.queries.basis(moments.point(each, known=True)) for each in points]
         (begin, end), past = (each.seq for each in bases), [each.past_end for each in bases]
-    elif all(each.known_at is None for each in points):
-        seqs = [found.last_seq if each.at_seq is None else each.at_seq for each in points]
+    elif all(each is None or "seq" in each.parts for each in points):
+        seqs = [found.last_seq if each is None else int(each.parts["seq"]) for each in points]
         (begin, end), past = (min(found.last_seq, seq) for seq in seqs), [seq > found.last_seq for seq in seqs]
     else:
         raise InvalidInput("--between: for a day archive the points are seq:N or now")

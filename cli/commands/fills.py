@@ -9,7 +9,7 @@ from oms_es.cli.basis import print_basis
 from oms_es.cli.columns import QUARANTINE
 from oms_es.cli.commands.orders import change_order
 from oms_es.cli.options import AsOfQuery, CommandOptions, OrderCommandOptions, OrderId, Reason
-from oms_es.cli.render import Row, age, counted, print_message, show_rows_json, show_table
+from oms_es.cli.render import Row, age, counted, in_zone, print_message, show_rows_json, show_table
 from oms_es.projections.rows import quarantine_row
 
 Quantity = Annotated[str, typer.Argument(metavar="QUANTITY", help="The executed quantity, in base units.")]
@@ -124,7 +124,7 @@ def quarantine(context: typer.Context, *, query: AsOfQuery) -> None:
         if query.as_json:
             show_rows_json({"basis": basis.rows()}, "quarantine", rows)
         else:
-            show_table(QUARANTINE, rows)
+            show_table(QUARANTINE, in_zone(rows, opened.moments.zone))
         print_basis(opened, basis, f"{counted(len(rows), 'fill')} in quarantine", quarantine=False)
         _print_ages(rows)
 

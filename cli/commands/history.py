@@ -8,27 +8,28 @@ import typer
 
 from oms_es.cli.basis import print_basis
 from oms_es.cli.columns import CHANGES, DIFFERENCES
-from oms_es.cli.context import OpenLog
+from oms_es.cli.context import OpenLog, open_log
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import AccountQuery, AsOfTime, CommonOptions, Filter, Method, SymbolArgument
+from oms_es.cli.options import AccountRowsQuery, AsOfTime, CommonOptions, Method, SymbolArgument, SymbolFilter, Zone
 from oms_es.cli.render import counted, print_message, show_lists_json, show_table
-from oms_es.cli.results import answer, point, span
+from oms_es.cli.results import answer, point
+from oms_es.errors import InvalidInput
 from oms_es.identifiers import identifier
 from oms_es.queries.explain import diff_by_order, diff_by_symbol
 from oms_es.queries.explain import history as changes_of
-from oms_es.queries.queries import AsOf, Basis, cost_method, narrowed
-from oms_es.timestamps import instant
+from oms_es.queries.moments import written
+from oms_es.queries.queries import AsOf, Basis, cost_method
 from oms_es.vocabulary import CostMethod
 
 Row = dict[str, Any]
 Between = Annotated[
     tuple[str, str] | None,
-    typer.Option(metavar="INSTANT INSTANT", help="Only between these two instants, both included."),
+    typer.Option(metavar="MOMENT MOMENT", help="Only between these two event times, both included."),
 ]
 
 
-def history(symbol: SymbolArgument, between: Between = None, method: Method = None, *, query: AccountQuery) -> None:
+def history(symbol: SymbolArgument, between: Between = None, method: Method = None, *, query: AccountRowsQuery) -> None:
     """
     Show every change of a position and its fill.
 
@@ -40,15 +41,17 @@ def history(symbol: SymbolArgument, between: Between = None, method: Method = No
 
         oms history BOLT --between 2024-03-15T13:30:00Z 2024-03-15T13:45:00Z
     """
-    moments = span(between)
     identifier(symbol, "--symbol")
+    if between is not None and (query.from_, query.to) != (None, None):
+        raise InvalidInput("--between names both ends of a span: give it, or --from and --to")
+    start, end = (None, None) if between is None else between
+    first, last = written(start, "--between", begins=True), written(end, "--between")
 
     def ask(opened: OpenLog, basis: Basis) -> list[Row]:
-        rows = list(changes_of(opened.queries, basis, symbol, query.account))
-        if moments is None:
-            return rows
-        first, last = moments
-        return [row for row in rows if first <= instant(row["occurred_at"]) <= last]
+        only = query.rows_at(opened)
+        if between is not None:
+            only = opened.moments.between(only, first, last)
+        return only.rows(changes_of(opened.queries, basis, symbol, None), "occurred_at")
 
     answer(ask, "changes", CHANGES, query, names={"symbol": symbol}, method=method, show_method=True)
 
@@ -63,9 +66,9 @@ class Kind(str, Enum):
     ORDER = "order"
 
 
-Point = Annotated[str, typer.Argument(metavar="POINT", help="seq:N, now, or an instant.")]
+Point = Annotated[str, typer.Argument(metavar="POINT", help="seq:N, now, or another moment.")]
 By = Annotated[Kind, typer.Option("--by", metavar="symbol|order", help="Compare positions and days, or orders.")]
-Known = Annotated[bool, typer.Option("--known", help="An instant is a recording time, not an event time.")]
+Known = Annotated[bool, typer.Option("--known", help="A time is a recording time, not an event time.")]
 
 
 def diff(
@@ -75,16 +78,17 @@ def diff(
     known: Known = False,
     as_of: AsOfTime = None,
     method: Method = None,
+    tz: Zone = None,
     *,
-    only: Filter,
+    only: SymbolFilter,
     options: CommonOptions,
 ) -> None:
     """
     Compare positions or orders at two points.
 
-    A point is seq:N, now, or an instant. An instant is an event time, with everything known now; with --known it is a
-    recording time. With --as-of T both points are recording times, and the answer is how the state at T was restated
-    between them.
+    A point is now or a moment. An event (seq:N, order:ID, close) is its place in the log. A time is an event time, with
+    everything known now; with --known it is a recording time. With --as-of T both points are recording times, and the
+    answer is how the state at T was restated between them.
 
     For example:
 
@@ -92,14 +96,14 @@ def diff(
 
         oms diff 2024-03-15T14:06:00Z now --known --as-of 2024-03-15T14:05:00Z
     """
-    event_time = None if as_of is None else instant(as_of, "--as-of")
-    moments = [point(each, event_time, known=known) for each in (first, second)]
+    event_time, points = written(as_of, "--as-of"), [point(each) for each in (first, second)]
     chosen = cost_method(method)
-    with options.open() as opened:
-        one, other = _bases(opened, moments, chosen)
+    with open_log(options.log, options.config, tz) as opened:
+        at = None if event_time is None else opened.moments.event_time(event_time)
+        one, other = _bases(opened, [opened.moments.point(each, at, known=known) for each in points], chosen)
         compare = diff_by_order if by is Kind.ORDER else diff_by_symbol
         differences = compare(opened.queries, one, other)
-        found = {name: narrowed(rows, only.symbol, only.account) for name, rows in differences.items()}
+        found = {name: only.rows_at(opened).rows(rows) for name, rows in differences.items()}
         if options.as_json:
             show_lists_json({"from": one.rows(), "to": other.rows()}, found)
         else:

@@ -7,15 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from oms_es.cli.columns import DAILY, PNL, PNL_METHODS
+from oms_es.cli.columns import AT, DAILY, PNL, PNL_METHODS
 from oms_es.cli.context import OpenLog
-from oms_es.cli.options import AccountQuery, AnyMethod, Method, OfDay, SymbolQuery
+from oms_es.cli.options import AccountRowsQuery, AnyMethod, Every, Method, OfDay, RowsQuery
 from oms_es.cli.results import answer
 from oms_es.decimals import ZERO, canonical, divide, minus, negate
 from oms_es.domain.policy import Policy
+from oms_es.errors import InvalidInput
 from oms_es.projections.policies import Policies
 from oms_es.projections.positions import Positions
-from oms_es.queries.queries import Basis, narrowed, summed
+from oms_es.queries.moments import span_of_time
+from oms_es.queries.queries import Basis, summed
+from oms_es.queries.series import Grid, pnl_series
 from oms_es.vocabulary import EVERY_ACCOUNT
 
 Row = dict[str, Any]
@@ -40,27 +43,39 @@ By = Annotated[
 ]
 
 
-def pnl(by: By = None, day: OfDay = None, method: AnyMethod = None, *, query: SymbolQuery) -> None:
+def pnl(by: By = None, day: OfDay = None, method: AnyMethod = None, every: Every = None, *, query: RowsQuery) -> None:
     """
     Show P&L per trading day, account and symbol.
 
     Realized is net of fees; unrealized is the level at the end of the day; change is the change of that level on the
     day; total is realized plus change. A day without events has no row. With --method all, the P&L by each cost method
-    is side by side.
+    is side by side. With --every, each point has the P&L of its trading day so far; the points are those of `oms
+    positions`.
 
     For example:
 
         oms pnl --day 2024-03-15 --by account
+
+        oms pnl --every 1h --account default
     """
+    if every is not None and by is not None:
+        raise InvalidInput("--every has a row for each account and symbol; it does not go with --by")
+    step = None if every is None else span_of_time(every, "--every")
 
     def ask(opened: OpenLog, basis: Basis) -> list[Row]:
-        rows = narrowed(opened.queries.days(basis), query.symbol, query.account)
-        if by is not None:
-            rows = [_with_all_keys(row) for row in summed(rows, by.value)]
+        only, calendar = query.rows_at(opened), opened.moments.calendar
+        if step is not None:
+            rows = pnl_series(opened.queries, basis, Grid(every=step, calendar=calendar, only=only))
+        else:
+            rows = only.named(opened.queries.days(basis))
+            if by is not None:
+                rows = [_with_all_keys(row) for row in summed(rows, by.value)]
+            rows = only.of_days(rows, calendar)
         return [row for row in rows if day in (None, row["trading_day"])]
 
+    columns, by_method = (PNL, PNL_METHODS) if every is None else ((AT, *PNL), (AT, *PNL_METHODS))
     names = {"day": day}
-    answer(ask, "days", PNL, query, names=names, method=method, by_method=PNL_METHODS, show_method=True, noun="row")
+    answer(ask, "days", columns, query, names=names, method=method, by_method=by_method, show_method=True, noun="row")
 
 
 def _with_all_keys(row: Row) -> Row:
@@ -68,7 +83,7 @@ def _with_all_keys(row: Row) -> Row:
     return {"trading_day": row["trading_day"], "account": row.get("account"), "symbol": row.get("symbol"), **row}
 
 
-def daily(day: OfDay = None, method: Method = None, *, query: AccountQuery) -> None:
+def daily(day: OfDay = None, method: Method = None, *, query: AccountRowsQuery) -> None:
     """
     Show daily P&L and the use of the loss limit.
 
@@ -81,8 +96,9 @@ def daily(day: OfDay = None, method: Method = None, *, query: AccountQuery) -> N
     """
 
     def ask(opened: OpenLog, basis: Basis) -> list[Row]:
-        days = [row for row in opened.queries.days(basis) if day in (None, row["trading_day"])]
-        rows = summed(narrowed(days, None, query.account), "account")
+        only = query.rows_at(opened)
+        days = [row for row in only.named(opened.queries.days(basis)) if day in (None, row["trading_day"])]
+        rows = summed(only.of_days(days, opened.moments.calendar), "account")
         policies = dict(_policies(opened, basis, rows))
         return [_limited(row, policies[row["trading_day"], row["account"]]) for row in rows]
 

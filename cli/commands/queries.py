@@ -3,44 +3,66 @@
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from oms_es.cli.basis import print_basis
-from oms_es.cli.columns import FILLS, HISTORY, METHODS, ORDERS, POSITIONS
+from oms_es.cli.columns import AT, FILLS, HISTORY, METHODS, ORDERS, POSITIONS
 from oms_es.cli.context import OpenLog
 from oms_es.cli.filters import named_order
-from oms_es.cli.options import AnyMethod, AsOfQuery, OfAccount, OrderId, SymbolQuery
-from oms_es.cli.render import show_rows_json, show_table
+from oms_es.cli.options import AnyMethod, AsOfQuery, Every, OfAccount, OrderId, RowsQuery, each_checked
+from oms_es.cli.render import in_zone, show_rows_json, show_table
 from oms_es.cli.results import answer
 from oms_es.domain.validation import choice
+from oms_es.errors import InvalidInput
 from oms_es.projections.rows import order_row, quarantine_row
 from oms_es.queries.answers import event_row, position_rows
-from oms_es.queries.queries import Basis, fill_rows, narrowed
+from oms_es.queries.filters import RowFilter
+from oms_es.queries.moments import span_of_time
+from oms_es.queries.queries import Basis, fill_rows
+from oms_es.queries.series import Grid, position_series
 from oms_es.vocabulary import OrderState
 
 Rows = list[dict[str, Any]]
-OfState = Annotated[str | None, typer.Option(metavar="NAME", help="Only orders in this state, like working.")]
+OfState = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        callback=each_checked(lambda text, name: choice(OrderState, text, name).value, "--state"),
+        help="Only orders in this state, like working; may be repeated.",
+    ),
+]
 Open = Annotated[bool, typer.Option("--open", help="Only open orders: pending and working.")]
 
 
-def positions(method: AnyMethod = None, *, query: SymbolQuery) -> None:
+def positions(method: AnyMethod = None, every: Every = None, *, query: RowsQuery) -> None:
     """
     Show positions, now or at any moment.
 
-    With --method all, the positions by each cost method are side by side.
+    With --method all, the positions by each cost method are side by side. With --every, they are shown as of each
+    point: counted from --from, or from the start of the first trading day, up to --to, or the last event.
 
     For example:
 
         oms positions --as-of 2024-03-15T14:05:00Z --method lifo
+
+        oms positions --every 15m --from 14:00 --symbol BOLT
     """
+    if every is None and (query.from_, query.to) != (None, None):
+        raise InvalidInput("--from and --to go with --every; for one moment use --as-of")
+    step = None if every is None else span_of_time(every, "--every")
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
+        only = query.rows_at(opened)
+        if step is not None:
+            return position_series(opened.queries, basis, Grid(every=step, calendar=opened.moments.calendar, only=only))
         found = opened.queries.positions(basis)
-        return narrowed(position_rows(found, opened.queries.latest(basis, found)), query.symbol, query.account)
+        return only.rows(position_rows(found, opened.queries.latest(basis, found)))
 
-    answer(ask, "positions", POSITIONS, query, method=method, by_method=METHODS, show_method=True)
+    columns, by_method = (POSITIONS, METHODS) if every is None else ((AT, *POSITIONS), (AT, *METHODS))
+    answer(ask, "positions", columns, query, method=method, by_method=by_method, show_method=True)
 
 
-def orders(state: OfState = None, only_open: Open = False, *, query: SymbolQuery) -> None:
+def orders(state: OfState = None, only_open: Open = False, *, query: RowsQuery) -> None:
     """
     List orders, now or at any moment.
 
@@ -48,20 +70,17 @@ def orders(state: OfState = None, only_open: Open = False, *, query: SymbolQuery
 
         oms orders --open --symbol BOLT
     """
-    wanted = None if state is None else choice(OrderState, state, "--state")
+    wanted = RowFilter.of(state=state)
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
-        found = [
-            order_row(each)
-            for each in opened.queries.orders(basis).sorted()
-            if wanted in (None, each.state) and (each.is_open or not only_open)
-        ]
-        return narrowed(found, query.symbol, query.account)
+        only = replace(query.rows_at(opened), states=wanted.states)
+        found = opened.queries.orders(basis).sorted()
+        return [order_row(each) for each in only.orders(each for each in found if each.is_open or not only_open)]
 
     answer(ask, "orders", ORDERS, query)
 
 
-def fills(*, query: SymbolQuery) -> None:
+def fills(*, query: RowsQuery) -> None:
     """
     List fills, now or at any moment.
 
@@ -73,7 +92,8 @@ def fills(*, query: SymbolQuery) -> None:
     """
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
-        return narrowed(opened.queries.fills(basis, query.symbol), None, query.account)
+        symbol = query.symbol[0] if query.symbol is not None and len(query.symbol) == 1 else None
+        return query.rows_at(opened).rows(opened.queries.fills(basis, symbol), "occurred_at")
 
     answer(ask, "fills", FILLS, query)
 
@@ -98,6 +118,6 @@ def order(order_id: OrderId, account: OfAccount = None, *, query: AsOfQuery) -> 
             head = {"basis": basis.rows(), "order": row, "quarantine": quarantined}
             show_rows_json({**head, "fills": own_fills}, "events", events)
         else:
-            show_table(HISTORY, events)
+            show_table(HISTORY, in_zone(events, opened.moments.zone))
             show_table(ORDERS, [row])
         print_basis(opened, basis, f"order {this.order_id}")

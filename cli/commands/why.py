@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -19,14 +20,14 @@ from oms_es.cli.options import (
     OrderId,
     SymbolArgument,
 )
-from oms_es.cli.render import Column, counted, print_message, show, show_rows_json, show_table
+from oms_es.cli.render import Column, counted, in_zone, print_message, show, show_rows_json, show_table, shown_time
 from oms_es.decimals import text
 from oms_es.domain.order import Order
 from oms_es.identifiers import account as checked_account
 from oms_es.identifiers import escaped, identifier
 from oms_es.queries.explain import Why, adds_up, total_of, why_positions, why_row
 from oms_es.queries.queries import cost_method
-from oms_es.timestamps import brief, iso
+from oms_es.timestamps import local_iso
 from oms_es.vocabulary import CostMethod
 
 Row = dict[str, Any]
@@ -62,12 +63,14 @@ def position(symbol: SymbolArgument, method: Method = None, *, query: AccountQue
     """
     identifier(symbol, "--symbol")
     with query.open_at(cost_method(method)) as (opened, basis):
-        found = why_positions(opened.queries, basis, symbol, query.account)
+        only = query.rows_at(opened)
+        parts = why_positions(opened.queries, basis, symbol, None)
+        found = [each for each in parts if only.accepts(each.held.account, symbol)]
         if query.as_json:
             show_rows_json({"basis": basis.rows()}, "positions", map(why_row, found))
         else:
             for each in found:
-                _show_why(each)
+                _show_why(each, opened.moments.zone)
         print_basis(opened, basis, f"{counted(len(found), 'position')} in {symbol}", method=True)
         if not found:
             check_filter(opened, {"symbol": symbol, **query.names}, allow_empty=query.allow_empty)
@@ -82,21 +85,21 @@ def position(symbol: SymbolArgument, method: Method = None, *, query: AccountQue
         raise typer.Exit(REFUSED)
 
 
-def _show_why(why: Why) -> None:
+def _show_why(why: Why, zone: ZoneInfo) -> None:
     held = why.held
     quantity, cost = text(held.quantity), text(held.cost_basis)
     show(escaped(f"{held.account}/{held.symbol}: {quantity} held, cost {cost} {held.currency}"))
-    _show_parts(LOTS, why.lots, "occurred_at", ("quantity", "cost"))
-    _show_parts(MATCHES, why.matches, "closed_by_occurred_at", ("realized_pnl",))
-    _show_parts(PAID, why.fees, "occurred_at", ("fee",))
+    _show_parts(LOTS, why.lots, zone, "occurred_at", ("quantity", "cost"))
+    _show_parts(MATCHES, why.matches, zone, "closed_by_occurred_at", ("realized_pnl",))
+    _show_parts(PAID, why.fees, zone, "occurred_at", ("fee",))
     show(f"realized {text(held.gross)} before fees - fees {text(held.fees)} = {text(held.realized)}\n")
 
 
-def _show_parts(columns: Sequence[Column], rows: list[Row], moment: str, sums: tuple[str, ...]) -> None:
+def _show_parts(columns: Sequence[Column], rows: list[Row], zone: ZoneInfo, moment: str, sums: tuple[str, ...]) -> None:
     """Print rows and, below them, their sums."""
     if not rows:
         return
-    lines = [{**row, "when": brief(row[moment])} for row in rows]
+    lines = [{**row, "when": shown_time(row[moment])} for row in in_zone(rows, zone)]
     names = {name: None for row in rows for name in row}
     footer = {**names, "when": "in all", **{name: total_of(rows, name) for name in sums}}
     show_table(columns, [*lines, footer], footer=True)
@@ -126,15 +129,15 @@ def order(order_id: OrderId, account: Account = None, *, query: KnownAtQuery) ->
             show_rows_json(head, "verdicts", map(verdict_row, verdicts))
         else:
             for each in verdicts:
-                _show_verdict(each)
+                _show_verdict(each, opened.moments.zone)
         _print_verdicts(this, verdicts)
         print_basis(opened, basis, f"order {this.order_id}")
     if not all(each.agrees for each in verdicts):
         raise typer.Exit(REFUSED)
 
 
-def _show_verdict(verdict: Verdict) -> None:
-    recorded_at = brief(iso(verdict.recorded_at))
+def _show_verdict(verdict: Verdict, zone: ZoneInfo) -> None:
+    recorded_at = local_iso(verdict.recorded_at, zone)
     rules = f"limits of seq {verdict.limits_seq}" if verdict.limits_seq else "no limits were set"
     show(escaped(f"seq {verdict.seq}, {recorded_at}, day {verdict.trading_day}: {verdict.asked} ({rules})"))
     show_table(CHECKS, verdict.checks)

@@ -125,8 +125,8 @@ class LogQueries:
         only = RowFilter.of(symbol=symbol, account=account, start=start, end=end, limit=limit)
         queries = self._queries()
         basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
-        found = (row for row in queries.days(basis) if day in (None, row["trading_day"]))
-        return QueryResult(only.days(found, queries.calendar(self.settings.policy)), basis, DAY.columns)
+        found = (row for row in only.named(queries.days(basis)) if day in (None, row["trading_day"]))
+        return QueryResult(only.of_days(found, queries.calendar(self.settings.policy)), basis, DAY.columns)
 
     # --- over time ---
 

@@ -24,6 +24,7 @@ from oms_es.identifiers import escaped
 from oms_es.log.hash_chain import StoredRow
 from oms_es.projections.rows import DAY, FILL, ORDER, POSITION, timed
 from oms_es.queries.arrow import write_parquet
+from oms_es.queries.filters import Names
 from oms_es.queries.queries import Basis, Queries, order_rows
 from oms_es.timestamps import iso
 
@@ -48,16 +49,15 @@ class ExportFilter(Struct, frozen=True, kw_only=True):
     """The filter of an export; None accepts all."""
 
     day: str | None = None  # trading day
-    symbol: str | None = None
-    account: str | None = None
+    symbol: Names = None
+    account: Names = None
     order_id: str | None = None
 
     def takes(self, row: dict[str, Any]) -> bool:
         """Return whether a row belongs to the export; a column that the row does not have is not compared."""
-        wanted = (
-            ("trading_day", self.day), ("symbol", self.symbol), ("account", self.account), ("order_id", self.order_id)
-        )  # fmt: skip
-        return all(value is None or name not in row or row[name] == value for name, value in wanted)
+        only = {"trading_day": self.day, "symbol": self.symbol, "account": self.account, "order_id": self.order_id}
+        wanted = {name: (value,) if isinstance(value, str) else value for name, value in only.items() if name in row}
+        return all(values is None or row[name] in values for name, values in wanted.items())
 
     def needs_rows(self, what: str) -> bool:
         """Return whether stored rows of the log are needed to apply the filter."""

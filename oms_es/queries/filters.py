@@ -74,15 +74,17 @@ class RowFilter(Struct, frozen=True, kw_only=True):
             and self._covers(each.submitted_at)
         )
 
-    def days(self, rows: Iterable[Row], calendar: Calendar) -> list[Row]:
-        """Return the rows of the trading days from that of `start` to that of `end`."""
+    def named(self, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows of the symbols and accounts, of any time."""
+        return [row for row in rows if self.accepts(row["account"], row["symbol"])]
+
+    def of_days(self, rows: Iterable[Row], calendar: Calendar) -> list[Row]:
+        """Return the rows of the trading days from that of `start` to that of `end`, up to the limit."""
         first, last = (None if at is None else calendar.day_of(at) for at in (self.start, self.end))
         return self.limited(
             row
             for row in rows
-            if self.accepts(row["account"], row["symbol"])
-            and (first is None or row["trading_day"] >= first)
-            and (last is None or row["trading_day"] <= last)
+            if (first is None or row["trading_day"] >= first) and (last is None or row["trading_day"] <= last)
         )
 
     def accepts(self, account: str, symbol: str | None) -> bool:

@@ -18,10 +18,11 @@ import re
 from collections.abc import Collection, Iterable
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, overload
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oms_es.domain.events import DayClosed
 from oms_es.domain.policy import Policy
@@ -31,6 +32,7 @@ from oms_es.identifiers import shown
 from oms_es.log.codec import CODEC
 from oms_es.log.contract import Log
 from oms_es.projections.policies import policies_of_every_account
+from oms_es.queries.filters import RowFilter
 from oms_es.queries.queries import AsOf
 from oms_es.timestamps import SECOND, calendar, instant, local_date, local_instants, local_iso
 from oms_es.vocabulary import EVERY_ACCOUNT
@@ -81,15 +83,27 @@ class Written(Struct, frozen=True):
         return {} if found is None else {key: part for key, part in found.groupdict().items() if part is not None}
 
 
-def written(text: str, name: str, *, begins: bool = False) -> Written:
+@overload
+def written(text: str, name: str, *, begins: bool = False) -> Written: ...
+
+
+@overload
+def written(text: str | None, name: str, *, begins: bool = False) -> Written | None: ...
+
+
+def written(text: str | None, name: str, *, begins: bool = False) -> Written | None:
     """
-    Return a moment whose form is valid; `Moments` finds its place in a log.
+    Return a moment whose form is valid, None for None; `Moments` finds its place in a log.
 
     Raises:
         InvalidInput: the text has none of the forms.
     """
+    if text is None:
+        return None
     moment = Written(text, name, begins)
     parts = moment.parts
+    if text.startswith("seq:"):
+        seq_of(text, name)
     try:
         if not parts:
             instant(text, name)
@@ -154,7 +168,7 @@ class Moments:
         policies = policies_of_every_account(log)
         self._policy = policies.policy(EVERY_ACCOUNT) if policies.is_set else otherwise
         self.zone = ZoneInfo(self._policy.timezone if timezone is None else checked_zone(timezone, "--tz"))
-        self._calendar = calendar(self._policy.timezone, self._policy.roll, self._policy.label)
+        self.calendar = calendar(self._policy.timezone, self._policy.roll, self._policy.label)
 
     def find(self, when: When) -> AsOf:
         """
@@ -169,6 +183,31 @@ class Moments:
             return AsOf(as_of=as_of, at_seq=when.at_seq)
         known = self.known(when.known_at)
         return AsOf(as_of=as_of, known_at=known.known_at, at_seq=known.at_seq)
+
+    def between(self, only: RowFilter, start: Written | None, end: Written | None) -> RowFilter:
+        """Return a filter with the bounds of a span; raise `InvalidInput` if it ends before it begins."""
+        first, last = (None if each is None else self.event_time(each) for each in (start, end))
+        if start is not None and end is not None and first is not None and last is not None and last < first:
+            raise InvalidInput(f"{start.name}: {start.text} is later than {end.text}")
+        return replace(only, start=first, end=last)
+
+    def point(self, moment: Written | None, as_of: int | None = None, *, known: bool) -> AsOf:
+        """
+        Return the time of a point of a comparison; None is now.
+
+        Args:
+            moment: an event, as the seq that it is; a time, as an event time or a recording time.
+            as_of: the event time that all points are about; they are then recording times.
+            known: a time is a recording time.
+        """
+        if moment is None:
+            return AsOf(as_of=as_of)
+        is_event = moment.parts.keys() & {"seq", "order"} or "close" in moment.parts.values()
+        if known or is_event:
+            return replace(self.known(moment), as_of=as_of)
+        if as_of is not None:
+            raise InvalidInput("with --as-of a point is a recording time: an event like seq:N, now, or --known")
+        return AsOf(as_of=self.event_time(moment))
 
     def event_time(self, moment: Written) -> int:
         """Return a moment as an event time, ns UTC."""
@@ -198,7 +237,7 @@ class Moments:
             case {"day": day, "time": clock}:
                 return Place(self._local(self._date(day), clock, moment))
             case {"day": day}:
-                begin, end = self._calendar.span_of(self._trading_day(day))
+                begin, end = self.calendar.span_of(self._trading_day(day))
                 return Place(begin if moment.begins else end - 1)
             case _:
                 return Place(instant(moment.text, moment.name))
@@ -245,12 +284,12 @@ class Moments:
             also = f" (closed: {', '.join(sorted(closed)[-_MOST_CHOICES:])})" if closed else ""
             raise NoSuchMoment(f"{moment.name}: {what} in this log{also}")
         assert isinstance(found.event, DayClosed), "chosen by kind"
-        return Place(self._calendar.span_of(found.event.trading_day)[1] - 1, found.seq)
+        return Place(self.calendar.span_of(found.event.trading_day)[1] - 1, found.seq)
 
     # --- days and times ---
 
     def _trading_day(self, day: str) -> str:
-        return self._relative(day, date.fromisoformat(self._calendar.day_of(self._now))).isoformat()
+        return self._relative(day, date.fromisoformat(self.calendar.day_of(self._now))).isoformat()
 
     def _date(self, day: str) -> date:
         return self._relative(day, local_date(self._now, self.zone))
@@ -273,7 +312,7 @@ class Moments:
         if len(days) != 1:
             why = f"the log has {len(days)} {'days of recording' if known else 'trading days'}"
             raise _ambiguous(moment, why, (f"{day} {clock}" for day in days[-_MOST_CHOICES:]))
-        begin, end = self._calendar.span_of(days[0])
+        begin, end = self.calendar.span_of(days[0])
         of_day, nanoseconds = _clock(clock)
         dates = {local_date(begin, self.zone), local_date(end - 1, self.zone)}
         instants = sorted(at for day in dates for at in local_instants(datetime.combine(day, of_day), self.zone))
@@ -301,7 +340,7 @@ class Moments:
         """Return the trading days of the first and of the last recording."""
         last = self._log.head()
         first = next((each.recorded_at for each in self._log.read(until=1)), last.recorded_at)
-        return sorted({self._calendar.day_of(each) for each in (first, last.recorded_at)}) if last.seq else []
+        return sorted({self.calendar.day_of(each) for each in (first, last.recorded_at)}) if last.seq else []
 
 
 def _ambiguous(moment: Written, why: str, choices: Iterable[str]) -> InvalidInput:

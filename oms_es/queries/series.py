@@ -62,12 +62,10 @@ def pnl_series(queries: Queries, basis: Basis, grid: Grid) -> list[Row]:
 
 
 def _series(queries: Queries, basis: Basis, grid: Grid, sample: Sample) -> list[Row]:
-    only = grid.only
-    unlimited = RowFilter(symbols=only.symbols, accounts=only.accounts)
-    return only.limited(
+    return grid.only.limited(
         {"at": iso(at), **row}
         for at, positions in _folded(queries.in_event_time(basis), Positions(basis.method), grid, basis.as_of)
-        for row in unlimited.rows(sample(positions, at))
+        for row in grid.only.named(sample(positions, at))
     )
 
 

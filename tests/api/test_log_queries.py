@@ -13,7 +13,7 @@ from oms_es import InvalidInput, OrderManagementSystem, Settings, UnknownOrder
 from oms_es.projections.projection import plain
 from oms_es.queries.result import QueryResult
 from oms_es.timestamps import instant
-from tests.cli.test_cli import Oms
+from tests.cli.command_line import Oms
 from tests.golden_days import restore
 
 Ask = Callable[[OrderManagementSystem], QueryResult[Any]]
