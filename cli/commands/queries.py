@@ -74,7 +74,7 @@ def orders(state: OfState = None, only_open: Open = False, *, query: RowsQuery) 
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
         only = replace(query.rows_at(opened), states=wanted.states)
-        found = opened.queries.orders(basis).sorted()
+        found = opened.queries.orders(basis, symbols=only.symbols, only_open=only_open or only.only_open).sorted()
         return [order_row(each) for each in only.orders(each for each in found if each.is_open or not only_open)]
 
     answer(ask, "orders", ORDERS, query)

@@ -80,7 +80,8 @@ class LogQueries:
         only = RowFilter.of(symbol=symbol, account=account, state=state, start=start, end=end, limit=limit)
         queries = self._queries()
         basis = queries.basis(as_of_from(as_of, known_at, at_seq))
-        found = only.orders(each for each in queries.orders(basis).sorted() if each.is_open or not only_open)
+        orders = queries.orders(basis, symbols=only.symbols, only_open=only_open or only.only_open)
+        found = only.orders(each for each in orders.sorted() if each.is_open or not only_open)
         return QueryResult(map(order_view, found), basis, ORDER.columns, lambda: list(map(order_row, found)))
 
     def fills(

@@ -24,11 +24,13 @@ from oms_es.log.hash_chain import Head, StoredRow, genesis
 from oms_es.log.identity import LogFile
 from oms_es.log.insert import Keys
 from oms_es.log.open_connections import open_reader, translated_errors
+from oms_es.log.order_search import OrderSearch, columns_of, find_orders
 from oms_es.log.private_copy import stamp
 from oms_es.log.row_hashes import Columns, RowHashes, check_chain
 
 EMPTY = Head(0, b"", 0)
 PAGE = 2000  # rows read at once
+MOST_ORDERS = 20_000  # the events of more orders are read with the others
 SHORT = 2000  # up to so many rows are counted one by one; for more, the whole log is counted by its smallest index
 
 
@@ -184,6 +186,25 @@ class LogReader:
         )
         with translated_errors(self.path, reading=True):
             return [] if reader is None else [name for (name,) in reader.execute(query, (order_id,))]
+
+    def order_events(self, search: OrderSearch) -> list[Recorded] | None:
+        """Return the known events of the orders that a search finds, in the order of the log; None: too many orders."""
+        reader = self._counted()
+        if reader is None:
+            return []
+        with translated_errors(self.path, reading=True):
+            keys = find_orders(reader, search)
+            if len(keys) > MOST_ORDERS:
+                return None
+            found = columns_of(reader, keys, search.until)
+        self._load_names(reader)
+        events = [decode_event(self.path, columns, self._names) for columns in found]
+        due = dict[str, int]()
+        for each in events:
+            version = due[each.originator_id] = due.get(each.originator_id, 0) + 1
+            if each.originator_version != version:
+                raise DamagedLog(f"{self.path}: version {version} of {escaped(each.originator_id)} is missing")
+        return events
 
     def pick(self, seqs: Sequence[int]) -> list[Recorded]:
         """Return the events with these seqs, in order of seq."""

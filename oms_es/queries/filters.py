@@ -54,6 +54,11 @@ class RowFilter(Struct, frozen=True, kw_only=True):
             raise InvalidInput("end: it is before start")
         return found
 
+    @property
+    def only_open(self) -> bool:
+        """Return whether the filter accepts open orders only."""
+        return self.states is not None and all(OrderState(each).is_open for each in self.states)
+
     def rows(self, rows: Iterable[Row], time: str | None = None) -> list[Row]:
         """Return the rows that the filter accepts; `time` is the key of the time that `start` and `end` are about."""
         bounded = time is not None and (self.start is not None or self.end is not None)

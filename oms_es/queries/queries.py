@@ -4,7 +4,7 @@ Queries of a log: positions, orders, fills and P&L at any time, by either clock;
 A query reads and never writes. Without a time it answers for the end of the log.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from decimal import Decimal
 from functools import reduce
@@ -31,6 +31,7 @@ from oms_es.domain.validation import choice
 from oms_es.errors import InvalidInput, UnknownOrder
 from oms_es.identifiers import is_identifier, shown
 from oms_es.log.contract import Log, WrapEvents, unwrapped
+from oms_es.log.order_search import OrderSearch
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import in_event_time, orders_as_of, positions_as_of
 from oms_es.projections.orders import Orders
@@ -229,8 +230,13 @@ class Queries:
         """Return the P&L of the trading days: a row per day, account and symbol."""
         return self.with_days(basis).day_rows()
 
-    def orders(self, basis: Basis) -> Orders:
-        """Return the orders."""
+    def orders(self, basis: Basis, *, symbols: Collection[str] | None = None, only_open: bool = False) -> Orders:
+        """Return the orders, or at least those of some symbols, or the open ones: they are found without the others."""
+        if isinstance(self._log, SqliteLog) and (symbols is not None or only_open):
+            named = None if symbols is None else frozenset(symbols)
+            search = OrderSearch(until=basis.seq, moment=basis.as_of, symbols=named, only_open=only_open)
+            if (found := self._log.order_events(search)) is not None:
+                return _orders(found, basis)
         return _orders(self._wrap(self._log.read(until=basis.seq, topics=Orders.topics()), basis.seq), basis)
 
     def orders_named(self, order_id: str, account: str | None, basis: Basis) -> Orders:

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oms_es.log.order_search import OrderSearch
+from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots.builder import advance
 from oms_es.projections.snapshots.positions_at import cache_path
 from oms_es.projections.views import OMSOrder, Position, order_view
@@ -16,7 +20,10 @@ from oms_es.timestamps import SECOND
 from oms_es.vocabulary import CostMethod
 from tests import brute_force
 from tests.brute_force import Key, Sums
+from tests.desk import desk as other_desk
 from tests.queries.played_desk import (
+    ALFA,
+    BETA,
     FEWER,
     PICKS,
     STEPS,
@@ -85,6 +92,31 @@ def test_orders_at_any_moment_equal_brute_force(
             for symbol in {each.symbol for each in found}:
                 rows = narrowed(queries.fills(basis), symbol, None)
                 assert list(queries.fills(basis, symbol)) == rows
+                of_symbol = queries.orders(basis, symbols={symbol}).sorted()
+                assert [order_view(each) for each in of_symbol] == [each for each in found if each.symbol == symbol]
+            whole = queries.orders(basis).sorted()
+            searched = queries.orders(basis, only_open=True).sorted()
+            assert [each for each in searched if each.is_open] == [each for each in whole if each.is_open]
+
+
+async def test_a_search_reads_the_orders_it_is_for_and_no_others(tmp_path: Path) -> None:
+    async with other_desk(tmp_path / "day.db") as oms:
+        for name, symbol in (("filled", ALFA), ("cancelled", BETA), ("open", BETA)):
+            await oms.submit_order(symbol, "buy", "limit", 10, 5, name)
+        await oms.add_fill("filled", 10, 5, "t-1")
+        before = oms.log.head().seq
+        await oms.cancel_order("cancelled", reason='"new":"working"')
+        after = oms.log.head().seq
+
+        def read(until: int, **search: Any) -> set[str]:
+            assert isinstance(oms.log, SqliteLog)
+            found = oms.log.order_events(OrderSearch(until=until, **search))
+            return {each.originator_id.removeprefix("order/default/") for each in found or ()}
+
+        assert read(after, only_open=True) == {"open"}
+        assert read(before, only_open=True) == {"cancelled", "open"}
+        assert read(after, symbols=frozenset({BETA})) == {"cancelled", "open"}
+        assert read(after, symbols=frozenset({ALFA}), only_open=True) == set()
 
 
 def stands(order: OMSOrder) -> brute_force.Stands:
