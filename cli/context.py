@@ -56,9 +56,13 @@ class OpenLog(NamedTuple):
 
 
 @contextmanager
-def open_log(log: Path | None, config: Path | None, timezone: str | None = None) -> Iterator[OpenLog]:
+def open_log(
+    log: Path | None, config: Path | None, timezone: str | None = None, *, cached: bool = True
+) -> Iterator[OpenLog]:
     """
     Open a log for queries; nothing is written. Times are in a zone; None: that of the log's trading day.
+
+    Without `cached`, no cache beside the log is used.
 
     Raises:
         LogMissing, NotALog, NewerLog, DamagedLog: the path has no log that can be read.
@@ -71,7 +75,7 @@ def open_log(log: Path | None, config: Path | None, timezone: str | None = None)
         )
     opened = SqliteLog.existing(path)
     try:
-        queries = Queries(opened, settings.policy.method, events_with_progress)
+        queries = Queries(opened, settings.policy.method, events_with_progress, cached=cached)
         yield OpenLog(opened, queries, settings, Moments(opened, settings.policy, time.time_ns(), timezone))
     finally:
         opened.close()

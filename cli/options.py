@@ -56,6 +56,10 @@ def each_checked(check: Callable[[str, str], str], name: str) -> Callable[[list[
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", callback=or_group_option, help="Print JSON.")]
 
+NoCache: TypeAlias = Annotated[
+    bool, typer.Option("--no-cache", help="Answer from the log alone, not from the caches beside it.")
+]
+
 AsOfTime: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="MOMENT", help="Event time, with everything known now: 14:05, 2024-03-15, -5m, order:ID."),
@@ -175,6 +179,17 @@ class CommonOptions(LogOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryOptions(CommonOptions):
+    """The log, the form of the answer, and whether caches beside the log are used."""
+
+    no_cache: NoCache = False
+
+    def open(self, timezone: str | None = None) -> AbstractContextManager[OpenLog]:
+        """Open the log for queries; times are in a zone, or in that of the log's trading day."""
+        return open_log(self.log, self.config, timezone, cached=not self.no_cache)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommandOptions(CommonOptions):
     """The options that every command records beside its content."""
 
@@ -209,7 +224,7 @@ class OrderCommandOptions(TimedCommandOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownAtQuery(CommonOptions):
+class KnownAtQuery(QueryOptions):
     """A query by recording time, or by seq."""
 
     known_at: KnownAt = None
@@ -228,7 +243,7 @@ class KnownAtQuery(CommonOptions):
     def open_at(self, method: CostMethod | None = None) -> Iterator[tuple[OpenLog, Basis]]:
         """Open the log; yield it, and the basis of an answer at the moment of the query."""
         moment = self.moment()
-        with open_log(self.log, self.config, self.tz) as opened:
+        with self.open(self.tz) as opened:
             yield opened, opened.queries.basis(opened.moments.find(moment), method)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 import typer
 
-from oms_es.audit.day_archive import unpack
+from oms_es.audit.day_archive import DayArchive, unpack
 from oms_es.audit.replay import end_of_day
 from oms_es.cli.context import OpenLog
 from oms_es.cli.options import LogOptions
@@ -35,17 +35,23 @@ class Source(NamedTuple):
     history: Callable[[str], list[Recorded]]  # the events of a stream that the source contains
     opened: OpenLog | None  # the log; None for an archive
     chain: str | None = None  # of an archive, after its last event; hex
+    archive: DayArchive | None = None
 
 
 @contextmanager
 def open_source(
-    archive: Path | None, options: LogOptions, day: str | None = None, *, from_zero: bool = True
+    archive: Path | None,
+    options: LogOptions,
+    day: str | None = None,
+    *,
+    from_zero: bool = True,
+    verified: bool = False,
 ) -> Iterator[Source]:
     """
     Open a day archive, or a log up to the end of a trading day.
 
     Without `from_zero`, a day of a log starts from the state after the last closed day before it, if an earlier replay
-    saved that state beside the log.
+    saved that state beside the log. With `verified`, all events are read with a check of the hash chain.
 
     Raises:
         BadBox: the file is not a day archive, or it was changed.
@@ -66,7 +72,11 @@ def open_source(
         packed, seq = (None, 0) if state is None else (encode_state(state), state.committed_seq)
         yield Source(
             opening=lambda: State(method) if packed is None else decode_state(packed),
-            events=lambda topics: opened.log.read(seq, last, topics),
+            events=lambda topics: (
+                opened.log.read_verified(seq, last)
+                if verified and topics is None
+                else opened.log.read(seq, last, topics)
+            ),
             first_seq=seq + 1,
             last_seq=last,
             day=day,
@@ -90,6 +100,7 @@ def _of_archive(path: Path, wanted: str | None) -> Source:
         history=lambda stream: [each for each in found.events if each.originator_id == stream],
         opened=None,
         chain=found.manifest.chain,
+        archive=found,
     )
 
 

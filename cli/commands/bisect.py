@@ -13,7 +13,7 @@ from oms_es.audit.expression import Expression
 from oms_es.cli.columns import HISTORY, STATES
 from oms_es.cli.context import print_quarantine_hint
 from oms_es.cli.exit_codes import REFUSED
-from oms_es.cli.options import AllowEmpty, CommonOptions, Method
+from oms_es.cli.options import AllowEmpty, Method, QueryOptions
 from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import print_message, show_json, show_table
 from oms_es.cli.replay_source import Archive, Source, by_method, open_source
@@ -53,7 +53,7 @@ def bisect(
     method: Method = None,
     allow_empty: AllowEmpty = False,
     *,
-    options: CommonOptions,
+    options: QueryOptions,
 ) -> None:
     """
     Find the first event after which a claim is false.

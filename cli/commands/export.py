@@ -34,6 +34,9 @@ Output = Annotated[
     ),
 ]
 Report = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the page of the closed day.")]
+Checkpoints = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="FILE", help="Signed checkpoints; for a day archive.")
+]
 OfOrder = Annotated[str | None, typer.Option("--order", metavar="ORDER", help="Only this order.")]
 
 
@@ -80,6 +83,7 @@ def export(
     day: OfDay = None,
     order: OfOrder = None,
     method: Method = None,
+    checkpoints: Checkpoints = None,
     *,
     query: SymbolQuery,
 ) -> None:
@@ -87,7 +91,8 @@ def export(
     Export a trading day, or rows, as a file.
 
     A day archive (-o day.omsday) contains the day's part of the log with its hash chain and the state before it; `oms
-    replay day.omsday` gives the same report and digest on any machine.
+    replay day.omsday` gives the same report and digest on any machine. With --checkpoint it also contains the first
+    signed checkpoint that covers the day, and the proof that its events are in that tree.
 
     Rows are orders, fills, positions, P&L or raw events; filter them by day, symbol, account and order. With --day,
     orders are those with an event on the day, and positions those at its end; with --order, positions and P&L are those
@@ -103,8 +108,10 @@ def export(
         filters = (*query.names.values(), query.as_of, query.known_at, query.at_seq)
         if day is None or any(each is not None for each in (what, form, order, method, *filters)):
             raise InvalidInput(f"a {SUFFIX} archive contains one whole trading day: give --day and no other filter")
-        _export_archive(query, output, day)
+        _export_archive(query, output, day, checkpoints)
         return
+    if checkpoints is not None:
+        raise InvalidInput(f"--checkpoint goes with a day archive: -o DAY{SUFFIX}")
     chosen, kind = one_of(what or "events", WHAT, "--what"), one_of(form or "jsonl", FORMATS, "--format")
     order_id = None if order is None else identifier(order, "--order")
     with query.open_at(cost_method(method)) as (opened, basis):
@@ -122,10 +129,10 @@ def export(
             check_filter(opened, {**query.names, "order": order_id, "day": day}, allow_empty=query.allow_empty)
 
 
-def _export_archive(query: SymbolQuery, output: Path, day: str) -> None:
+def _export_archive(query: SymbolQuery, output: Path, day: str, checkpoints: Path | None) -> None:
     with query.open() as opened:
         check_apart(output, opened.log.path)
-        manifest = pack(opened.log, day, output, opened.first_method(), __version__)
+        manifest = pack(opened.log, day, output, opened.first_method(), __version__, checkpoints)
     if query.as_json:
         names = ("first_seq", "last_seq", "opening_state", "chain")
         show_json({"trading_day": day, **{name: getattr(manifest, name) for name in names}})

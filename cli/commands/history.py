@@ -8,10 +8,10 @@ import typer
 
 from oms_es.cli.basis import print_basis
 from oms_es.cli.columns import CHANGES, DIFFERENCES
-from oms_es.cli.context import OpenLog, open_log
+from oms_es.cli.context import OpenLog
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import AccountRowsQuery, AsOfTime, CommonOptions, Method, SymbolArgument, SymbolFilter, Zone
+from oms_es.cli.options import AccountRowsQuery, AsOfTime, Method, QueryOptions, SymbolArgument, SymbolFilter, Zone
 from oms_es.cli.render import counted, print_message, show_lists_json, show_table
 from oms_es.cli.results import answer, point
 from oms_es.errors import InvalidInput
@@ -81,7 +81,7 @@ def diff(
     tz: Zone = None,
     *,
     only: SymbolFilter,
-    options: CommonOptions,
+    options: QueryOptions,
 ) -> None:
     """
     Compare positions or orders at two points.
@@ -98,7 +98,7 @@ def diff(
     """
     event_time, points = written(as_of, "--as-of"), [point(each) for each in (first, second)]
     chosen = cost_method(method)
-    with open_log(options.log, options.config, tz) as opened:
+    with options.open(tz) as opened:
         at = None if event_time is None else opened.moments.event_time(event_time)
         one, other = _bases(opened, [opened.moments.point(each, at, known=known) for each in points], chosen)
         compare = diff_by_order if by is Kind.ORDER else diff_by_symbol

@@ -6,16 +6,19 @@ from typing import Annotated
 
 import typer
 
+from oms_es.audit.archive_check import verify_archive
 from oms_es.cli.context import place
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.options import Account, CommonOptions, Json, LogOptions
 from oms_es.cli.progress import pages_with_progress
 from oms_es.cli.render import counted, print_message, show, show_json
+from oms_es.cli.replay_source import Archive
+from oms_es.engine.settings import Settings
 from oms_es.errors import InvalidInput, InvalidNote
 from oms_es.files import check_apart, replacing
 from oms_es.identifiers import identifier, shown
 from oms_es.proof.checkpoint import Checkpoint, decoded, sign_head, write_note
-from oms_es.proof.keys import SigningKey, VerifierKey, create
+from oms_es.proof.keys import SigningKey, VerifierKey, create, public_path
 from oms_es.proof.prove import check_proof, prove_consistency, prove_order, read_proof
 from oms_es.proof.verify import ANCHORED, Verification
 from oms_es.proof.verify import verify as verify_log
@@ -114,6 +117,7 @@ def verify(
     checkpoints: Checkpoints = None,
     keys: Verifiers = None,
     quick: Quick = False,
+    archive: Archive = None,
     *,
     options: CommonOptions,
 ) -> None:
@@ -124,19 +128,38 @@ def verify(
     is sound and a checkpoint anchors it; 1 for a mismatch, with the first bad seq and the kind of damage; 3 if it is
     sound, but no checkpoint with its key anchors it; 4 if the log is missing, empty or cannot be read.
 
+    Without --checkpoint and --key, those of the settings are used (proof.checkpoints, proof.key). A day archive is
+    verified by itself, with the checkpoint in it.
+
     For example:
 
         oms verify --checkpoint day.ckpts --key desk.key.pub
 
         oms verify --checkpoint day.ckpts --key desk.key.pub --quick --json
+
+        oms verify day.omsday --key desk.key.pub
     """
-    path = place(options.log, options.config).log
-    found = verify_log(path, checkpoints or (), keys or (), quick=quick, wrap=pages_with_progress)
+    known = [VerifierKey.load(each) for each in keys or ()]
+    if archive is not None:
+        if checkpoints:
+            raise InvalidInput("--checkpoint is for a log; a day archive contains its own checkpoint")
+        found = verify_archive(archive, known)
+    else:
+        settings, path = place(options.log, options.config)
+        if settings.proof_key and not (checkpoints or known):
+            checkpoints, known = _of_settings(settings)
+        found = verify_log(path, checkpoints or (), known, quick=quick, wrap=pages_with_progress)
     if options.as_json:
         show_json(found.rows())
     else:
         _show(found)
     raise typer.Exit(found.exit_code)
+
+
+def _of_settings(settings: Settings) -> tuple[list[Path], list[VerifierKey]]:
+    """Return the checkpoints and the key that the settings name, as far as they exist."""
+    file, public = Path(settings.proof_checkpoints), public_path(Path(settings.proof_key))
+    return [file] if file.exists() else [], [VerifierKey.load(public)] if public.exists() else []
 
 
 def _show(found: Verification) -> None:

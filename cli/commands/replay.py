@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from oms_es.audit.archive_check import anchor_words
 from oms_es.audit.replay import Replay
 from oms_es.audit.replay import replay as replay_events
 from oms_es.audit.what_if import what_if
@@ -16,7 +17,7 @@ from oms_es.cli.commands.tail import line
 from oms_es.cli.context import print_quarantine_hint
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import AccountFilter, CommonOptions, OfDay
+from oms_es.cli.options import AccountFilter, OfDay, QueryOptions
 from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import counted, plainly, print_message, show, show_json, show_table
 from oms_es.cli.replay_source import Archive, Source, open_source
@@ -28,6 +29,7 @@ from oms_es.identifiers import escaped
 from oms_es.projections.projection import plain
 from oms_es.projections.snapshots.state_store import LEAST, save_state
 from oms_es.projections.state import State
+from oms_es.proof.keys import VerifierKey
 from oms_es.queries.known_names import Name, topics_with, unknown_names
 from oms_es.timestamps import SECOND
 
@@ -35,6 +37,11 @@ Limits = Annotated[
     Path | None,
     typer.Option("--what-if", metavar="FILE", help="Decide again under other limits (YAML); nothing is written."),
 ]
+Verifiers = Annotated[
+    list[Path] | None,
+    typer.Option("--key", metavar="FILE.pub", help="A verifier key, for the checkpoint in an archive."),
+]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not check the hash chain while the log is read.")]
 FromZero = Annotated[bool, typer.Option("--from-zero", help="Start from the first event, not from a closed day.")]
 LONGEST_PAUSE = 1.0  # seconds
 Row = dict[str, Any]
@@ -55,17 +62,21 @@ def replay(
     speed: Speed = None,
     limits: Limits = None,
     from_zero: FromZero = False,
+    no_verify: NoVerify = False,
+    keys: Verifiers = None,
     *,
     only: AccountFilter,
-    options: CommonOptions,
+    options: QueryOptions,
 ) -> None:
     """
     Replay the log and report each trading day.
 
-    The log, or the day archive, is only read. --day and --account select what counts; the digest is always of the
-    whole state after the day. A day starts from the last closed day before it, if that was replayed before, or from the
-    first event (--from-zero). With --check, exit code 1 if a command is decided differently now. Exit code 1 also if a
-    closed day no longer has its digests.
+    Of a day archive it also states whether a signed checkpoint anchors its events (--key).
+
+    The log, or the day archive, is only read; its hash chain is checked on the way (not with --no-verify). --day and
+    --account select what counts; the digest is always of the whole state after the day. A day starts from the last
+    closed day before it, if that was replayed before, or from the first event (--from-zero). With --check, exit code 1
+    if a command is decided differently now. Exit code 1 also if a closed day no longer has its digests.
 
     Exit code 1 also if nothing is certified: no event is booked on the day, the log has no such account, --check found
     no command, or --what-if no order that is judged (imported ones are not). --allow-empty accepts it.
@@ -87,7 +98,7 @@ def replay(
         _what_if(archive, limits, day, options, allow_empty=only.allow_empty)
         return
     started = time.monotonic()
-    with open_source(archive, options, day, from_zero=from_zero) as found:
+    with open_source(archive, options, day, from_zero=from_zero or options.no_cache, verified=not no_verify) as found:
         events: Iterable[Recorded] = found.events(None)
         if pace is None:
             events = events_with_progress(events, found.last_seq)
@@ -101,6 +112,8 @@ def replay(
             _show(outcome.rows())
         _print_outcome(outcome, found.day, account)
         print_quarantine_hint(outcome.waiting)
+        if found.archive is not None:
+            print_message(anchor_words(found.archive, [VerifierKey.load(each) for each in keys or ()]))
         _print_duration(found, time.monotonic() - started)
         if outcome.divergent or any(each.differing for each in outcome.days):
             raise typer.Exit(REFUSED)
@@ -142,7 +155,7 @@ def _print_duration(found: Source, seconds: float) -> None:
 # --- what if ---
 
 
-def _what_if(archive: Path | None, limits: Path, day: str | None, options: CommonOptions, *, allow_empty: bool) -> None:
+def _what_if(archive: Path | None, limits: Path, day: str | None, options: QueryOptions, *, allow_empty: bool) -> None:
     """Decide the commands of a log, or of a day, under other limits, and print the differences."""
     settings = Settings.from_file(limits)
     other = {key: settings.values[key] for key in settings.named}

@@ -1,5 +1,6 @@
 """API methods for marks, instruments, trading days, limits and the emergency stop."""
 
+import asyncio
 from importlib.metadata import version
 from typing import Any
 
@@ -75,6 +76,8 @@ class LimitMethods(Session):
         """
         Close a trading day: late events are booked on the next day, and imports for it are refused.
 
+        The log is verified before; afterwards a checkpoint is signed if the settings name a key.
+
         Args:
             trading_day: like "2012-06-21"; the current day is closed early.
             reason: recorded in the log.
@@ -84,6 +87,7 @@ class LimitMethods(Session):
 
         Raises:
             DayNotClosable: fills are in quarantine, or the day is in the future, empty or already closed.
+            DamagedLog: the log is not as it was written; the day is not closed.
         """
         command = CloseDay(
             account=EVERY_ACCOUNT,
@@ -93,7 +97,10 @@ class LimitMethods(Session):
             reason=checked_reason(reason),
             force=flag(force, "force"),
         )
+        await self._verify("the day was not closed")
         await self._perform(command, command_id, None)
+        if self._signer is not None:
+            await asyncio.to_thread(self._signer.sign)
 
     async def set_limits(
         self,

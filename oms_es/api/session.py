@@ -1,11 +1,12 @@
 """The common base of the API methods: log, sequencer, settings and callbacks."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from oms_es.api.refusals import raise_refusal
 from oms_es.api.risk_manager import RiskManager
@@ -16,12 +17,15 @@ from oms_es.engine.log_poller import LogPoller
 from oms_es.engine.metrics import Metrics
 from oms_es.engine.sequencer import Sequencer
 from oms_es.engine.settings import Settings
-from oms_es.errors import UnknownOrder
+from oms_es.errors import DamagedLog, UnknownOrder
 from oms_es.identifiers import identifier
 from oms_es.log.contract import Log
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.views import OMSOrder, order_view
 from oms_es.timestamps import instant
+
+if TYPE_CHECKING:
+    from oms_es.proof.signer import CheckpointSigner
 
 
 class Session:
@@ -48,6 +52,7 @@ class Session:
         self.sequencer = Sequencer(self.log, settings, clock, self._callbacks)
         self.risk_manager = RiskManager(self.sequencer, settings, clock)
         self._watch = LogPoller(self.sequencer.follow)
+        self._signer = self._signer_of(settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,7 +66,31 @@ class Session:
         """Wait for running commands and close the log; optional, because every result is already durable."""
         self._watch.end()
         await self.sequencer.idle()
+        if self._signer is not None:
+            self._signer.close()
         self.sequencer.close()
+
+    def _signer_of(self, settings: Settings) -> "CheckpointSigner | None":
+        """Return what signs checkpoints of the log, if the settings name a key."""
+        if not settings.proof_key or not isinstance(self.log, SqliteLog):
+            return None
+        from oms_es.proof.signer import CheckpointSigner  # noqa: PLC0415 - most sessions need none
+
+        key, file = Path(settings.proof_key), Path(settings.proof_checkpoints)
+        return CheckpointSigner(self.log, key, file, settings.proof_every_events, settings.proof_every_seconds)
+
+    async def _verify(self, consequence: str) -> None:
+        """Verify the log in a thread, with its own checkpoints; raise `DamagedLog` if it differs."""
+        if not isinstance(self.log, SqliteLog) or not self.log.head().seq:
+            return
+        from oms_es.proof import verify  # noqa: PLC0415 - it is slow to import
+
+        signer = self._signer
+        files = [signer.file] if signer is not None and signer.file.exists() else []
+        keys = [] if signer is None else [signer.verifier]
+        found = await asyncio.to_thread(verify, self.log.path, files, keys, quick=True)
+        if not found.is_sound:
+            raise DamagedLog(f"{self.log.path}: {found.detail}; {consequence}")
 
     @property
     def metrics(self) -> Metrics:

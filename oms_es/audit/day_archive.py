@@ -10,7 +10,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +20,7 @@ from msgspec import Struct
 from oms_es.audit.replay import end_of_day
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.policy import DECISION_RULES_VERSION
-from oms_es.errors import LogError, OmsError
+from oms_es.errors import InvalidNote, LogError, OmsError
 from oms_es.files import not_a_file, replacing
 from oms_es.identifiers import escaped, shown
 from oms_es.log.contract import to_recorded
@@ -28,11 +28,14 @@ from oms_es.log.hash_chain import FORMAT, StoredRow, genesis, link, salt_of, sal
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
 from oms_es.projections.state import State
+from oms_es.proof.anchor import Anchor, anchor_of, check_anchor
+from oms_es.proof.keys import VerifierKey
 from oms_es.vocabulary import CostMethod
 
 SUFFIX = ".omsday"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every member: the same day gives the same bytes
 _MANIFEST, _OPENING, _ROWS = _MEMBERS = ("manifest.json", "opening.json", "rows.jsonl")
+_ANCHOR = "anchor.json"
 _MOST = 2**36  # bytes of the rows, which are never in memory together
 _MOST_OF_ROW = 2**26
 _MOST_OF_OPENING = 2**31
@@ -83,8 +86,12 @@ class ArchivedEvents:
         return map(to_recorded, self.rows())
 
     def rows(self) -> Iterator[StoredRow]:
+        """Yield the rows as they were stored; raise `BadDayArchive` as `rows_with_leaves`."""
+        return (row for row, _ in self.rows_with_leaves())
+
+    def rows_with_leaves(self) -> Iterator[tuple[StoredRow, bytes]]:
         """
-        Yield the rows as they were stored.
+        Yield the rows as they were stored, each with its leaf.
 
         Raises:
             BadDayArchive: a row does not fit the chain, or the archive was changed; names the seq.
@@ -94,7 +101,7 @@ class ArchivedEvents:
         except _UNREADABLE as error:
             raise BadDayArchive(f"{self._path} is not a day archive: {escaped(str(error))}") from None
 
-    def _checked(self) -> Iterator[StoredRow]:
+    def _checked(self) -> Iterator[tuple[StoredRow, bytes]]:
         path, manifest, digest = self._path, self._manifest, hashlib.sha256()
         try:
             chain, seq = bytes.fromhex(manifest.previous_chain), manifest.first_seq - 1
@@ -106,12 +113,13 @@ class ArchivedEvents:
                 row, salt = _row(path, line)
                 seq += 1
                 try:
-                    chain = link(chain, salted_leaf(row, salt))
+                    leaf = salted_leaf(row, salt)
+                    chain = link(chain, leaf)
                 except _UNREADABLE:
-                    chain = b""
+                    leaf = chain = b""
                 if row.seq != seq or row.chain != chain:
                     raise BadDayArchive(f"{path}: seq {seq}: the row does not fit the chain")
-                yield row
+                yield row, leaf
         if seq != manifest.last_seq or chain.hex() != manifest.chain:
             raise BadDayArchive(f"{path}: the rows end at seq {seq}, not at {manifest.last_seq} as packed")
         if digest.hexdigest() != manifest.rows:
@@ -124,20 +132,37 @@ class DayArchive(Struct, frozen=True):
     manifest: Manifest
     opening: State
     events: ArchivedEvents
+    anchor: Anchor | None = None
+
+    def anchored(self, keys: Sequence[VerifierKey]) -> tuple[int, str | None]:
+        """
+        Return the events of the checkpoint to which the rows lead, and the name of the key that signed it.
+
+        Raises:
+            InvalidNote: there is no checkpoint in the archive, or it proves nothing about these rows.
+        """
+        if self.anchor is None:
+            raise InvalidNote("the archive has no checkpoint")
+        leaves = (leaf for _, leaf in self.events.rows_with_leaves())
+        return check_anchor(self.anchor, self.manifest.log_id, self.manifest.first_seq, leaves, keys)
 
 
-def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code: str) -> Manifest:
+def pack(
+    log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code: str, checkpoints: Path | None = None
+) -> Manifest:
     """
-    Pack a trading day into a file.
+    Pack a trading day into a file, with the first of the signed `checkpoints` that covers it, if there are any.
 
     Raises:
         NothingBooked: no event is booked on that day.
         LogError: the log or the file cannot be used.
+        InvalidNote: no checkpoint covers the day.
     """
     meta = log.meta()
     if meta is None:
         raise NothingBooked(f"{log.path} holds no events")
     first, last = _span(log, trading_day)
+    anchor = None if checkpoints is None else anchor_of(log, first, last, checkpoints)
     opening = State(method).replay(log.read(until=first - 1))
     state = encode_state(opening)
     digest = hashlib.sha256()
@@ -164,6 +189,8 @@ def pack(log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code:
         _write(archive, _MANIFEST, [msgspec.json.format(msgspec.json.encode(manifest), indent=1)])
         _write(archive, _OPENING, [state])
         _write(archive, _ROWS, (_packed(row, meta.secret) for row in log.rows(first - 1, last)))
+        if anchor is not None:
+            _write(archive, _ANCHOR, [msgspec.json.encode(anchor)])
     return manifest
 
 
@@ -198,7 +225,7 @@ def unpack(path: Path) -> DayArchive:
     if found := not_a_file(path):
         raise BadDayArchive(f"{path} is {found}, not a day archive")
     try:
-        manifest, opening = _read(path)
+        manifest, opening, anchor = _read(path)
     except _UNREADABLE as error:
         raise BadDayArchive(f"{path} is not a day archive: {escaped(str(error))}") from None
     if hashlib.sha256(opening).hexdigest() != manifest.opening:
@@ -216,13 +243,15 @@ def unpack(path: Path) -> DayArchive:
         is_booked |= each.trading_day == manifest.trading_day
     if not is_booked:
         raise BadDayArchive(f"{path}: no event in it is booked on {shown(manifest.trading_day)}")
-    return DayArchive(manifest, state, events)
+    return DayArchive(manifest, state, events, anchor)
 
 
-def _read(path: Path) -> tuple[Manifest, bytes]:
-    """Return the manifest and the opening state; check the versions and the size of every member."""
+def _read(path: Path) -> tuple[Manifest, bytes, Anchor | None]:
+    """Return the manifest, the opening state and the anchor; check the versions and the size of every member."""
     with zipfile.ZipFile(path) as archive:
-        for name, most in zip(_MEMBERS, (_MOST_OF_MANIFEST, _MOST_OF_OPENING, _MOST), strict=True):
+        is_anchored = _ANCHOR in archive.namelist()
+        members = (*_MEMBERS, _ANCHOR) if is_anchored else _MEMBERS
+        for name, most in zip(members, (_MOST_OF_MANIFEST, _MOST_OF_OPENING, _MOST, _MOST_OF_MANIFEST), strict=False):
             member = archive.getinfo(name)
             if member.file_size > min(most, _MOST_RATIO * member.compress_size + _MOST_OF_MANIFEST):
                 raise BadDayArchive(f"{path}: {name} is larger than any trading day needs")
@@ -233,7 +262,8 @@ def _read(path: Path) -> tuple[Manifest, bytes]:
                 raise BadDayArchive(
                     f"{path} was packed by a later release ({name} {version}, known up to {known}): upgrade"
                 )
-        return manifest, archive.read(_OPENING)
+        anchor = msgspec.json.decode(archive.read(_ANCHOR), type=Anchor) if is_anchored else None
+        return manifest, archive.read(_OPENING), anchor
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -29,6 +29,11 @@ _RUNNING = {  # settings that are not part of the policy: path → reader and de
     "callbacks.backlog": (count, "10000"),
     "callbacks.when_full": (one_of("drop_oldest", "block", "disconnect"), "drop_oldest"),
     "log.path": (lambda value, _: value, "oms.db"),
+    "log.verified_rows": (count, "1000"),
+    "proof.key": (lambda value, _: value, ""),
+    "proof.checkpoints": (lambda value, _: value, ""),
+    "proof.every_events": (count, "10000"),
+    "proof.every_seconds": (count, "600"),
     "log.durability": (one_of("full", "normal"), "full"),
     "log.mode": (one_of(*_MODES), "600"),
 }
@@ -46,6 +51,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     callbacks_when_full: str = "drop_oldest"
     log_path: str = "oms.db"
     durability: str = "full"
+    proof_key: str = ""  # the private key that signs checkpoints; "": none are signed
+    proof_checkpoints: str = ""
+    proof_every_events: int = 10_000
+    proof_every_seconds: int = 600
+    verified_rows: int = 1000  # of the end of the log, whose hash chain is checked when it is opened for writing
     mode: int = 0o600  # permissions of a new log file
     source: str | None = None
 
@@ -103,6 +113,8 @@ class Settings(Struct, frozen=True, kw_only=True):
                 raise settings_error(f"{source}: {section}: expected keys below it, found {shown(keys)}")
             for key, value in keys.items():
                 _take(f"{section}.{key}", value, deciding, running, source)
+        if bool(running["proof.key"]) != bool(running["proof.checkpoints"]):
+            raise settings_error(f"{source}: proof.key and proof.checkpoints are only used together: name both")
         return cls(
             values={**DEFAULTS, **deciding},
             named=tuple(sorted(deciding)),
@@ -113,6 +125,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             callbacks_when_full=running["callbacks.when_full"],
             log_path=running["log.path"],
             durability=running["log.durability"],
+            verified_rows=int(running["log.verified_rows"]),
+            proof_key=running["proof.key"],
+            proof_checkpoints=running["proof.checkpoints"],
+            proof_every_events=int(running["proof.every_events"]),
+            proof_every_seconds=int(running["proof.every_seconds"]),
             mode=int(running["log.mode"], 8),
             source=source,
         )

@@ -1,5 +1,6 @@
 """The write model of one process: the state, folded from the log once, with retention and checkpoints."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 
@@ -33,6 +34,7 @@ class WriteModel:
         self._log = log
         self._method = settings.policy.method
         self._retention = settings.order_history_retention * SECOND
+        self._verified_rows = settings.verified_rows
         self._checkpoints = CheckpointWorker(log, settings.position_snapshot_interval)
         self._state: State | None = None
         self._retired_at = 0
@@ -100,10 +102,19 @@ class WriteModel:
             state.orders.retired = 1  # the log may have orders that are not in it
         self._stored_seq = state.committed_seq
         state.orders.reload = partial(self._reload, state)
-        state.replay(self._log.read(after=state.committed_seq))
+        state.replay(self._tail(state.committed_seq))
         self._has_rules = state.policies.is_set
         self._retire(state)
         return state
+
+    def _tail(self, after: int) -> Iterator[Recorded]:
+        """Return the events after a seq; check the hash chain of them, and of the last rows of the log."""
+        if not isinstance(self._log, SqliteLog):
+            return self._log.read(after=after)
+        begin = self._log.head().seq - self._verified_rows
+        for _ in self._log.verified(max(0, begin), after) if begin < after else ():
+            pass
+        return self._log.read_verified(after)
 
     def _reload(self, state: State, key: tuple[str, str]) -> Order | None:
         order: Order | None = None

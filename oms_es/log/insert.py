@@ -132,9 +132,16 @@ class Keys:
         return stored if isinstance(stored, str) else _FACT + stored.hex()
 
 
-def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[NewRow], head: Head, secret: bytes) -> Head:
+def write(
+    cursor: sqlite3.Connection,
+    keys: Keys,
+    rows: Sequence[NewRow],
+    head: Head,
+    secret: bytes,
+    leaves: list[bytes] | None = None,
+) -> Head:
     """
-    Insert the rows after `head`, with their chain values; return the new head.
+    Insert the rows after `head`, with their chain values; return the new head, and add the leaves to `leaves`.
 
     Raises:
         LogWriteFailed: a foreign trigger dropped a row; the caller must roll back.
@@ -171,7 +178,10 @@ def write(cursor: sqlite3.Connection, keys: Keys, rows: Sequence[NewRow], head: 
             _NULL if command_id is None else prefixed(command_id),
             sha256(sha256(secret + number).digest()[:16] + state).digest(),
         )
-        chain = sha256(chain + sha256(b"".join(hashed)).digest()).digest()
+        leaf = sha256(b"".join(hashed)).digest()
+        chain = sha256(chain + leaf).digest()
+        if leaves is not None:
+            leaves.append(leaf)
         occurred_at, effective_at, recorded_at = at
         values += (
             seq,

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class SqliteLog(LogReader):
         self._last: object = None
         self._is_locked = False  # by `lock`, until the next append
         self._commit_seconds = 0.0  # duration of COMMIT, as a moving average
+        self._leaves = list[bytes]()  # of the rows of the append that runs
+        self.on_append: Callable[[int, list[bytes]], None] | None = None  # the seq before the rows, and their leaves
 
     @classmethod
     def existing(cls, path: str | Path, **options: Any) -> "SqliteLog":
@@ -119,6 +121,8 @@ class SqliteLog(LogReader):
                 raise
         if drafts:
             self._known = self._seen = head
+            if self.on_append is not None:
+                self.on_append(decided_on, self._leaves)
         return head.seq
 
     def lock(self) -> None:
@@ -144,7 +148,9 @@ class SqliteLog(LogReader):
         meta, head = self._prepare(writer)
         if head.seq != decided_on:
             raise HeadMoved(f"decided on seq {decided_on}, but the log is at {head.seq}")
-        return write(writer, self._keys, [new_row(draft) for draft in drafts], head, meta.secret)
+        self._leaves = []
+        rows = [new_row(draft) for draft in drafts]
+        return write(writer, self._keys, rows, head, meta.secret, None if self.on_append is None else self._leaves)
 
     def _prepare(self, writer: sqlite3.Connection) -> tuple[schema.Meta, Head]:
         if not self._schema.is_current(writer):

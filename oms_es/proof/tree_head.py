@@ -24,9 +24,9 @@ def frontier_path(log: SqliteLog) -> Path:
     return log.path.with_name(f"{log.path.name}.frontier")
 
 
-def frontier_of(log: SqliteLog, *, cached: bool = True) -> tuple[str, Frontier]:
+def frontier_of(log: SqliteLog, until: int | None = None, *, cached: bool = True) -> tuple[str, Frontier]:
     """
-    Return the id of the log, and the frontier of the tree over all its events.
+    Return the id of the log, and the frontier of the tree over all its events, or over those up to the seq `until`.
 
     The chain of the events after the cached frontier is checked.
 
@@ -34,12 +34,13 @@ def frontier_of(log: SqliteLog, *, cached: bool = True) -> tuple[str, Frontier]:
         DamagedLog: a row does not continue the hash chain; names its seq.
         LogMissing: the log has no event.
     """
-    meta, head = log.meta(), log.head()
-    if meta is None or not head.seq:
+    meta, last = log.meta(), log.head().seq
+    if meta is None or not last:
         raise LogMissing(f"{log.path} has no event")
-    frontier = (_load(log, meta, head.seq) if cached else None) or Frontier()
+    last = last if until is None else until
+    frontier = (_load(log, meta, last) if cached else None) or Frontier()
     begun = frontier.size
-    for _, leaf in log.verified(begun, head.seq):
+    for _, leaf in log.verified(begun, last):
         frontier.add(leaf)
     if cached and frontier.size - begun >= EVERY:
         save(log, frontier)

@@ -93,9 +93,18 @@ class Queries:
         log: the log.
         method: the cost method where neither the query nor the policy of the log names one.
         wrap: wraps the events of the whole log, to show progress.
+        cached: whether the caches beside the log may be used.
     """
 
-    def __init__(self, log: Log, method: CostMethod = CostMethod.FIFO, wrap: WrapEvents = unwrapped) -> None:
+    def __init__(
+        self,
+        log: Log,
+        method: CostMethod = CostMethod.FIFO,
+        wrap: WrapEvents = unwrapped,
+        *,
+        cached: bool = True,
+    ) -> None:
+        self._cached = cached
         self.log = self._log = log
         self._method = method
         self._wrap = wrap
@@ -177,7 +186,7 @@ class Queries:
         return self.booked(basis) if _ahead(found, basis) else found  # the P&L is folded again without such a mark
 
     def _positions(self, basis: Basis, *, days: bool = False) -> Positions:
-        with closing(Checkpoints(self._log)) as checkpoints:
+        with closing(Checkpoints(self._log, cached=self._cached)) as checkpoints:
             if basis.as_of is not None:
                 return checkpoints.as_of(basis.as_of, basis.seq, basis.method, days=days)
             return checkpoints.known(basis.seq, basis.method, days=days)
@@ -196,14 +205,14 @@ class Queries:
 
     def fill_events(self, symbol: str, basis: Basis) -> list[Recorded]:
         """Return the fills, busts and corrections of a symbol that were known, in log order."""
-        with closing(Checkpoints(self._log)) as checkpoints:
+        with closing(Checkpoints(self._log, cached=self._cached)) as checkpoints:
             return checkpoints.fill_events(symbol, basis.seq)
 
     def waiting(self, basis: Basis) -> list[QuarantinedFill]:
         """Return the fills in quarantine at the time of the answer, oldest first."""
         if not self._holds(FillQuarantined.__name__):
             return []  # without reading a long log
-        with closing(Checkpoints(self._log)) as checkpoints:
+        with closing(Checkpoints(self._log, cached=self._cached)) as checkpoints:
             events = checkpoints.quarantine(basis.seq)
         found: dict[str, QuarantinedFill] = {}
         for each in events:

@@ -14,9 +14,9 @@ from oms_es.projections.snapshots import fill_index, pnl_index
 from oms_es.projections.snapshots.integrity import (
     BEGINNING,
     UNUSABLE,
+    Cache,
     Place,
     check,
-    checksum,
     create_beside,
     refuse_foreign,
 )
@@ -31,6 +31,7 @@ from oms_es.projections.snapshots.positions_at import (
     meta,
     place_of,
     restated_fill,
+    seal,
 )
 from oms_es.projections.snapshots.positions_codec import VERSION, Earlier, decode_positions, digest, encode_positions
 from oms_es.vocabulary import CostMethod
@@ -100,16 +101,15 @@ def forget(log: SqliteLog) -> None:
         path.with_name(name).unlink(missing_ok=True)
 
 
-def _is_empty(cache: sqlite3.Connection) -> bool:
+def _is_empty(cache: Cache) -> bool:
     return cache.execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
 
-def _connect(log: SqliteLog) -> sqlite3.Connection:
+def _connect(log: SqliteLog) -> Cache:
     create_beside(log.path, cache_path(log))
-    cache = sqlite3.connect(cache_path(log), isolation_level=None, timeout=0, check_same_thread=False)
+    cache = sqlite3.connect(cache_path(log), isolation_level=None, timeout=0, check_same_thread=False, factory=Cache)
     cache.execute("PRAGMA synchronous=OFF")  # a cache: after a power cut it is rebuilt
-    cache.create_function("checksum", -1, checksum, deterministic=True)
-    return cache
+    return cache.of(log)
 
 
 class _Fold:
@@ -117,7 +117,7 @@ class _Fold:
 
     def __init__(
         self,
-        cache: sqlite3.Connection,
+        cache: Cache,
         clock: str,
         method: CostMethod,
         state: bytes | None = None,
@@ -138,7 +138,7 @@ class _Fold:
 
 
 class _Builder:
-    def __init__(self, log: SqliteLog, cache: sqlite3.Connection, every: int) -> None:
+    def __init__(self, log: SqliteLog, cache: Cache, every: int) -> None:
         self._log, self._cache, self._every = log, cache, every
         if _is_empty(cache):
             for tables in (TABLES, fill_index.TABLES, pnl_index.TABLES):
@@ -159,7 +159,9 @@ class _Builder:
         begun, last, unstored = self._seq, self._log.head(), 0
         for recorded in wrap(self._log.read(begun, last.seq, Positions.topics() | QUARANTINE_TOPICS), last.seq):
             if isinstance(recorded.event, FillQuarantined | QuarantineResolved):
-                self._cache.execute("INSERT INTO quarantine VALUES (?, ?)", (recorded.seq, checksum(recorded.seq)))
+                self._cache.execute(
+                    "INSERT INTO quarantine VALUES (?, ?)", (recorded.seq, self._cache.checksum(recorded.seq))
+                )
                 self._quarantined += 1
                 continue
             self._ingest(recorded)
@@ -173,6 +175,7 @@ class _Builder:
             self._store()
         self._note(ingested=last.seq, chain=last.chain.hex(), last_at=self._last[0], last_seq=self._last[1])
         self._note(quarantine=self._quarantined)
+        self._note(seal=seal(self._cache))
         return last.seq - begun
 
     def _ingest(self, recorded: Recorded) -> None:
@@ -213,7 +216,7 @@ class _Builder:
                 (*place, *after),
             )
         row = (*place, *before, 0)
-        self._cache.execute("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum(*row)))
+        self._cache.execute("INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?)", (*row, self._cache.checksum(*row)))
         self._last = max(place, self._last)
 
     def _add(self, recorded: Recorded, needs: int) -> None:
@@ -264,7 +267,7 @@ class _Builder:
         place = (0, self._seq)
         for method, fold in self._known.items():
             state = fold.stored(place)
-            values = (method.value, self._seq, state, digest(method, place, state))
+            values = (method.value, self._seq, state, digest(self._cache, method, place, state))
             self._cache.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", values)
         if self._dirty is None:
             self._store_as_of()
@@ -276,7 +279,7 @@ class _Builder:
         for method, fold in self._as_of.items():
             state = fold.stored(self._place)
             window = (method.value, *self._place, self._needs, None)
-            values = (*window, state, digest(method, self._place, state), checksum(*window))
+            values = (*window, state, digest(self._cache, method, self._place, state), self._cache.checksum(*window))
             self._cache.execute("INSERT INTO as_of VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     # --- continuing ---
@@ -288,7 +291,7 @@ class _Builder:
             fold, seq = _Fold(self._cache, KNOWN, method), 0
         else:
             seq, state, stored = found
-            check(stored == digest(method, (0, seq), state))
+            check(stored == digest(self._cache, method, (0, seq), state))
             fold = _Fold(self._cache, KNOWN, method, state, booked_until(self._log, self._cache, seq))
         fold.positions.replay(self._log.read(seq, self._seq, Positions.topics()))
         return fold
@@ -306,7 +309,7 @@ class _Builder:
         for method in CostMethod:
             query = "SELECT state, digest FROM as_of WHERE (method, effective_at, seq) = (?, ?, ?)" + _VALID  # noqa: S608
             state, stored = self._cache.execute(query, (method.value, effective_at, seq)).fetchone()
-            check(stored == digest(method, (effective_at, seq), state))
+            check(stored == digest(self._cache, method, (effective_at, seq), state))
             states[method] = _Fold(self._cache, AS_OF, method, state)
         return (effective_at, seq), needs, states
 

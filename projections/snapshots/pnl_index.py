@@ -6,7 +6,6 @@ The state of that checkpoint holds the number of days and the sum of the checksu
 or changed.
 """
 
-import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ import msgspec
 
 from oms_es.projections.position_state import DailyPnl, DayKey, PositionDay
 from oms_es.projections.positions import Positions
-from oms_es.projections.snapshots.integrity import END, Place, check, checksum
+from oms_es.projections.snapshots.integrity import END, Cache, Place, check
 from oms_es.projections.undo import UndoDict, UndoLog
 from oms_es.vocabulary import CostMethod
 
@@ -74,7 +73,7 @@ class DayRows:
         sums: number and checksums of the rows, from the state that they belong to.
     """
 
-    def __init__(self, cache: sqlite3.Connection, clock: str, method: CostMethod, sums: Sums = NO_DAYS) -> None:
+    def __init__(self, cache: Cache, clock: str, method: CostMethod, sums: Sums = NO_DAYS) -> None:
         self._cache = cache
         self._series = f"{clock} {method.value}"
         self.sums = sums
@@ -89,7 +88,7 @@ class DayRows:
         count, total = self.sums
         for day_key, day in sorted(changed.items()):
             key, value = _encode(day_key), _encode(day)
-            before, row = self._last(key, END), checksum(self._series, key, *place, value)
+            before, row = self._last(key, END), self._cache.checksum(self._series, key, *place, value)
             self._cache.execute("INSERT INTO days VALUES (?, ?, ?, ?, ?, ?)", (self._series, key, *place, value, row))
             count += before is None
             total += row - (0 if before is None else before[1])
@@ -115,7 +114,7 @@ class DayRows:
         if row is None:
             return None
         effective_at, seq, value, stored = row
-        check(stored == checksum(self._series, key, effective_at, seq, value))
+        check(stored == self._cache.checksum(self._series, key, effective_at, seq, value))
         return _day(value), stored
 
 

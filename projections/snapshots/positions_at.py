@@ -31,7 +31,7 @@ from oms_es.projections.as_of import positions_as_of, put_right
 from oms_es.projections.position_state import BookedFill, PositionKey
 from oms_es.projections.positions import Positions
 from oms_es.projections.snapshots.fill_index import FILL_TOPICS, fill_events_of, fill_seqs, restatements_of
-from oms_es.projections.snapshots.integrity import BEGINNING, UNUSABLE, Place, check, checksum
+from oms_es.projections.snapshots.integrity import BEGINNING, UNUSABLE, Cache, Place, check
 from oms_es.projections.snapshots.pnl_index import AS_OF, KNOWN, DayRows, begin_with
 from oms_es.projections.snapshots.positions_codec import VERSION, Earlier, decode_positions, digest
 from oms_es.vocabulary import CostMethod
@@ -69,11 +69,12 @@ class Checkpoints:
 
     Args:
         log: their log; checkpoints of another log, or of another version, are ignored.
+        cached: whether they are used at all.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, cached: bool = True) -> None:
         self._log = log
-        self._cache = _open(log) if isinstance(log, SqliteLog) else None
+        self._cache = _open(log) if cached and isinstance(log, SqliteLog) else None
 
     def close(self) -> None:
         """Close the file."""
@@ -125,9 +126,9 @@ def _open(log: SqliteLog) -> "_Cache | None":
     path = cache_path(log)
     if not path.is_file():
         return None
-    cache = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    cache = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, factory=Cache)
     with suppress(sqlite3.Error, ValueError):
-        if belongs_to_log(cache, log):
+        if belongs_to_log(cache.of(log), log):
             return _Cache(log, cache)
     cache.close()
     return None
@@ -136,7 +137,7 @@ def _open(log: SqliteLog) -> "_Cache | None":
 class _Cache:
     """The checkpoints of a log; each answer raises one of `UNUSABLE` if they are damaged."""
 
-    def __init__(self, log: SqliteLog, cache: sqlite3.Connection) -> None:
+    def __init__(self, log: SqliteLog, cache: Cache) -> None:
         self._log, self._cache = log, cache
         self._ingested = int(meta(cache, "ingested") or 0)
         self.close = cache.close
@@ -149,7 +150,7 @@ class _Cache:
         query = "SELECT seq, state, digest FROM known WHERE method = ? AND seq <= ? ORDER BY seq DESC LIMIT 4"
         for seq, state, stored in self._cache.execute(query, (method.value, until)):
             check(seq <= until)
-            if stored == digest(method, (0, seq), state):
+            if stored == digest(self._cache, method, (0, seq), state):
                 earlier = booked_until(self._log, self._cache, seq)
                 return Found((0, seq), self._continued(KNOWN, (0, seq), state, method, earlier, days=days))
         return Found((0, 0), Positions(method))
@@ -184,7 +185,7 @@ class _Cache:
 
     def quarantine(self, until: int) -> list[Recorded]:
         rows = self._cache.execute("SELECT seq, checksum FROM quarantine ORDER BY seq").fetchall()
-        check(all(stored == checksum(seq) for seq, stored in rows))
+        check(all(stored == self._cache.checksum(seq) for seq, stored in rows))
         check(len(rows) == int(meta(self._cache, "quarantine") or 0))
         found = self._log.pick([seq for seq, _ in rows if seq <= until])
         return found + list(self._log.read(min(self._ingested, until), until, QUARANTINE_TOPICS))
@@ -206,10 +207,10 @@ class _Cache:
         )
         values = (method.value, at, until) if every else (method.value, at, until, until)
         for effective_at, seq, state, state_digest, needs, valid, stored in self._cache.execute(query, values):
-            check(stored == checksum(method.value, effective_at, seq, needs, valid))
+            check(stored == self._cache.checksum(method.value, effective_at, seq, needs, valid))
             check(effective_at <= at and needs <= until and (valid is None or valid > until))
             place = (effective_at, seq)
-            if state_digest == digest(method, place, state):
+            if state_digest == digest(self._cache, method, place, state):
                 return Found(place, self._continued(AS_OF, place, state, method, None, days=days))
         return Found(BEGINNING, Positions(method))
 
@@ -222,7 +223,7 @@ class _Cache:
         )
         found, last, beyond = dict[int, int](), after, False
         for *values, stored in self._cache.execute(query, (*after, at, at)).fetchall():
-            check(stored == checksum(*values))
+            check(stored == self._cache.checksum(*values))
             effective_at, seq, before_at, before_seq, restated = values
             before = (before_at, before_seq)
             check(before == last or (last == after and before < after))
@@ -253,7 +254,7 @@ class _Cache:
                 yield found
 
 
-def booked_until(log: SqliteLog, cache: sqlite3.Connection, seq: int) -> Earlier:
+def booked_until(log: SqliteLog, cache: Cache, seq: int) -> Earlier:
     """Return a function with the fills of a book up to `seq`, for a bust or correction of one of them."""
 
     def earlier(book: PositionKey) -> list[BookedFill]:
@@ -298,16 +299,24 @@ def place_of(recorded: Recorded) -> Place:
     return recorded.effective_at, recorded.seq
 
 
-def meta(cache: sqlite3.Connection, key: str) -> str | None:
+def meta(cache: Cache, key: str) -> str | None:
     """Return an entry of the cache's meta table."""
     found = cache.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return None if found is None else str(found[0])
 
 
-def belongs_to_log(cache: sqlite3.Connection, log: SqliteLog) -> bool:
+def belongs_to_log(cache: Cache, log: SqliteLog) -> bool:
     """Return whether a cache is of this version and of this very log."""
     known = log.meta()
     if known is None or meta(cache, "version") != VERSION or meta(cache, "log_id") != known.log_id:
         return False
+    if int(meta(cache, "seal") or -1) != seal(cache):
+        return False
     ingested = int(meta(cache, "ingested") or 0)
     return ingested == 0 or log.chain_at(ingested) == meta(cache, "chain")
+
+
+def seal(cache: Cache) -> int:
+    """Return the checksum of all entries of the meta table."""
+    entries = cache.execute("SELECT key, value FROM meta WHERE key <> 'seal' ORDER BY key").fetchall()
+    return cache.checksum(*(f"{key}={value}" for key, value in entries))

@@ -1,6 +1,5 @@
 """The state of positions as bytes and back, and its digest."""
 
-import hashlib
 from collections.abc import Callable
 
 import msgspec
@@ -8,11 +7,11 @@ from msgspec import Struct
 
 from oms_es.projections.position_state import BookedFill, Instrument, Mark, PositionKey, PositionState, fold
 from oms_es.projections.positions import Positions
-from oms_es.projections.snapshots.integrity import Place, check
+from oms_es.projections.snapshots.integrity import Cache, Place, check
 from oms_es.projections.snapshots.pnl_index import NO_DAYS, Sums
 from oms_es.vocabulary import CostMethod
 
-VERSION = f"10.{Positions.version}"
+VERSION = f"11.{Positions.version}"
 Earlier = Callable[[PositionKey], list[BookedFill]]
 
 
@@ -65,6 +64,6 @@ def decode_positions(state: bytes, method: CostMethod, earlier: Earlier | None =
     return positions, snapshot.days
 
 
-def digest(method: CostMethod, place: Place, state: bytes) -> bytes:
+def digest(cache: Cache, method: CostMethod, place: Place, state: bytes) -> bytes:
     """Return the digest of the state of a checkpoint."""
-    return hashlib.sha256(f"{VERSION}|{method.value}|{place}|".encode() + state).digest()
+    return cache.digest(VERSION, method.value, place, state=state)

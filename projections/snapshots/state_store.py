@@ -2,8 +2,8 @@
 Whole states in a cache beside the log, so that opening it or replaying a day need not begin at its first event.
 
 Two kinds: `live`, the last state of a process (without completed orders that had left its memory), and `day`, the state
-on which a trading day was closed. Each is checked against its own digest and against the chain of the log, that of a
-closed day also against the digests in the log. Deleting the file costs time only.
+on which a trading day was closed. Each is checked against its own digest, keyed with the secret of the log, and against
+the chain of the log, that of a closed day also against the digests in the log. Deleting the file costs time only.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from oms_es.domain.events import DayClosed
 from oms_es.errors import LogError
 from oms_es.log import codec, room
 from oms_es.log.sqlite import SqliteLog
-from oms_es.projections.snapshots.integrity import UNUSABLE, ForeignCache, create_beside, refuse_foreign
+from oms_es.projections.snapshots.integrity import UNUSABLE, ForeignCache, create_beside, keyed_digest, refuse_foreign
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
 from oms_es.projections.state import State
 
@@ -50,7 +50,7 @@ def save_state(log: SqliteLog, kind: str, state: State) -> None:
         refuse_foreign(states, path, room.CACHES[".states"])
         states.execute(_TABLE)
         states.execute(
-            "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", (*row, content, _digest(*row, content))
+            "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", (*row, content, _digest(log, *row, content))
         )
         states.execute(
             "DELETE FROM states WHERE kind = ?1 AND seq NOT IN "
@@ -77,7 +77,7 @@ def load_state(log: SqliteLog, kind: str, before: int) -> State | None:
     ):
         query = "SELECT * FROM states WHERE kind = ? AND seq < ? ORDER BY seq DESC"
         for _, seq, made_by, chain, content, digest in states.execute(query, (kind, before)):
-            is_intact = digest == _digest(kind, seq, made_by, chain, content)
+            is_intact = digest == _digest(log, kind, seq, made_by, chain, content)
             if is_intact and made_by == _made_by() and log.chain_at(seq) == chain:
                 state = decode_state(zlib.decompress(content))
                 if kind != "day" or _is_as_closed(log, state):
@@ -103,5 +103,5 @@ def _made_by() -> str:
     return code.hexdigest()
 
 
-def _digest(kind: str, seq: int, made_by: str, chain: str, content: bytes) -> bytes:
-    return hashlib.sha256(f"{kind}|{seq}|{made_by}|{chain}|".encode() + content).digest()
+def _digest(log: SqliteLog, kind: str, seq: int, made_by: str, chain: str, content: bytes) -> bytes:
+    return keyed_digest(log, f"{kind}|{seq}|{made_by}|{chain}".encode(), content)

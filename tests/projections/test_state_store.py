@@ -37,6 +37,11 @@ class Counting(SqliteLog):
             self.read_events += 1
             yield each
 
+    def read_verified(self, *args: Any, **options: Any) -> Iterator[Recorded]:
+        for each in super().read_verified(*args, **options):
+            self.read_events += 1
+            yield each
+
 
 async def left_off(path: Path) -> OrderManagementSystem:
     """Trade a little, close, and open the log again."""
