@@ -29,8 +29,8 @@ def orders_as_of(events: Iterable[Recorded], moment: int) -> Orders:
 
 def in_event_time(events: Iterable[Recorded], moment: int | None = None) -> list[Recorded]:
     """Return the events effective up to `moment` (ns UTC; None: all) in the order of their times, as last corrected."""
-    corrected = as_corrected(events)
-    return sorted((each for each in corrected if moment is None or each.effective_at <= moment), key=_when)
+    known = (each for each in as_corrected(events) if moment is None or each.effective_at <= moment)
+    return sorted(known, key=lambda each: (each.effective_at, each.seq))
 
 
 def as_corrected(events: Iterable[Recorded]) -> Iterator[Recorded]:
@@ -61,21 +61,11 @@ def as_corrected(events: Iterable[Recorded]) -> Iterator[Recorded]:
 def put_right(fill: Recorded | None, correction: FillCorrected) -> Recorded:
     """Return a fill as a correction has left it."""
     assert fill is not None, "a busted fill is not corrected"
-    event = fill.event
-    assert isinstance(event, FillAdded), "only fills are corrected"
-    right = replace(
-        event,
-        fill_quantity=correction.fill_quantity,
-        fill_price=correction.fill_price,
-        fee=correction.fee,
-    )
-    return replace(fill, event=right)
+    assert isinstance(fill.event, FillAdded), "only fills are corrected"
+    quantity, price, fee = correction.fill_quantity, correction.fill_price, correction.fee
+    return replace(fill, event=replace(fill.event, fill_quantity=quantity, fill_price=price, fee=fee))
 
 
 def _trade(event: FillAdded | FillBusted | FillCorrected) -> tuple[str, str, str | None]:
     booked_as = None if isinstance(event, FillAdded) else event.booked_as
     return event.account, booked_as or event.order_id, event.trade_id
-
-
-def _when(recorded: Recorded) -> tuple[int, int]:
-    return recorded.effective_at, recorded.seq

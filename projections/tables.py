@@ -48,7 +48,7 @@ from oms_es.timestamps import iso
 from oms_es.vocabulary import CostMethod
 
 VERSION = f"2.{Orders.version}.{Positions.version}"
-_POSITION_COLUMNS = {"id", "version", "method", "log_id", "seq", "chain"}
+_PLACE: dict[str, type] = {"id": int, "version": str, "method": str, "log_id": str, "seq": int, "chain": str}
 CHUNK = 5000  # events in one transaction
 _TOPICS = Orders.topics() | Positions.topics()
 
@@ -132,10 +132,8 @@ def _remove_abandoned(path: Path) -> None:
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -148,7 +146,7 @@ def _refuse_foreign(path: Path) -> None:
     try:
         with closing(sqlite_utils.Database(path)) as tables:
             names = tables.table_names()
-            ours = "log_position" in names and set(tables["log_position"].columns_dict) >= _POSITION_COLUMNS
+            ours = "log_position" in names and set(tables["log_position"].columns_dict) >= set(_PLACE)
     except sqlite3.Error as error:
         raise LogError(f"{path} is no database of tables: {error}; it is left as it is") from error
     if names and not ours:
@@ -184,7 +182,6 @@ class _Tables:
     def __init__(self, log: SqliteLog, tables: sqlite_utils.Database) -> None:
         self._log, self._tables = log, tables
         self._orders, self._positions = Orders(), Positions(_method(log))
-        self._seq = 0
         if "log_position" not in tables.table_names():
             with tables.atomic():
                 _create(tables)
@@ -195,16 +192,14 @@ class _Tables:
         """Fold up to where the tables stand, then go on and write what changes."""
         if self._seq == self._log.head().seq:
             return 0
-        for recorded in self._log.read(until=self._seq, topics=_TOPICS):
-            self._apply(recorded)
+        self._apply(self._log.read(until=self._seq, topics=_TOPICS))
         self._commit()
         begun, last = self._seq, self._log.head().seq
         events = iter(wrap(self._log.read(self._seq, last, _TOPICS), last))
         while self._seq < last:
             chunk = list(islice(events, CHUNK))
             end = chunk[-1].seq if len(chunk) == CHUNK else last
-            for recorded in chunk:
-                self._apply(recorded)
+            self._apply(chunk)
             changed = self._changed()
             self._commit()
             with self._alone() as ours:
@@ -229,9 +224,10 @@ class _Tables:
             connection.execute("ROLLBACK")
             raise
 
-    def _apply(self, recorded: Recorded) -> None:
-        self._orders.apply(recorded)
-        self._positions.apply(recorded)
+    def _apply(self, events: Iterable[Recorded]) -> None:
+        for recorded in events:
+            self._orders.apply(recorded)
+            self._positions.apply(recorded)
 
     def _commit(self) -> None:
         self._orders.commit()
@@ -240,16 +236,8 @@ class _Tables:
     def _note(self, seq: int) -> None:
         meta = self._log.meta()
         assert meta is not None, "the log is not empty"
-        chain = self._log.chain_at(seq)
-        values = {
-            "id": 1,
-            "version": VERSION,
-            "method": _method(self._log).value,
-            "log_id": meta.log_id,
-            "seq": seq,
-            "chain": chain,
-        }
-        self._tables["log_position"].upsert(values, pk="id")  # type: ignore[union-attr]
+        values = (1, VERSION, self._positions.method.value, meta.log_id, seq, self._log.chain_at(seq))
+        self._tables["log_position"].upsert(dict(zip(_PLACE, values, strict=True)), pk="id")  # type: ignore[union-attr]
 
     def _changed(self) -> _Changed:
         positions = self._positions
@@ -266,31 +254,20 @@ class _Tables:
         self._upsert("fills", "seq", (fill for order in orders for fill in _fill_rows(order)))
         for order in merged:  # its fills are those of the other order by now
             self._tables["orders"].delete_where("key = ?", [f"{order.account}/{order.order_id}"])  # type: ignore[union-attr]
-        self._upsert("positions", "key", self._position_rows(changed))
-        self._upsert("daily_pnl", "key", self._day_rows(changed))
+        held = [self._positions.held.get(key) for key in changed.positions]
+        rows = ({"key": "/".join(each.book), **timed(self._positions.row(each))} for each in held if each is not None)
+        self._upsert("positions", "key", rows)
+        days = ((day, (day["account"], day["symbol"], day["currency"])) for day in self._positions.day_rows())
+        self._upsert("daily_pnl", "key", (_day_row(day, key) for day, key in days if key in changed.days))
         self._upsert("quarantine", "quarantine_id", map(_waiting_row, _of(chunk, FillQuarantined)))
         self._upsert("quarantine", "quarantine_id", map(_resolved_row, _of(chunk, QuarantineResolved)))
 
     def _upsert(self, table: str, pk: str, rows: Iterable[dict[str, Any]]) -> None:
         self._tables[table].upsert_all([_plain(each) for each in rows], pk=pk)  # type: ignore[union-attr]
 
-    def _position_rows(self, changed: _Changed) -> Iterable[dict[str, Any]]:
-        for key in changed.positions:
-            held = self._positions.held.get(key)
-            if held is not None:
-                yield {"key": "/".join(key), **timed(self._positions.row(held))}
-
-    def _day_rows(self, changed: _Changed) -> Iterable[dict[str, Any]]:
-        for day in self._positions.day_rows():
-            key = (day["account"], day["symbol"], day["currency"])
-            if key in changed.days:
-                yield {"key": "/".join((day["trading_day"], *key)), "position_key": "/".join(key), **day}
-
 
 def _create(tables: sqlite_utils.Database) -> None:
-    tables.create_table(
-        "log_position", {"id": int, "version": str, "method": str, "log_id": str, "seq": int, "chain": str}, pk="id"
-    )
+    tables.create_table("log_position", _PLACE, pk="id")
     orders = tables.create_table("orders", _ORDER, pk="key", not_null=("account", "order_id", "symbol", "state"))
     fills = tables.create_table("fills", _FILL, pk="seq", foreign_keys=[("order_key", "orders", "key")])
     tables.create_table("positions", _POSITION, pk="key")
@@ -328,6 +305,10 @@ def _fill_rows(order: Order) -> Iterable[dict[str, Any]]:
     for fill in order.fills:
         row = {name: value for name, value in FILL.row(OrderFill(order, fill)).items() if name in _FILL}
         yield {**row, "order_key": f"{order.account}/{order.order_id}", "multiplier": fill.multiplier}
+
+
+def _day_row(day: dict[str, Any], position: PositionKey) -> dict[str, Any]:
+    return {"key": "/".join((day["trading_day"], *position)), "position_key": "/".join(position), **day}
 
 
 def _waiting_row(recorded: Recorded) -> dict[str, Any]:

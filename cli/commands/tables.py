@@ -2,7 +2,6 @@
 
 import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +77,6 @@ def _rebuild_tables(opened: OpenLog, file: Path) -> int:
     from oms_es.projections.tables import rebuild_tables  # noqa: PLC0415
 
     _check_apart(opened, file)
-    _check_tables(file)
     return rebuild_tables(opened.log, file, events_with_progress)
 
 
@@ -89,19 +87,6 @@ def _check_apart(opened: OpenLog, file: Path) -> None:
         raise LogError(f"there is no folder {file.parent} for {file.name}")
     if file.is_dir():
         raise LogError(f"{file} is a folder, not a database of tables")
-
-
-def _check_tables(file: Path) -> None:
-    """Refuse to replace a file that is not a database of tables."""
-    if not file.exists() or not file.stat().st_size:
-        return
-    try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as found:
-            ours = found.execute("SELECT 1 FROM sqlite_master WHERE name = 'log_position'").fetchone()
-    except sqlite3.Error as error:
-        raise LogError(f"{file}: {error}") from error
-    if ours is None:
-        raise LogError(f"{file} is a database, but not one of tables made by oms; it is left as it is")
 
 
 def _show_outcome(opened: OpenLog, what: str, events: int, begun: float, options: CommonOptions) -> None:

@@ -1,6 +1,5 @@
 """Answers as rows for JSON and tables: exact decimals, times as ISO text, null for no value."""
 
-from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -20,11 +19,8 @@ Row = dict[str, Any]
 
 def position_rows(positions: Positions, now: int) -> list[Row]:
     """Return positions by account and symbol; the age of a mark is counted to `now`, ns UTC."""
-    return [{**timed(row), "mark_age_ns": _age(row["mark_at"], now)} for row in positions.rows()]
-
-
-def _age(marked_at: int | None, now: int) -> int | None:
-    return None if marked_at is None else max(0, now - marked_at)
+    ages = {symbol: max(0, now - mark.at) for symbol, mark in positions.marks.items()}
+    return [{**timed(row), "mark_age_ns": ages.get(row["symbol"])} for row in positions.rows()]
 
 
 def event_row(recorded: Recorded) -> Row:
@@ -48,7 +44,7 @@ def event_words(recorded: Recorded) -> Row:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list | frozenset):
         return [_plain(item) for item in value]
@@ -67,12 +63,9 @@ def limit_rows(policies: Policies, account: str | None) -> list[Row]:
             "account": each,
             "level": policies.level(each).value,
             "own_level": (policies.levels.get(each) or TradingLevel.NORMAL).value,
-            "values": _values({**every, **policies.values.get(each, {})}),
+            # The emergency stop of a settings file became a level; the level is in force.
+            "values": {key: value for key, value in sorted(values.items()) if key != "risk.emergency_stop"},
         }
         for each in accounts
+        for values in ({**every, **policies.values.get(each, {})},)
     ]
-
-
-def _values(values: Mapping[str, Any]) -> Row:
-    # The emergency stop of a settings file became a level; the level is in force.
-    return {key: values[key] for key in sorted(values) if key != "risk.emergency_stop"}

@@ -14,7 +14,7 @@ from oms_es.decimals import ZERO, canonical, divide, minus, plus
 from oms_es.domain.accounting import Lot, Lots, Match, match
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
-from oms_es.projections.as_of import as_corrected, positions_as_of
+from oms_es.projections.as_of import in_event_time, positions_as_of
 from oms_es.projections.position_state import BookedFill, PositionKey, PositionState
 from oms_es.projections.positions import Positions
 from oms_es.queries.queries import Basis, Queries, order_rows
@@ -153,7 +153,8 @@ def history(queries: Queries, basis: Basis, symbol: str, account: str | None) ->
     corrections as changes of their own.
     """
     positions = Positions(basis.method)
-    for each in _fill_events(queries, symbol, basis):
+    events = queries.fill_events(symbol, basis)
+    for each in events if basis.as_of is None else in_event_time(events, basis.as_of):
         event = each.event
         assert isinstance(event, FILL_EVENTS), "no other events are read"
         held = {each.book: each for each in positions.held_in(event.account, event.symbol)}
@@ -162,15 +163,6 @@ def history(queries: Queries, basis: Basis, symbol: str, account: str | None) ->
         assert after is not None, "a fill event changes a position"
         if account in (None, event.account):
             yield _change(each, event, held.get(after.book), after)
-
-
-def _fill_events(queries: Queries, symbol: str, basis: Basis) -> list[Recorded]:
-    events = queries.fill_events(symbol, basis)
-    if basis.as_of is None:
-        return events
-    as_of = basis.as_of
-    effective = [each for each in as_corrected(events) if each.effective_at <= as_of]
-    return sorted(effective, key=lambda each: (each.effective_at, each.seq))
 
 
 def _change(
@@ -240,7 +232,8 @@ def _differing(
 
 def _changed(one: Any, other: Any, there: tuple[bool, bool]) -> dict[str, Any]:
     """Return both figures and their difference: a missing row counts as 0; figures that are not numbers have none."""
-    from_number, to_number = (ZERO if value is None and not is_there else value for value, is_there in
-                              zip((one, other), there, strict=True))  # fmt: skip
+    from_number, to_number = (
+        ZERO if value is None and not is_there else value for value, is_there in zip((one, other), there, strict=True)
+    )
     numbers = isinstance(from_number, Decimal) and isinstance(to_number, Decimal)
     return {"from": one, "to": other, "change": canonical(minus(to_number, from_number)) if numbers else None}

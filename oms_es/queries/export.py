@@ -23,6 +23,7 @@ from oms_es.files import replacing
 from oms_es.identifiers import escaped
 from oms_es.log.hash_chain import StoredRow
 from oms_es.projections.rows import DAY, FILL, ORDER, POSITION, timed
+from oms_es.projections.snapshots.fill_index import FILL_TOPICS
 from oms_es.queries.arrow import write_parquet
 from oms_es.queries.filters import Names
 from oms_es.queries.queries import Basis, Queries, order_rows
@@ -30,18 +31,16 @@ from oms_es.timestamps import iso
 
 WHAT = ("orders", "fills", "positions", "pnl", "events")
 FORMATS = ("jsonl", "csv", "parquet")
-_FILL_TOPICS = ("FillAdded", "FillBusted", "FillCorrected")
-_EVENT = (
-    "seq originator_id originator_version topic account symbol order_id origin occurred_at effective_at recorded_at "
-    "trading_day command_id state chain"
-)
 # The columns of each export: the same whatever the rows contain, so that files of two days fit together.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "orders": ORDER.columns,
     "fills": (*FILL.columns, "trading_day"),
     "positions": POSITION.columns,
     "pnl": DAY.columns,
-    "events": tuple(_EVENT.split()),
+    "events": (
+        *("seq", "originator_id", "originator_version", "topic", "account", "symbol", "order_id", "origin"),
+        *("occurred_at", "effective_at", "recorded_at", "trading_day", "command_id", "state", "chain"),
+    ),
 }
 
 
@@ -99,7 +98,7 @@ def _narrowed(
         basis = replace(basis, seq=min(basis.seq, end))
     rows = (row for row in _rows(what, queries, basis, stored) if narrowed.takes(row))
     accepts = _row_filter(what, found, narrowed)
-    return (_plain(row) for row in rows if accepts(row))
+    return ({name: _value(value) for name, value in row.items()} for row in rows if accepts(row))
 
 
 def _rows(
@@ -123,16 +122,13 @@ def _row_filter(what: str, found: list[StoredRow], narrowed: ExportFilter) -> Ca
     if what == "orders" and narrowed.day is not None:  # orders with an event on that day
         streams = {row.originator_id for row in found if row.trading_day == narrowed.day}
         return lambda row: f"order/{row['account']}/{row['order_id']}" in streams
-    if (
-        what in ("positions", "pnl") and narrowed.order_id is not None
-    ):  # the positions that the fills of the order changed
-        changed = set[tuple[str, ...]]()
-        for row in found:
-            kind, _, name = row.originator_id.partition("/")
-            if kind == "order" and name.partition("/")[2] == narrowed.order_id and row.topic in _FILL_TOPICS:
-                symbol = str(json.loads(row.state)["symbol"])
-                changed.add((row.account, symbol) if what == "positions" else (row.account, symbol, row.trading_day))
+    if what in ("positions", "pnl") and narrowed.order_id is not None:  # those that the fills of the order changed
         names = ("account", "symbol") if what == "positions" else ("account", "symbol", "trading_day")
+        changed = {
+            (row.account, json.loads(row.state)["symbol"], row.trading_day)[: len(names)]
+            for row in found
+            if row.topic in FILL_TOPICS and row.originator_id == f"order/{row.account}/{narrowed.order_id}"
+        }
         return lambda row: tuple(row[name] for name in names) in changed
     return lambda _: True
 
@@ -147,27 +143,11 @@ def _events(stored: Iterable[StoredRow]) -> Iterator[dict[str, Any]]:
         symbol = rest if kind == "market" else body.get("symbol") or symbols.get(row.originator_id)
         if kind == "order" and symbol:
             symbols[row.originator_id] = symbol
-        yield {
-            "seq": row.seq,
-            "originator_id": row.originator_id,
-            "originator_version": row.originator_version,
-            "topic": row.topic,
-            "account": row.account,
-            "symbol": symbol,
-            "order_id": rest.partition("/")[2] if kind == "order" else body.get("order_id"),
-            "origin": row.origin,
-            "occurred_at": iso(row.occurred_at),
-            "effective_at": iso(row.effective_at),
-            "recorded_at": iso(row.recorded_at),
-            "trading_day": row.trading_day,
-            "command_id": row.command_id,
-            "state": row.state.decode("utf-8", "replace"),
-            "chain": row.chain.hex(),
-        }
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: _value(value) for name, value in row.items()}
+        order_id = rest.partition("/")[2] if kind == "order" else body.get("order_id")
+        times = {name: iso(getattr(row, name)) for name in ("occurred_at", "effective_at", "recorded_at")}
+        content = {"state": row.state.decode("utf-8", "replace"), "chain": row.chain.hex()}
+        values = {**row._asdict(), **times, **content, "symbol": symbol, "order_id": order_id}
+        yield {name: values[name] for name in COLUMNS["events"]}
 
 
 def _value(value: Any) -> Any:

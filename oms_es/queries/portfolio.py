@@ -18,20 +18,22 @@ def portfolio_summary(state: State, trading_day: str, account: str | None = None
     `positions` (a row each). Money of several currencies does not add up: then every total is None, and `currencies`
     has them apart.
     """
-    held = [each for key, each in sorted(state.positions.held.items()) if account in (None, key[0])]
-    accounts = sorted({each.account for each in held})
+    held = [each for key, each in state.positions.sorted() if account in (None, key[0])]
     by_currency = {
         currency: _sums(state, [each for each in held if each.currency == currency], trading_day)
         for currency in sorted({each.currency for each in held})
     }
+    totals = next(iter(by_currency.values())) if len(by_currency) == 1 else dict.fromkeys(_SUMS, ZERO)
+    if len(by_currency) > 1:
+        totals = dict.fromkeys(_SUMS)
     opened = state.orders.open_count
     return {
         "total_positions": sum(bool(each.quantity) for each in held),
         "open_orders": sum(count for name, count in opened.items() if account in (None, name)),
-        **{key: _total([sums[key] for sums in by_currency.values()]) for key in _SUMS},
+        **totals,
         "quarantined": sum(account in (None, each.fill.account) for each in state.orders.all_waiting()),
         "trading_day": trading_day,
-        "accounts": accounts,
+        "accounts": sorted({each.account for each in held}),
         "currencies": by_currency,
         "positions": [state.positions.row(each) for each in held],
     }
@@ -44,28 +46,15 @@ def _sums(state: State, held: list[PositionState], trading_day: str) -> dict[str
     notional = realized = fees = ZERO
     unrealized: Decimal | None = ZERO
     for each in held:
-        notional = plus(notional, _notional(state, each))
+        mark = state.positions.marks.get(each.symbol)
+        value = each.cost_basis if mark is None else times(each.units, mark.price)
+        notional = plus(notional, value.copy_abs())
         realized, fees = plus(realized, each.realized), plus(fees, each.fees)
         level = state.positions.unrealized(each.book)
         unrealized = None if level is None or unrealized is None else plus(unrealized, level)
-    daily = ZERO
+    daily, currency = ZERO, held[0].currency
     for account in {each.account for each in held}:
-        currency = held[0].currency
         basis = state.policies.policy(account).basis
         daily = plus(daily, state.positions.daily_pnl(account, trading_day, currency, basis))
     figures = (canonical(notional), canonical(realized), unrealized, canonical(fees), canonical(daily))
     return dict(zip(_SUMS, figures, strict=True))
-
-
-def _notional(state: State, held: PositionState) -> Decimal:
-    mark = state.positions.marks.get(held.symbol)
-    if mark is None:
-        return held.cost_basis.copy_abs()
-    return times(held.units, mark.price).copy_abs()
-
-
-def _total(figures: list[Decimal | None]) -> Decimal | None:
-    """Return the one figure there is, 0 for none; None for figures of several currencies."""
-    if len(figures) > 1:
-        return None
-    return figures[0] if figures else ZERO
