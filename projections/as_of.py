@@ -1,9 +1,10 @@
 """
-What was true at a moment, with all that the log knows (as-of), and what the log held then (known-at).
+The state at a moment by two clocks: event time with everything known now (as-of), and recording time (known-at).
 
-Known-at T folds the events recorded up to T in log order: it is the live state of that moment. As-of T books the
-fills that were executed up to T, as they stand corrected, by (`effective_at`, seq): late fills and busts stand at the
-fill's own time. Both together: as-of, with what was known. Live, replay and both views call the same `apply`.
+Known-at T folds the events recorded up to T in log order: the result is the live state of that moment. As-of T folds
+the fills executed up to T, each as last corrected, by (`effective_at`, seq): a late fill, a bust and a correction count
+at the time of the fill. Both together: as-of, with the events recorded until then. Live state and replay use the same
+`apply`.
 """
 
 from collections.abc import Iterable, Iterator

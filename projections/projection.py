@@ -39,7 +39,7 @@ UNFIT = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError)
 def damaged(recorded: Recorded, error: Exception) -> DamagedLog:
     """Return the error of an event that does not follow from those before it."""
     what, why = type(recorded.event).__name__, escaped(str(error))
-    return DamagedLog(f"seq {recorded.seq}: {what} does not fit what stands before it: {why}")
+    return DamagedLog(f"seq {recorded.seq}: {what} does not follow from the events before it: {why}")
 
 
 class Projection:
@@ -57,7 +57,7 @@ class Projection:
 
     @classmethod
     def topics(cls) -> frozenset[str]:
-        """Return the topics it lives on: all that needs to be read for it."""
+        """Return the topics that it has handlers for; no other events need to be read."""
         return frozenset(event.__name__ for event in cls.handlers)
 
     def apply(self, recorded: Recorded) -> None:
@@ -99,7 +99,7 @@ class Projection:
         return current
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return everything it knows as plain rows, in an order of their own; what `digest` is over."""
+        """Return the whole state as plain rows, in a fixed order; `digest` is the digest of these rows."""
         raise NotImplementedError
 
     def digest(self) -> str:

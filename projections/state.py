@@ -1,4 +1,4 @@
-"""All that a decision rests on, folded from one log: the sequencer's working state, and what questions are put to."""
+"""The whole state after the events of one log: decisions, queries and audits read it."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator

@@ -1,9 +1,9 @@
 """
 A database of plain tables beside the log: orders, fills, positions, daily P&L, quarantine; for SQL and for Datasette.
 
-Each run takes the events that have come since, and writes what they changed together with the place in the log, in
-one transaction: killed at any point, the next run goes on where the tables stand, and nothing is counted twice. Rows
-come from the same fold as every other answer. Money and quantities are TEXT, so that nothing is rounded.
+Each run reads the new events, and writes the changed rows and the seq of the last event in one transaction: if it is
+killed at any point, the next run continues from that seq, and nothing is counted twice. Rows come from the same fold as
+every other answer. Money and quantities are TEXT, so that nothing is rounded.
 """
 
 import os
@@ -74,9 +74,9 @@ _QUARANTINE = _columns(
 
 def update_tables(log: SqliteLog, path: Path, wrap: WrapEvents = unwrapped) -> int:
     """
-    Bring the tables at `path` up to the end of the log; return how many events were applied.
+    Update the tables at `path` to the end of the log; return how many events were applied.
 
-    Tables of an earlier version, or of another log, are made anew and swapped in when they are complete.
+    Tables of an earlier version, or of another log, are rebuilt.
 
     Raises:
         LogMissing: the log is not there, or empty.
@@ -94,7 +94,7 @@ def update_tables(log: SqliteLog, path: Path, wrap: WrapEvents = unwrapped) -> i
 
 
 def rebuild_tables(log: SqliteLog, path: Path, wrap: WrapEvents = unwrapped) -> int:
-    """Make the tables anew side by side, and swap them in when they are complete; return how many events there are."""
+    """Build new tables, which replace the old ones when they are complete; return the number of events applied."""
     if log.head().seq == 0:
         raise LogMissing(f"{log.path} holds no events yet")
     if path.exists():
@@ -189,7 +189,7 @@ class _Tables:
         ((self._seq,),) = tables.execute("SELECT seq FROM log_position")
 
     def take(self, wrap: WrapEvents) -> int:
-        """Fold up to where the tables stand, then go on and write what changes."""
+        """Fold the events that are in the tables, then the new ones, and write what changes; return their number."""
         if self._seq == self._log.head().seq:
             return 0
         self._apply(self._log.read(until=self._seq, topics=_TOPICS))
@@ -212,7 +212,7 @@ class _Tables:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Keep other writers out for one transaction, and tell whether the tables still stand where we left them."""
+        """Begin a transaction without other writers; yield whether no other run has written since ours."""
         connection = self._tables.conn
         assert connection is not None, "the database is open"
         connection.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""Read-only views with the spec's fields: what the API hands out. They never change after they were handed out."""
+"""Read-only views with the spec's fields, as the API returns them; a view never changes after that."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal

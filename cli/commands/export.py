@@ -46,7 +46,7 @@ def close_day(
     """
     Close a trading day.
 
-    Later events are booked on the next day, and every replay must come to the digests of the closed day. On imported
+    Later events are booked on the next day, and every replay must give the digests of the closed day. On imported
     history the closing records the calendar and the cost method, but only those limits that a settings file names.
 
     For example:

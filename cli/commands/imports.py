@@ -150,7 +150,7 @@ def left_rows(left: Left) -> list[dict[str, Any]]:
     table = (
         ("submissions", left.submissions, 0, ""),
         ("executions", left.executions, left.earlier_executions, earlier),
-        ("hidden executions", 0, left.hidden_executions, "of orders that nobody sees"),
+        ("hidden executions", 0, left.hidden_executions, "of orders that the book does not show"),
         ("reductions", left.reductions, left.earlier_reductions, earlier),
         ("deletions", left.deletions, left.earlier_deletions, earlier),
         ("uneven deletions", left.uneven_deletions, 0, "among the deletions: another size than was open"),

@@ -63,7 +63,7 @@ class Token(NamedTuple):
     place: int
 
 
-Step = tuple[Token, Callable[..., Value], int]  # apply it to so many values, and show a mistake at the token
+Step = tuple[Token, Callable[..., Value], int]  # where a mistake is shown, the operation, the number of its operands
 
 
 class Expression:

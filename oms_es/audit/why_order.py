@@ -25,7 +25,7 @@ from oms_es.projections.state import State
 from oms_es.timestamps import SECOND, iso
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, Origin
 
-_MEASURED = ("RISK_TIMEOUT", "CLOCK")  # measured when the order came: used as recorded
+_MEASURED = ("RISK_TIMEOUT", "CLOCK")  # measured when the order was submitted: used as recorded
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

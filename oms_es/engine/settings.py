@@ -7,9 +7,8 @@ So `1e3`, `yes` and `12:30` are no surprises: an unknown or ill-typed key is an 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from msgspec import Struct
 
 from oms_es.domain.policy import DEFAULTS, KEYS, Policy, Value, checked, count, one_of, typed
@@ -17,6 +16,9 @@ from oms_es.domain.validation import limit_text, settings_error
 from oms_es.errors import InvalidInput
 from oms_es.files import not_a_file
 from oms_es.identifiers import shown
+
+if TYPE_CHECKING:
+    import yaml
 
 _MAX_FILE = 1_000_000
 _MAX_NODES = 10_000
@@ -87,6 +89,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         """
         if found := not_a_file(path):
             raise settings_error(f"{path} is {found}, not a settings file")
+        import yaml  # noqa: PLC0415 - without a settings file no command needs to wait for it
+
         try:
             if Path(path).stat().st_size > _MAX_FILE:
                 raise settings_error(f"{path}: larger than a settings file has reason to be")
@@ -160,19 +164,19 @@ class _Tree:
         self._source = source
         self._nodes = 0
 
-    def of(self, node: yaml.Node, path: str = "") -> Any:
+    def of(self, node: "yaml.Node", path: str = "") -> Any:
         """Return the node's content; null is None, every other scalar its text."""
         self._nodes += 1
         if self._nodes > _MAX_NODES or path.count(".") > _MAX_DEPTH:
             raise settings_error(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
-        if isinstance(node, yaml.ScalarNode):
+        if node.id == "scalar":
             return None if node.tag == "tag:yaml.org,2002:null" else node.value
-        if isinstance(node, yaml.SequenceNode):
+        if node.id == "sequence":
             return [self.of(each, f"{path}.") for each in node.value]
-        assert isinstance(node, yaml.MappingNode), "YAML has no fourth kind of node"
+        assert node.id == "mapping", "YAML has no fourth kind of node"
         found: dict[str, Any] = {}
         for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
+            if key.id != "scalar":
                 raise settings_error(f"{self._source}: {path.strip('.')}: a key is not plain text")
             if key.value in found:
                 line = key.start_mark.line + 1

@@ -1,4 +1,4 @@
-"""Writes checkpoints: reads the new events of the log, and stores a state every so many facts."""
+"""Writes checkpoints: reads the new events of the log, and stores a state every `EVERY` facts."""
 
 import sqlite3
 from contextlib import closing, suppress
@@ -38,7 +38,7 @@ from oms_es.vocabulary import CostMethod
 
 _VALID = " AND valid_until IS NULL"
 EVERY = 125  # facts between two checkpoints
-OVERTAKEN = 8  # of the states that a late event makes invalid, one in so many is retained
+OVERTAKEN = 8  # of the states that a late event makes invalid, one in this number is retained
 
 
 def advance(log: SqliteLog, every: int = EVERY, wrap: WrapEvents = unwrapped) -> int:

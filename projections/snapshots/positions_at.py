@@ -8,8 +8,8 @@ Two clocks:
 
 The P&L of each trading day is in rows of its own (`pnl_index`), the fill events of a symbol in an index (`fill_index`).
 
-An as-of state is valid for a reader who knows the log up to U if everything in it was known by then (`needs_seq` <= U)
-and no event up to U came late into it: `valid_until` is the seq of the first late event, bust or correction with an
+An as-of state is valid for a query of the log up to the event U if it contains no later event (`needs_seq` <= U) and
+no event up to U is missing in it: `valid_until` is the seq of the first late event, bust or correction with an
 effective time at or before the checkpoint. So a late event never makes an answer wrong; the fold only starts earlier.
 
 Every state is checked against its digest and every row against its checksum; each fact holds the place of the one

@@ -68,7 +68,7 @@ def _connect(log: SqliteLog, path: Path) -> sqlite3.Connection:
 def load_state(log: SqliteLog, kind: str, before: int) -> State | None:
     """Return the latest state of a kind with seq < `before` that matches the log; None without one."""
     path = states_path(log)
-    _made_by()  # before anything is folded: the code on disk may change meanwhile
+    _made_by()  # before anything is folded, because the code on disk may change during the fold
     if not path.is_file():
         return None
     with (
