@@ -182,6 +182,7 @@ class _Tables:
     def __init__(self, log: SqliteLog, tables: sqlite_utils.Database) -> None:
         self._log, self._tables = log, tables
         self._orders, self._positions = Orders(), Positions(_method(log))
+        self._seq: int
         if "log_position" not in tables.table_names():
             with tables.atomic():
                 _create(tables)

@@ -178,7 +178,8 @@ def _show_what_if(result: Row, day: str | None, *, as_json: bool) -> None:
     if as_json:
         show_json(result)
     else:
-        show_table(FLIPS, map(_flip_row, result["flips"]))
+        outcomes = [{name: "; ".join(flip[name]) or "accepted" for name in ("was", "now")} for flip in result["flips"]]
+        show_table(FLIPS, [{**flip, **outcome} for flip, outcome in zip(result["flips"], outcomes, strict=True)])
         show_table(LOST, result["fills"])
         show_table(WHAT_IF_PNL, result["days"])
         show_table(WHAT_IF_EXPOSURE, result["exposure"])
@@ -194,10 +195,6 @@ def _show_what_if(result: Row, day: str | None, *, as_json: bool) -> None:
     if not result["judged"]:
         print_message("nothing is certified: no order was judged")
     print_message(result["note"])
-
-
-def _flip_row(flip: Row) -> Row:
-    return {**flip, **{name: "; ".join(flip[name]) or "accepted" for name in ("was", "now")}}
 
 
 # --- timeline ---
@@ -259,7 +256,11 @@ def _day_lines(day: Row) -> Iterator[str]:
         for key, mark in day[name].items():
             yield f"  {title:<11}  {key}: {_high_water(mark)}"
     for row in day["pnl"]:
-        yield f"  P&L          {row['account']}/{row['symbol']}: {_pnl(row)}"
+        gross, fees, net, level = (
+            plainly(row[name]) for name in ("gross_realized_pnl", "fees", "realized_pnl", "unrealized_pnl")
+        )
+        realized = f"{net} {row['currency']} ({gross} - fees {fees})"
+        yield f"  P&L          {row['account']}/{row['symbol']}: {realized}, unrealized {level}"
     yield f"  digest       {day['digest']}"
 
 
@@ -271,12 +272,6 @@ def _high_water(mark: Row) -> str:
     limit = "no limit" if mark["limit"] is None else f"limit {plainly(mark['limit'])}"
     where = f", after seq {mark['seq']}" if mark["seq"] else ""
     return f"{plainly(mark['most'])} ({limit}{where})"
-
-
-def _pnl(row: Row) -> str:
-    parts = f"{plainly(row['gross_realized_pnl'])} - fees {plainly(row['fees'])}"
-    realized = f"{plainly(row['realized_pnl'])} {row['currency']} ({parts})"
-    return f"{realized}, unrealized {plainly(row['unrealized_pnl'])}"
 
 
 def _show_divergence(found: Row) -> None:

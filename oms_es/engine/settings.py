@@ -7,7 +7,7 @@ So `1e3`, `yes` and `12:30` are no surprises: an unknown or ill-typed key is an 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
@@ -16,9 +16,6 @@ from oms_es.domain.validation import limit_text, settings_error
 from oms_es.errors import InvalidInput
 from oms_es.files import not_a_file
 from oms_es.identifiers import shown
-
-if TYPE_CHECKING:
-    import yaml
 
 _MAX_FILE = 1_000_000
 _MAX_NODES = 10_000
@@ -164,8 +161,8 @@ class _Tree:
         self._source = source
         self._nodes = 0
 
-    def of(self, node: "yaml.Node", path: str = "") -> Any:
-        """Return the node's content; null is None, every other scalar its text."""
+    def of(self, node: Any, path: str = "") -> Any:
+        """Return the content of a node of PyYAML; null is None, every other scalar its text."""
         self._nodes += 1
         if self._nodes > _MAX_NODES or path.count(".") > _MAX_DEPTH:
             raise settings_error(f"{self._source}: {path.strip('.')}: nested too deeply, or too long")
