@@ -276,10 +276,9 @@ class Function(NamedTuple):
     least: int  # arguments
     most: int
     takes: type  # of each argument
-    summary: str
+    names: tuple[str, ...] = ()  # the kinds of names that its texts are
     depends_on: tuple[type[events.Event], ...] = ()  # the events that can change its value
     of_the_day: bool = False  # a new trading day changes its value, too
-    names: tuple[str, ...] = ()  # the kinds of names that its texts are
 
     @property
     def parts(self) -> set[str]:
@@ -338,6 +337,10 @@ def _open_orders(at: EvaluationPoint, account: str | None = None) -> Value:
     return Decimal(sum(at.state.orders.open_count.get(name) or 0 for name in at.accounts(account)))
 
 
+def _quarantined(at: EvaluationPoint) -> Value:
+    return Decimal(len(at.state.orders.all_waiting()))
+
+
 def _mark(at: EvaluationPoint, symbol: str) -> Value:
     mark = at.state.positions.marks.get(symbol)
     return None if mark is None else mark.price
@@ -354,10 +357,6 @@ def _of_order(figure: Callable[[Order], Value]) -> Callable[..., Value]:
     return compute
 
 
-def _of_numbers(compute: Callable[..., Decimal], most: int, summary: str) -> Function:
-    return Function(lambda _, *values: compute(*values), 1, most, Decimal, summary)
-
-
 _FILLS = (events.FillAdded, events.FillBusted, events.FillCorrected)
 _BOOKED = (*_FILLS, events.PolicyChanged)  # with another cost method, the realized P&L is another
 _VALUED = (*_BOOKED, events.MarkRecorded)
@@ -365,32 +364,18 @@ _QUARANTINE = (events.FillQuarantined, events.QuarantineResolved, events.FillAdd
 _ORDER = (events.OrderSubmitted, events.StateChanged)
 _OF_SYMBOL, _OF_ORDER = ("symbol", "account"), ("order", "account")
 FUNCTIONS: dict[str, Function] = {
-    "position": Function(_position, 1, 2, str, "signed quantity of a symbol", _FILLS, names=_OF_SYMBOL),
-    "realized_pnl": Function(_realized, 1, 2, str, "realized P&L of a symbol, net of fees", _BOOKED, names=_OF_SYMBOL),
-    "unrealized_pnl": Function(
-        _unrealized, 1, 2, str, "unrealized P&L of a symbol at its last mark", _VALUED, names=_OF_SYMBOL
-    ),
-    "daily_pnl": Function(
-        _daily, 0, 2, str, "realized P&L of the trading day (account, currency)", _BOOKED, True, ("account", "currency")
-    ),
-    "open_orders": Function(
-        _open_orders, 0, 1, str, "number of open orders", (events.StateChanged,), names=("account",)
-    ),
-    "quarantined": Function(
-        lambda at: Decimal(len(at.state.orders.all_waiting())), 0, 0, str, "number of fills in quarantine", _QUARANTINE
-    ),
-    "mark": Function(_mark, 1, 1, str, "last mark of a symbol", (events.MarkRecorded,), names=("symbol",)),
-    "state": Function(
-        _of_order(lambda order: order.state.value), 1, 2, str, "state of an order, as text", _ORDER, names=_OF_ORDER
-    ),
-    "filled": Function(
-        _of_order(lambda order: order.filled_quantity),
-        *(1, 2, str, "filled quantity of an order", (*_ORDER, *_FILLS)),
-        names=_OF_ORDER,
-    ),
-    "abs": _of_numbers(absolute, 1, "absolute value of a number"),
-    "min": _of_numbers(lambda *values: min(values), 9, "smallest of some numbers"),
-    "max": _of_numbers(lambda *values: max(values), 9, "largest of some numbers"),
+    "position": Function(_position, 1, 2, str, _OF_SYMBOL, _FILLS),  # signed quantity
+    "realized_pnl": Function(_realized, 1, 2, str, _OF_SYMBOL, _BOOKED),  # net of fees
+    "unrealized_pnl": Function(_unrealized, 1, 2, str, _OF_SYMBOL, _VALUED),  # at the last mark
+    "daily_pnl": Function(_daily, 0, 2, str, ("account", "currency"), _BOOKED, of_the_day=True),  # realized
+    "open_orders": Function(_open_orders, 0, 1, str, ("account",), (events.StateChanged,)),  # their number
+    "quarantined": Function(_quarantined, 0, 0, str, (), _QUARANTINE),  # number of fills
+    "mark": Function(_mark, 1, 1, str, ("symbol",), (events.MarkRecorded,)),  # the last one
+    "state": Function(_of_order(lambda order: order.state.value), 1, 2, str, _OF_ORDER, _ORDER),
+    "filled": Function(_of_order(lambda order: order.filled_quantity), 1, 2, str, _OF_ORDER, (*_ORDER, *_FILLS)),
+    "abs": Function(lambda _, value: absolute(value), 1, 1, Decimal),
+    "min": Function(lambda _, *values: min(values), 1, 9, Decimal),
+    "max": Function(lambda _, *values: max(values), 1, 9, Decimal),
 }
 
 
