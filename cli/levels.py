@@ -17,7 +17,7 @@ def level_row(policies: Policies, log: Log, scope: str, seq: int) -> Row:
     `own_level` is the level of the scope itself, `because` the stricter level of every account if that is in force;
     `others` are the accounts whose own level is stricter than that of every account.
     """
-    own, level = own_level(policies, scope), policies.level(scope)
+    own, level = policies.own_level(scope), policies.level(scope)
     return {
         "account": scope,
         "level": level.value,
@@ -26,11 +26,6 @@ def level_row(policies: Policies, log: Log, scope: str, seq: int) -> Row:
         "because": None if level is own else _set_level(log, EVERY_ACCOUNT, level, seq),
         "others": _stricter(policies, log, seq) if scope == EVERY_ACCOUNT else [],
     }
-
-
-def own_level(policies: Policies, scope: str) -> TradingLevel:
-    """Return the level of the scope itself."""
-    return policies.levels.get(scope) or TradingLevel.NORMAL
 
 
 def _stricter(policies: Policies, log: Log, seq: int) -> list[Row]:

@@ -52,9 +52,17 @@ class Policies(Projection):
         cached = self._typed.get(account)
         if cached is not None and cached[0] is every and cached[1] is own:
             return cached[2]
-        policy = typed({**(every or {}), **(own or {})}) if every or own else Policy(max_clock_step=2**62)
+        policy = typed(self.merged(account)) if every or own else Policy(max_clock_step=2**62)
         self._typed[account] = (every, own, policy)
         return policy
+
+    def merged(self, account: str) -> dict[str, Value]:
+        """Return the values in force for an account: its own over those of every account."""
+        return {**(self.values.get(EVERY_ACCOUNT) or {}), **(self.values.get(account) or {})}
+
+    def own_level(self, account: str) -> TradingLevel:
+        """Return the level of an account itself, whatever the level of every account is."""
+        return self.levels.get(account) or TradingLevel.NORMAL
 
     def level(self, account: str) -> TradingLevel:
         """Return the stricter of the account's level and the level of every account."""
@@ -63,14 +71,9 @@ class Policies(Projection):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the policies and levels by account."""
-        accounts = sorted({*self.values, *self.levels})
         return [
-            {
-                "account": account,
-                "level": (self.levels.get(account) or TradingLevel.NORMAL).value,
-                "values": self.values.get(account) or {},
-            }
-            for account in accounts
+            {"account": each, "level": self.own_level(each).value, "values": self.values.get(each) or {}}
+            for each in sorted({*self.values, *self.levels})
         ]
 
 

@@ -80,18 +80,14 @@ class PositionDay(Struct, frozen=True):
     gross: Decimal = ZERO  # realized P&L before fees
     fees: Decimal = ZERO
     fills: int = 0
-    moved: Decimal = ZERO  # change of unrealized P&L by the day's events; without a mark it counts as 0
+    # Change of unrealized P&L by the day's events; without a mark it counts as 0. The changes of all days add up to it.
+    moved: Decimal = ZERO
     unrealized: Decimal | None = ZERO  # unrealized P&L at the day's end; None without a mark
 
     @property
     def realized(self) -> Decimal:
         """Return realized P&L net of fees."""
         return canonical(minus(self.gross, self.fees))
-
-    @property
-    def unrealized_change(self) -> Decimal:
-        """Return the change of unrealized P&L during the day; over all days it adds up to unrealized P&L."""
-        return self.moved
 
 
 class DailyPnl(Struct, frozen=True):

@@ -157,8 +157,8 @@ DAY = ReadModel[BookedDay](
     gross_realized_pnl=lambda each: each.day.gross,
     fees=lambda each: each.day.fees,
     unrealized_pnl=lambda each: each.day.unrealized,
-    unrealized_change=lambda each: each.day.unrealized_change,
-    total_pnl=lambda each: canonical(plus(each.day.realized, each.day.unrealized_change)),
+    unrealized_change=lambda each: each.day.moved,
+    total_pnl=lambda each: canonical(plus(each.day.realized, each.day.moved)),
     fills=lambda each: each.day.fills,
 )
 

@@ -17,7 +17,7 @@ from oms_es.domain.commands import OrderCommand
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import AmendRefused, OrderAmended, OrderSubmitted
 from oms_es.domain.order import Order
-from oms_es.domain.policy import Policy, Value
+from oms_es.domain.policy import Value
 from oms_es.domain.risk_checks import Exposure, Proposal
 from oms_es.engine.command_handler import proposal_of
 from oms_es.log.contract import Log
@@ -76,9 +76,12 @@ def verdict_on(state: State, events: list[Recorded]) -> Verdict | None:
     recorded = recorded_violations(events)
     behind = decision_time_of(state, events).behind // SECOND
     exposure = state.exposure(command.account, proposal.symbol, first.trading_day, first.recorded_at, behind)
-    policy = state.policies.policy(command.account)
+    policy, limits = state.policies.policy(command.account), state.policies.merged(command.account)
     measured = tuple(each for each in recorded if _is_measured(each))
-    found = [(version, (*_computed(proposal, exposure, policy, version), *measured)) for version in rules_of(state)]
+    found = []  # by each version of the rules that may have decided
+    for version in rules_of(state):
+        computed = risk_checks.violations(proposal, exposure, policy, version)
+        found.append((version, (*(each for each in computed if not _is_measured(each)), *measured)))
     version, recomputed = next((each for each in found if each[1] == recorded), found[0])
     return Verdict(
         seq=first.seq,
@@ -88,7 +91,7 @@ def verdict_on(state: State, events: list[Recorded]) -> Verdict | None:
         limits_seq=max(state.policies.changed_at.get(scope) or 0 for scope in (EVERY_ACCOUNT, command.account)),
         exposure=exposure,
         checks=[
-            _check_row(rule, proposal, exposure, policy, _values(state, command.account), version)
+            _check_row(rule, exposure, limits, risk_checks.violation(rule, proposal, exposure, policy, version))
             for rule in risk_checks.CHECKS
         ],
         recorded=recorded,
@@ -96,42 +99,22 @@ def verdict_on(state: State, events: list[Recorded]) -> Verdict | None:
     )
 
 
-def _computed(proposal: Proposal, exposure: Exposure, policy: Policy, version: int) -> tuple[str, ...]:
-    """Return the violations that follow from the log."""
-    found = risk_checks.violations(proposal, exposure, policy, version)
-    return tuple(each for each in found if not _is_measured(each))
-
-
 def _is_measured(violation: str) -> bool:
     return violation.partition(":")[0] in _MEASURED
 
 
-def _values(state: State, account: str) -> dict[str, Value]:
-    every, own = state.policies.values.get(EVERY_ACCOUNT), state.policies.values.get(account)
-    return {**(every or {}), **(own or {})}
-
-
 def _check_row(
-    rule: risk_checks.RiskCheck,
-    proposal: Proposal,
-    exposure: Exposure,
-    policy: Policy,
-    values: dict[str, Value],
-    version: int,
+    rule: risk_checks.RiskCheck, exposure: Exposure, limits: dict[str, Value], violation: str | None
 ) -> dict[str, Any]:
-    broken = risk_checks.violation(rule, proposal, exposure, policy, version)
+    inputs = {name: getattr(exposure, name) for name in rule.reads}
     return {
         "code": rule.code,
-        "holds": broken is None,
+        "holds": violation is None,
         "says": rule.description,
-        "limits": {key: values.get(key) for key in rule.keys},
-        "inputs": {name: _plain(getattr(exposure, name)) for name in rule.reads},
-        "text": broken,
+        "limits": {key: limits.get(key) for key in rule.keys},
+        "inputs": {name: getattr(value, "value", value) for name, value in inputs.items()},  # of an enum its text
+        "text": violation,
     }
-
-
-def _plain(value: Any) -> Any:
-    return getattr(value, "value", value)
 
 
 def _asked(proposal: Proposal) -> str:

@@ -12,9 +12,10 @@ from oms_es.projections.positions import Positions
 from oms_es.projections.rows import timed
 from oms_es.queries.describe_event import describe_event
 from oms_es.timestamps import iso
-from oms_es.vocabulary import EVERY_ACCOUNT, TradingLevel
+from oms_es.vocabulary import EVERY_ACCOUNT
 
 Row = dict[str, Any]
+STOP = "risk.emergency_stop"
 
 
 def position_rows(positions: Positions, now: int) -> list[Row]:
@@ -57,15 +58,13 @@ def limit_rows(policies: Policies, account: str | None) -> list[Row]:
     """Return the limits in force for every account and for each account with its own, or for one account."""
     own = {*policies.values, *policies.levels}
     accounts = [account] if account is not None else sorted(own | ({EVERY_ACCOUNT} if own else set()))
-    every = policies.values.get(EVERY_ACCOUNT, {})
     return [
         {
             "account": each,
             "level": policies.level(each).value,
-            "own_level": (policies.levels.get(each) or TradingLevel.NORMAL).value,
+            "own_level": policies.own_level(each).value,
             # The emergency stop of a settings file became a level; the level is in force.
-            "values": {key: value for key, value in sorted(values.items()) if key != "risk.emergency_stop"},
+            "values": {key: value for key, value in sorted(policies.merged(each).items()) if key != STOP},
         }
         for each in accounts
-        for values in ({**every, **policies.values.get(each, {})},)
     ]
