@@ -2,8 +2,8 @@
 
 from decimal import Decimal
 
-from oms_es.cli.render import Column, Row, age, any_value, average, instant, number, pairs, words
-from oms_es.decimals import text
+from oms_es.cli.render import Column, Row, age, pairs, plainly, shown_time
+from oms_es.decimals import short, text
 from oms_es.vocabulary import DEFAULT_ACCOUNT, OrderState, TimeInForce
 
 _ENDED_EARLY = (OrderState.CANCELLED.value, OrderState.REJECTED.value, OrderState.FAILED.value)
@@ -26,16 +26,25 @@ def _used(row: Row) -> str:
     return "-" if row["used"] is None else f"{text((row['used'] * 100).quantize(Decimal('0.1')))}%"
 
 
-def _text(title: str, key: str | None = None, usual: str | None = None) -> Column:
-    return Column(title, words(key or title), usual=usual)
+def _text(title: str, key: str | None = None, usual: str | None = None, *, right: bool = False) -> Column:
+    """Return a column of text; empty where there is none."""
+    name = key or title
+    return Column(title, lambda row: "" if row[name] is None else str(row[name]), right, usual)
 
 
 def _number(title: str, key: str | None = None) -> Column:
-    return Column(title, number(key or title), right=True)
+    """Return a column of exact numbers, or of any values; - where there is none."""
+    return Column(title, lambda row: plainly(row[key or title]), right=True)
 
 
-def _value(title: str, key: str | None = None) -> Column:
-    return Column(title, any_value(key or title), right=True)
+def _average(title: str, key: str) -> Column:
+    """Return a column of derived numbers to ten digits (in JSON they have all of them); - where there is none."""
+    return Column(title, lambda row: "-" if row[key] is None else text(short(row[key])), right=True)
+
+
+def _instant(title: str, key: str) -> Column:
+    """Return a column of times, without the zeros at their end."""
+    return Column(title, lambda row: shown_time(row[key]))
 
 
 # --- columns of several tables ---
@@ -44,25 +53,25 @@ _ACCOUNT = _text("account", usual=DEFAULT_ACCOUNT)
 _SYMBOL, _SIDE, _METHOD, _EVENT = map(_text, ("symbol", "side", "method", "event"))
 _DAY, _ORDER = _text("day", "trading_day"), _text("order", "order_id")
 _TRADE, _TRADE_IF_ANY = _text("trade", "trade_id"), _text("trade", "trade_id", usual="")
-_WHEN, _EXECUTED = Column("when", instant("occurred_at")), Column("executed", instant("occurred_at"))
+_WHEN, _EXECUTED = _instant("when", "occurred_at"), _instant("executed", "occurred_at")
 _WHEN_TEXT = _text("when")
 _CURRENCY, _CURRENCY_IF_OTHER = _text("in", "currency"), _text("in", "currency", usual="USD")
 _SEQ, _QUANTITY, _PRICE, _FEE, _FEES, _COST = map(_number, ("seq", "quantity", "price", "fee", "fees", "cost"))
-_COST_BASIS, _FILLS, _CHANGE = _number("cost basis", "cost_basis"), _number("fills"), _value("change")
+_COST_BASIS, _FILLS, _CHANGE = _number("cost basis", "cost_basis"), _number("fills"), _number("change")
 _REALIZED, _BEFORE_FEES = _number("realized", "realized_pnl"), _number("before fees", "gross_realized_pnl")
 _UNREALIZED, _TOTAL = _number("unrealized", "unrealized_pnl"), _number("total", "total_pnl")
 
 # --- queries ---
 
-AT = Column("at", instant("at"))
+AT = _instant("at", "at")
 
 ORDERS = (
     *(_ORDER, _ACCOUNT, _SYMBOL, _SIDE, _text("type", "order_type"), _QUANTITY, _PRICE, _text("state")),
     *(_number("filled", "filled_quantity"), _number("open", "open_quantity")),
-    *(Column("avg price", average("avg_fill_price"), right=True), _FEES, Column("note", _order_note, usual="")),
+    *(_average("avg price", "avg_fill_price"), _FEES, Column("note", _order_note, usual="")),
 )
 POSITIONS = (
-    *(_ACCOUNT, _SYMBOL, _QUANTITY, Column("avg price", average("avg_price"), right=True), _COST_BASIS),
+    *(_ACCOUNT, _SYMBOL, _QUANTITY, _average("avg price", "avg_price"), _COST_BASIS),
     *(_REALIZED, _BEFORE_FEES, _FEES, _number("mark", "mark_price")),
     *(Column("age", lambda row: age(row["mark_age_ns"]), right=True), _UNREALIZED, _CURRENCY_IF_OTHER),
 )
@@ -93,18 +102,18 @@ CHANGES = (
 )
 DIFFERENCES = (
     *(_text("day", "trading_day", usual=""), _ACCOUNT, _SYMBOL, _text("order", "order_id", usual=""), _text("figure")),
-    *(_value("from"), _value("to"), _CHANGE),
+    *(_number("from"), _number("to"), _CHANGE),
 )
 LOTS = (
-    *(Column("lot of fill", words("seq"), right=True), _WHEN_TEXT, _ORDER, _TRADE_IF_ANY, _QUANTITY),
-    *(Column("price", average("price"), right=True), _COST),
+    *(_text("lot of fill", "seq", right=True), _WHEN_TEXT, _ORDER, _TRADE_IF_ANY, _QUANTITY),
+    *(_average("price", "price"), _COST),
 )
 MATCHES = (
-    *(Column("closed by fill", words("closed_by_seq"), right=True), _WHEN_TEXT, _text("order", "closed_by_order_id")),
-    *(_text("trade", "closed_by_trade_id", usual=""), Column("opened by fill", words("opened_by_seq"), right=True)),
+    *(_text("closed by fill", "closed_by_seq", right=True), _WHEN_TEXT, _text("order", "closed_by_order_id")),
+    *(_text("trade", "closed_by_trade_id", usual=""), _text("opened by fill", "opened_by_seq", right=True)),
     *(_text("of order", "opened_by_order_id"), _QUANTITY, _COST, _number("proceeds"), _REALIZED),
 )
-PAID = (Column("fee of fill", words("seq"), right=True), _WHEN_TEXT, _ORDER, _TRADE_IF_ANY, _FEE)
+PAID = (_text("fee of fill", "seq", right=True), _WHEN_TEXT, _ORDER, _TRADE_IF_ANY, _FEE)
 CHECKS = (
     *(_text("check", "code"), Column("holds", lambda row: "yes" if row["holds"] else "NO")),
     *(Column("limits", lambda row: pairs(row["limits"])), Column("looked at", lambda row: pairs(row["inputs"]))),
@@ -121,16 +130,23 @@ LEFT_OUT = (_text("rows"), _number("applied"), _number("left out", "left_out"), 
 # --- replay ---
 
 CHECKED = (_text("decided again", "kind"), _number("count"))
-STATES = (_text("figure"), _value("before"), _value("after"))
+STATES = (_text("figure"), _number("before"), _number("after"))
 FLIPS = (_SEQ, _ACCOUNT, _ORDER, _text("asked"), _text("was"), _text("would be", "now"))
 LOST = (
     *(_number("fill that could not be", "seq"), _ACCOUNT, _ORDER, _TRADE_IF_ANY, _SYMBOL, _SIDE),
-    *(_value("quantity"), _value("price")),
+    *(_number("quantity"), _number("price")),
 )
 WHAT_IF_PNL = (
-    *(_DAY, _ACCOUNT, _SYMBOL, _value("realized", "realized_pnl"), _value("would be", "realized_pnl_what_if"), _CHANGE),
-    *(_value("unrealized", "unrealized_pnl"), _value("would be", "unrealized_pnl_what_if"), _CURRENCY_IF_OTHER),
+    *(
+        _DAY,
+        _ACCOUNT,
+        _SYMBOL,
+        _number("realized", "realized_pnl"),
+        _number("would be", "realized_pnl_what_if"),
+        _CHANGE,
+    ),
+    *(_UNREALIZED, _number("would be", "unrealized_pnl_what_if"), _CURRENCY_IF_OTHER),
 )
-_REACHED = (_value("limit"), _value("would be", "most_what_if"), _value("limit", "limit_what_if"))
-WHAT_IF_EXPOSURE = (_DAY, _ACCOUNT, _SYMBOL, _value("largest exposure", "most"), *_REACHED)
-WHAT_IF_LOSS = (_DAY, _ACCOUNT, _CURRENCY, _value("worst daily loss", "most"), *_REACHED)
+_REACHED = (_number("limit"), _number("would be", "most_what_if"), _number("limit", "limit_what_if"))
+WHAT_IF_EXPOSURE = (_DAY, _ACCOUNT, _SYMBOL, _number("largest exposure", "most"), *_REACHED)
+WHAT_IF_LOSS = (_DAY, _ACCOUNT, _CURRENCY, _number("worst daily loss", "most"), *_REACHED)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.cells import cell_len
 
-from oms_es.decimals import short, text
+from oms_es.decimals import text
 from oms_es.identifiers import escaped
 from oms_es.queries.json_text import json_text, lists_json
 from oms_es.timestamps import SECOND, brief, local_iso
@@ -105,28 +105,6 @@ def _local(name: str, value: Any, zone: ZoneInfo) -> Any:
 # --- cells ---
 
 
-def words(key: str) -> Callable[[Row], str]:
-    """Return a cell with the text under `key`; empty for none."""
-    return lambda row: "" if row[key] is None else str(row[key])
-
-
-def number(key: str) -> Callable[[Row], str]:
-    """Return a cell with the exact number under `key`; - where there is none."""
-    return lambda row: figure(row[key])
-
-
-def average(key: str) -> Callable[[Row], str]:
-    """Return a cell with a derived number to ten digits (in JSON it has all of them); - where there is none."""
-    return lambda row: "-" if row[key] is None else text(short(row[key]))
-
-
-def figure(value: Decimal | int | None) -> str:
-    """Return an exact number as text; - where there is none."""
-    if value is None:
-        return "-"
-    return text(value) if isinstance(value, Decimal) else str(value)
-
-
 def plainly(value: object) -> str:
     """Return any value as text; - where there is none."""
     if isinstance(value, Decimal):
@@ -136,19 +114,9 @@ def plainly(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def any_value(key: str) -> Callable[[Row], str]:
-    """Return a cell with any value under `key` as text; - where there is none."""
-    return lambda row: plainly(row[key])
-
-
 def pairs(values: Row) -> str:
     """Return names and their values, by the last part of the name."""
     return ", ".join(f"{name.rpartition('.')[2]} {plainly(value)}" for name, value in values.items()) or "-"
-
-
-def instant(key: str) -> Callable[[Row], str]:
-    """Return a cell with the moment under `key`, without the zeros at its end."""
-    return lambda row: shown_time(row[key])
 
 
 def shown_time(moment: str) -> str:

@@ -415,12 +415,12 @@ def _as_text(row: dict[str, Any]) -> dict[str, str]:
         ("orders", ExportFilter(symbol="ALFA"), 6),
         ("orders", ExportFilter(order_id="o-4"), 1),
         ("fills", ExportFilter(symbol="BETA"), 4),
-        ("fills", ExportFilter(trading_day="2024-03-05"), 0),
-        ("fills", ExportFilter(trading_day="2024-03-04", order_id="o-1"), 2),
+        ("fills", ExportFilter(day="2024-03-05"), 0),
+        ("fills", ExportFilter(day="2024-03-04", order_id="o-1"), 2),
         ("positions", ExportFilter(account="nobody"), 0),
-        ("pnl", ExportFilter(symbol="ALFA", trading_day="2024-03-04"), 1),
+        ("pnl", ExportFilter(symbol="ALFA", day="2024-03-04"), 1),
         ("events", ExportFilter(order_id="o-2"), 4),
-        ("events", ExportFilter(symbol="BETA", trading_day="2024-03-04"), 18),
+        ("events", ExportFilter(symbol="BETA", day="2024-03-04"), 18),
     ],
 )
 def test_an_export_is_narrowed_by_day_symbol_account_and_order(

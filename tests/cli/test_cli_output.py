@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from oms_es.cli.render import Column, show_json, show_rows_json, show_table, words
+from oms_es.cli.render import Column, show_json, show_rows_json, show_table
 from tests.cli.test_cli import Oms
 
 OMS = [sys.executable, "-m", "oms_es"]
@@ -52,7 +52,7 @@ def test_files_with_hostile_names_are_named_safely(oms: Oms, tmp_path: Path) -> 
 
 def test_columns_stay_aligned_around_wide_letters(capsys: pytest.CaptureFixture[str]) -> None:
     show_table(
-        (Column("name", words("name")), Column("n", words("n"), right=True)),
+        (Column("name", lambda row: row["name"]), Column("n", lambda row: str(row["n"]), right=True)),
         [{"name": "株式", "n": 1}, {"name": "abcd", "n": 22}],
     )
 
