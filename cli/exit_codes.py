@@ -111,9 +111,8 @@ def exit_code(run: Callable[[], object]) -> int:
         _print_usage(error)
         return WRONG_USAGE
     except (OmsError, OSError) as error:
-        for line in (
-            f"oms: {_text(error)}".split("\n") if isinstance(error, ExpressionError) else [f"oms: {_text(error)}"]
-        ):
+        message = f"oms: {_text(error)}"
+        for line in message.split("\n") if isinstance(error, ExpressionError) else [message]:
             print_message(line)  # a claim is printed with a caret under the error
         return WRONG_USAGE if isinstance(error, InvalidInput) else REFUSED
     except Exception as error:

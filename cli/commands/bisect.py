@@ -20,7 +20,6 @@ from oms_es.cli.replay_source import Archive, Source, by_method, open_source
 from oms_es.cli.results import point
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
-from oms_es.projections.rows import timed
 from oms_es.queries.answers import event_row
 from oms_es.queries.known_names import Unknown
 from oms_es.queries.moments import Written
@@ -90,7 +89,8 @@ def bisect(
         certified = allow_empty or not (unknown or not events.size)
         if options.as_json:
             basis = {"seq": last, "first_seq": first, "method": used.value, "log_seq": found.last_seq}
-            answer = {"claim": expression, "holds": _holds(turn, certified=certified), "turn": _turn_row(turn)}
+            holds = turn is None if certified or turn is not None else None  # None: not certified
+            answer = {"claim": expression, "holds": holds, "turn": _turn_row(turn)}
             doubts = {"events": events.size, "unknown": [each.row() for each in unknown]}
             show_json({"basis": {**basis, "past_end": events.past_end}, **answer, **doubts})
         elif turn is not None:
@@ -124,11 +124,6 @@ def _between(found: Source, points: list[Written | None]) -> _Range:
     return _Range(first, end, past_end=past[1])
 
 
-def _holds(turn: Turn | None, *, certified: bool) -> bool | None:
-    """Return whether the claim is true after every event; None if that is not certified."""
-    return False if turn is not None else True if certified else None
-
-
 def _turn_row(turn: Turn | None) -> Row | None:
     if turn is None:
         return None
@@ -136,20 +131,15 @@ def _turn_row(turn: Turn | None) -> Row | None:
         "seq": turn.at.seq,
         "from_the_start": turn.from_the_start,
         "event": event_row(turn.at),
-        "before": _state(turn.before),
-        "after": _state(turn.after),
+        "before": turn.before,
+        "after": turn.after,
         "history": [event_row(each) for each in turn.history],
     }
 
 
-def _state(state: Row) -> Row:
-    """Return a state with its times as text."""
-    return {**state, "positions": list(map(timed, state["positions"]))}
-
-
 def _show(turn: Turn) -> None:
     show_table(HISTORY, [event_row(turn.at)])
-    before, after = _figures(_state(turn.before)), _figures(_state(turn.after))
+    before, after = _figures(turn.before), _figures(turn.after)
     names = [*after, *(name for name in before if name not in after)]
     lines = [{"figure": name, "before": before.get(name), "after": after.get(name)} for name in names]
     show_table(STATES, [each for each in lines if each["before"] is not None or each["after"] is not None])

@@ -58,14 +58,7 @@ def facts(file: File, account: OrderAccount = None, id_prefix: Prefix = "", *, o
         oms import facts history.jsonl --log history.db
     """
     defaults = _defaults(account, id_prefix)
-
-    def report(outcome: Imported) -> None:
-        if options.as_json:
-            show_json(outcome.rows())
-        else:
-            show_table(IMPORTED, [outcome.rows()])
-
-    _import(file, lambda: read_facts(file, defaults), options, report)
+    _import(file, lambda: read_facts(file, defaults), options)
 
 
 def lobster(
@@ -90,15 +83,7 @@ def lobster(
     day = LobsterDay(file, identifier(symbol, "--symbol"), date.date(), book, _defaults(account, id_prefix))
     if book is not None:
         _check_readable_twice(book)
-
-    def report(outcome: Imported) -> None:
-        if options.as_json:
-            show_json({**outcome.rows(), "left_out": day.left.rows_out()})
-        else:
-            show_table(IMPORTED, [outcome.rows()])
-            show_table(LEFT_OUT, left_rows(day.left))
-
-    _import(file, day.read, options, report)
+    _import(file, day.read, options, day)
 
 
 def _defaults(account: str | None, id_prefix: str) -> Defaults:
@@ -106,18 +91,23 @@ def _defaults(account: str | None, id_prefix: str) -> Defaults:
 
 
 def _import(
-    file: Path, read: Callable[[], Iterator[Fact]], options: CommonOptions, report: Callable[[Imported], None]
+    file: Path, read: Callable[[], Iterator[Fact]], options: CommonOptions, day: LobsterDay | None = None
 ) -> None:
+    """Import facts and report the outcome; that of a day with the rows that were left out."""
     _check_readable_twice(file)
 
     async def run(oms: OrderManagementSystem) -> Imported:
         return await import_facts(oms.sequencer, facts_with_progress(read))
 
-    def report_all(outcome: Imported) -> None:
-        report(outcome)
+    def report(outcome: Imported) -> None:
+        if options.as_json:
+            show_json({**outcome.rows(), **({} if day is None else {"left_out": day.left.rows_out()})})
+        else:
+            show_table(IMPORTED, [outcome.rows()])
+            show_table(LEFT_OUT, [] if day is None else left_rows(day.left))
         _print_outcome(outcome, file, place(options.log, options.config).log)
 
-    options.carry_out(run, report_all)
+    options.carry_out(run, report)
 
 
 def _check_readable_twice(file: Path) -> None:

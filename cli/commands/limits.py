@@ -1,5 +1,6 @@
 """Commands on limits, trading levels, marks and instruments."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
@@ -130,13 +131,7 @@ def halt(level: Level = "halted", account: Scope = None, reason: Reason = "", *,
 
         oms halt --level reduce_only --account alpha
     """
-
-    async def run(oms: OrderManagementSystem) -> Row:
-        print_if_new(oms.sequencer.state, account)
-        await oms.halt(level, account=account, reason=reason, **options.recorded())
-        return _level_now(oms, account)
-
-    _show_level(options.carry_out(run), options)
+    _change_level(options, account, lambda oms: oms.halt(level, account=account, reason=reason, **options.recorded()))
 
 
 def resume(account: Scope = None, reason: Reason = "", *, options: CommandOptions) -> None:
@@ -149,25 +144,21 @@ def resume(account: Scope = None, reason: Reason = "", *, options: CommandOption
 
         oms resume --reason "feed is back"
     """
+    _change_level(options, account, lambda oms: oms.resume(account=account, reason=reason, **options.recorded()))
+
+
+def _change_level(
+    options: CommandOptions, account: str | None, change: Callable[[OrderManagementSystem], Awaitable[None]]
+) -> None:
+    """Change the trading level of an account, or of every account, and print the level in force."""
 
     async def run(oms: OrderManagementSystem) -> Row:
         print_if_new(oms.sequencer.state, account)
-        await oms.resume(account=account, reason=reason, **options.recorded())
-        return _level_now(oms, account)
+        await change(oms)
+        state = oms.sequencer.state
+        return level_row(state.policies, oms.log, account or EVERY_ACCOUNT, state.seq)
 
-    _show_level(options.carry_out(run), options)
-
-
-def _level_now(oms: OrderManagementSystem, account: str | None) -> Row:
-    state = oms.sequencer.state
-    return level_row(state.policies, oms.log, account or EVERY_ACCOUNT, state.seq)
-
-
-def _show_level(row: Row, options: CommonOptions) -> None:
-    if options.as_json:
-        show_json(row)
-    else:
-        print_level(row)
+    (show_json if options.as_json else print_level)(options.carry_out(run))
 
 
 # --- limits ---

@@ -12,7 +12,7 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import Event
 from oms_es.domain.order import Order
 from oms_es.projections.position_state import Mark, PositionState
-from oms_es.projections.rows import order_row, position_row
+from oms_es.projections.rows import order_row, position_row, timed
 from oms_es.projections.state import State
 from oms_es.queries.known_names import Unknown, topics_with, unknown_names
 
@@ -48,7 +48,7 @@ class _Snapshot(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         return {
             "order": None if self.order is None else order_row(self.order),
-            "positions": [position_row(each, self.mark) for each in self.held],
+            "positions": [timed(position_row(each, self.mark)) for each in self.held],
             "open_orders": self.open_orders,
         }
 
