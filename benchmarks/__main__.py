@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import footprint, reading, writing
+from benchmarks import footprint, ingest, reading, writing
 from benchmarks.figures import losses, measure, put_table, save, table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -26,7 +26,7 @@ def main() -> int:
         found = (
             [] if wanted and not _needs_logs(wanted) else reading.figures(reading.Logs(Path(folder), options.events))
         )
-        every = [*writing.figures(), *found, *footprint.figures()]
+        every = [*writing.figures(), *ingest.figures(), *found, *footprint.figures()]
         chosen = [each for each in every if not wanted or any(name in each.name for name in wanted)]
         if not chosen:
             print(f"no figure has {options.only!r} in its name", file=sys.stderr)
@@ -55,7 +55,7 @@ def _options() -> argparse.Namespace:
 
 
 def _needs_logs(wanted: list[str]) -> bool:
-    others = [each.name for each in (*writing.figures(), *footprint.figures())]
+    others = [each.name for each in (*writing.figures(), *ingest.figures(), *footprint.figures())]
     return not all(any(name in other for other in others) for name in wanted)
 
 

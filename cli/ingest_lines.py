@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import Awaitable, Callable
-from functools import cache
 from typing import Any
 
 from oms_es import OMSOrder, OrderManagementSystem
 from oms_es.api.refusals import raise_refusal
+from oms_es.domain.reports import report_of
 from oms_es.errors import FillQuarantinedError, InvalidInput, OmsError, OrderRejected
 from oms_es.identifiers import shown
 from oms_es.importers.facts import Defaults, parsed, to_fact
@@ -42,7 +42,7 @@ _SHOWN = (
 
 def carry_out(oms: OrderManagementSystem, line: bytes) -> Awaitable[OMSOrder | None]:
     """
-    Return the outcome of a line: `{"command": …}` is judged, `{"kind": …}` is a fact of history.
+    Return the outcome of a line: a `{"command": …}`, a `{"kind": …}` (a fact), or a `{"report": …}` of a venue.
 
     Raises:
         InvalidInput: the line is neither; names the missing or unknown field.
@@ -51,11 +51,13 @@ def carry_out(oms: OrderManagementSystem, line: bytes) -> Awaitable[OMSOrder | N
         raise InvalidInput(f"the line is longer than {MOST_BYTES} bytes")
     body = parsed(line)
     name = body.pop("command", None)
-    if name is None:
-        if "kind" not in body:
-            raise InvalidInput('the line has neither "command" nor "kind"')
+    if name is not None:
+        return _call(oms, name, body)
+    if "kind" in body:
         return _import(oms, body)
-    return _call(oms, name, body)
+    if isinstance(body.get("report"), dict):
+        return oms.apply_report(report_of(body["report"]), account=body.get("account"))
+    raise InvalidInput('the line has no "command", no "kind" and no "report"')
 
 
 def _call(oms: OrderManagementSystem, name: object, arguments: dict[str, Any]) -> Awaitable[OMSOrder | None]:
@@ -64,16 +66,10 @@ def _call(oms: OrderManagementSystem, name: object, arguments: dict[str, Any]) -
     method, implied = METHODS[name]
     call: Callable[..., Awaitable[OMSOrder | None]] = getattr(oms, method)
     try:
-        bound = _signature(method).bind(oms, **arguments, **implied)
+        return call(**arguments, **implied)  # a coroutine: only its arguments are bound here
     except TypeError as error:
-        known = ", ".join(each for each in _signature(method).parameters if each != "self" and each not in implied)
+        known = ", ".join(each for each in inspect.signature(call).parameters if each not in implied)
         raise InvalidInput(f"{name}: {error}; it has the fields {known}") from None
-    return call(*bound.args[1:], **bound.kwargs)
-
-
-@cache
-def _signature(method: str) -> inspect.Signature:
-    return inspect.signature(getattr(OrderManagementSystem, method))
 
 
 async def _import(oms: OrderManagementSystem, body: dict[str, Any]) -> OMSOrder | None:

@@ -51,6 +51,21 @@ def test_a_day_is_read_without_a_write(tmp_path: Path) -> None:
     assert log.read_bytes() == before
 
 
+def test_the_bot_at_a_venue_ends_as_the_venue_does(tmp_path: Path) -> None:
+    first, again = (run("venue_bot.py", tmp_path / "bot.db") for _ in range(2))
+
+    assert first[-1].startswith("6 submits, ")
+    assert first[-1].endswith("breaks: []")
+    assert again[-1] == first[-1]
+
+
+def test_the_adapter_of_ones_own_fills_an_order(tmp_path: Path) -> None:
+    first, again = (run("own_venue.py", tmp_path / "bot.db") for _ in range(2))
+
+    assert first[0].startswith("filled Position(symbol='ADAUSDM', quantity=Decimal('100')")
+    assert again[0].startswith("filled Position(symbol='ADAUSDM', quantity=Decimal('200')")
+
+
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short(example: Path) -> None:
     assert len(example.read_text(encoding="utf-8").splitlines()) <= 60

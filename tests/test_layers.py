@@ -22,7 +22,8 @@ RANKS = (
     ("audit", "importers"),
     ("api",),
     ("root",),
-    ("report",),
+    ("venues",),
+    ("compat", "report"),
     ("cli",),
 )
 RANK = {package: rank for rank, packages in enumerate(RANKS) for package in packages}

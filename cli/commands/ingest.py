@@ -16,9 +16,10 @@ import typer
 from oms_es import OrderManagementSystem
 from oms_es.cli.ingest_lines import MOST_BYTES, accepted, carry_out, refused
 from oms_es.cli.options import LogOptions
-from oms_es.cli.render import counted, print_message, show_json
+from oms_es.cli.render import counted, print_message, show
 from oms_es.errors import LogError, OmsError
 from oms_es.log.identity import STOPPING
+from oms_es.queries.json_text import json_text
 
 IN_FLIGHT = 1000  # lines that are read and not yet answered
 PARTS = 4  # blocks of input that are read ahead
@@ -29,10 +30,11 @@ def ingest(file: Lines = Path("-"), *, options: LogOptions) -> None:
     """
     Carry out JSON lines; answer each when durable.
 
-    A line is a command, {"command": "submit", ...} with the arguments of the Python API as its fields, or a fact as
-    in `oms import facts`. The answers are JSON lines on standard output, in the order of the input: {"line": 1,
-    "ok": true, "order": ...}, or "ok": false with the error. Lines that are in flight together share a commit. The
-    end of the input, SIGTERM and Ctrl-C end the command after every line that was read is answered.
+    A line is a command, {"command": "submit", ...} with the arguments of the Python API as its fields, a fact as in
+    `oms import facts`, or a venue's report, {"report": {...}}. The answers are JSON lines on standard output, in the
+    order of the input: {"line": 1, "ok": true, "order": ...}, or "ok": false with the error. Lines that are in flight
+    together share a commit. The end of the input, SIGTERM and Ctrl-C end the command after every line that was read
+    is answered.
 
     For example:
 
@@ -69,6 +71,7 @@ class _Ingest:
         self._parts: asyncio.Queue[list[bytes] | None] = asyncio.Queue()  # None: the end
         self._in_flight: asyncio.Queue[asyncio.Task[dict[str, Any]] | None] = asyncio.Queue(IN_FLIGHT)
         self._room = threading.Semaphore(PARTS)
+        self._is_heard = True
         self.lines = 0
         self.refused = 0
         self.fatal: LogError | OSError | None = None  # the log cannot be written, or the input not read
@@ -127,16 +130,28 @@ class _Ingest:
             return refused(number, error)
 
     async def _answer_all(self) -> None:
-        is_heard = True
-        while (working := await self._in_flight.get()) is not None:
-            answer = await working
-            self.lines += 1
-            if is_heard:
-                try:
-                    show_json(answer)
-                except typer.Exit:  # the reader has closed the pipe
-                    is_heard = False
-                    self._stop()
+        ready: list[str] = []
+        while True:
+            if self._in_flight.empty():
+                self._answer(ready)
+            working = await self._in_flight.get()
+            if working is None:
+                break
+            if not working.done():  # no answer that is ready waits for it
+                self._answer(ready)
+            ready.append(json_text(await working))
+        self._answer(ready)
+
+    def _answer(self, ready: list[str]) -> None:
+        """Write answers, and forget them."""
+        self.lines += len(ready)
+        if ready and self._is_heard:
+            try:
+                show("\n".join(ready))
+            except typer.Exit:  # the reader has closed the pipe
+                self._is_heard = False
+                self._stop()
+        ready.clear()
 
 
 def _reader(source: BinaryIO) -> Callable[[], bytes]:

@@ -90,6 +90,18 @@ def test_ingest_imports_facts_between_commands_once(oms: Oms) -> None:
     assert answers[3]["order"]["filled_quantity"] == "60"
 
 
+def test_ingest_records_reports_of_a_venue(oms: Oms) -> None:
+    ids = {"external_order_id": "V-1", "order_id": "a"}
+    fill = {"external_order_id": "V-1", "trade_id": "t-1", "quantity": "4", "price": "0.44"}
+    lines = [buy("a"), *(json.dumps({"report": each}) for each in ({**ids, "status": "working"}, fill, fill, {"x": 1}))]
+
+    answers = ingest(oms, lines)
+
+    assert [each["ok"] for each in answers] == [True, True, True, True, False]
+    assert (answers[3]["order"]["state"], answers[3]["order"]["filled_quantity"]) == ("working", "4")
+    assert "not a field of a report" in answers[4]["error"]["message"]
+
+
 def test_ingest_appends_the_lines_in_flight_in_one_transaction(oms: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     append = SqliteLog.append
