@@ -20,6 +20,7 @@ from oms_es import (
     OrderSide,
     OrderState,
     OrderType,
+    Position,
     Settings,
 )
 from oms_es.domain.envelope import Draft, Recorded
@@ -97,6 +98,20 @@ async def trade(
     """Submit an order and fill it at once."""
     await submit(oms, order_id, side=side, quantity=quantity, price=price, **more)
     await oms.add_fill(order_id, quantity, price, f"t-{order_id}", account=more.get("account"))
+
+
+def order_of(oms: OrderManagementSystem, order_id: str, account: str | None = None) -> OMSOrder:
+    """Return an order that is there."""
+    found = oms.get_order(order_id, account=account)
+    assert found is not None
+    return found
+
+
+def position_of(oms: OrderManagementSystem, symbol: str = ADA, account: str | None = None) -> Position:
+    """Return a position that is there."""
+    found = oms.get_position(symbol, account=account)
+    assert found is not None
+    return found
 
 
 def events_of(log: Log) -> list[Event]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from oms_es import OrderManagementSystem, OrderState, UnknownFill, UnknownQuarantine
-from tests.desk import ADA, BUY, SELL, desk, quarantined, ruled, these, trade, work
+from tests.desk import ADA, BUY, SELL, desk, order_of, position_of, quarantined, ruled, these, trade, work
 
 Oms = OrderManagementSystem
 
@@ -15,8 +15,7 @@ async def test_a_quarantined_fill_is_booked_when_resolve_quarantined_accepts_it(
     waits = await quarantined(oms.add_fill("o-1", 150, 10, "t-1"))
     assert isinstance(waits, ValueError)
     assert waits.reason == "overfill"
-    order = oms.get_order("o-1")
-    assert order is not None
+    order = order_of(oms, "o-1")
     assert these(order.filled_quantity, order.state) == (0, OrderState.WORKING)
     assert oms.get_position(ADA) is None
 
@@ -37,9 +36,7 @@ async def test_a_fill_of_an_unknown_order_with_symbol_and_side_opens_an_external
     assert these(order.quantity, order.filled_quantity, order.open_quantity) == (50, 50, 0)
     assert oms.get_open_orders() == []
     assert oms.risk_manager.open_order_count == 0
-    position = oms.get_position(ADA)
-    assert position is not None
-    assert position.quantity == -50
+    assert position_of(oms, ADA).quantity == -50
     origins = {r.origin.value for r in oms.log.stream("order/default/theirs")}
     assert origins == {"external"}
 

@@ -11,7 +11,22 @@ import pytest
 from oms_es import CommandConflict, FillQuarantinedError, OMSOrder, OrderManagementSystem, OrderRejected, TradingLevel
 from oms_es.domain.events import FillQuarantined
 from oms_es.timestamps import SECOND
-from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, events_of, quarantined, refusal, submit, topics_of, work
+from tests.desk import (
+    ADA,
+    BUY,
+    SELL,
+    START,
+    Clock,
+    D,
+    desk,
+    events_of,
+    position_of,
+    quarantined,
+    refusal,
+    submit,
+    topics_of,
+    work,
+)
 
 Oms = OrderManagementSystem
 Act = Callable[[Oms], Awaitable[Any]]
@@ -215,7 +230,5 @@ async def test_a_repeated_fill_is_recognised_by_its_trade_id(path: Path, restart
     assert (await oms.add_fill("o-2", 40, 10, "t-1", D("0.1"))).filled_quantity == 40, "another order's trade"
     waits = await quarantined(oms.add_fill("o-1", 41, 10, "t-1", D("0.1")))
     assert waits.reason == "conflict"
-    position = oms.get_position(ADA)
-    assert position is not None
-    assert position.quantity == 80
+    assert position_of(oms, ADA).quantity == 80
     await oms.close()

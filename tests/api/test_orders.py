@@ -14,7 +14,7 @@ from oms_es import (
     OrderState,
     UnknownOrder,
 )
-from tests.desk import D, codes, desk, submit, these, topics_of, work
+from tests.desk import D, codes, desk, order_of, submit, these, topics_of, work
 
 Oms = OrderManagementSystem
 
@@ -41,8 +41,7 @@ async def test_a_refused_amend_order_is_recorded_and_leaves_the_order_unchanged(
     with pytest.raises(OrderRejected, match="POSITION_SIZE") as error:
         await oms.amend_order("o-1", quantity=10_001)
     assert error.value.order.quantity == 100
-    after = oms.get_order("o-1")
-    assert after is not None
+    after = order_of(oms, "o-1")
     assert (after.quantity, after.price, after.state) == (before.quantity, before.price, before.state)
     assert topics_of(oms.log)[-1] == "AmendRefused"
     assert (await oms.amend_order("o-1", quantity=10_000)).quantity == 10_000

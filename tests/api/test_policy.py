@@ -13,6 +13,7 @@ from tests.desk import (
     fact,
     facts_file,
     filled,
+    position_of,
     refusal,
     ruled,
     submit,
@@ -173,12 +174,9 @@ async def test_the_cost_method_comes_from_the_policy_in_the_log_and_not_from_the
         await trade(oms, "o-2", BUY, 10, 2)
         await trade(oms, "o-3", SELL, 10, 3)
     async with desk(path, settings=Settings.default()) as oms:
-        found = oms.get_position(ADA)
-        assert found is not None
+        found = position_of(oms, ADA)
         assert found.realized_pnl == 10
         by_method = {name: oms.positions(method=name)[0].realized_pnl for name in ("fifo", "lifo", "average")}
         assert by_method == {"fifo": 20, "lifo": 10, "average": 15}
         await oms.set_limits(method="fifo")
-        found = oms.get_position(ADA)
-        assert found is not None
-        assert found.realized_pnl == 20
+        assert position_of(oms, ADA).realized_pnl == 20

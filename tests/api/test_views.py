@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import CommandConflict, OMSOrder, OrderManagementSystem, OrderState, TimeInForce
+from oms_es import OMSOrder, OrderManagementSystem, OrderState, TimeInForce
 from oms_es.projections.views import MANY
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import OrderSide
-from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, ruled, submit, these, trade, work
+from tests.desk import ADA, BUY, SELL, START, Clock, D, desk, order_of, position_of, submit, these, trade, work
 
 Oms = OrderManagementSystem
 
@@ -44,8 +44,7 @@ async def test_an_order_of_many_fills_shows_each_of_them_like_one_of_few(oms: Om
     for number, view in enumerate(views, 1):
         assert [fill["fee"] for fill in view.fills] == list(range(number))
     assert [fill["trade_id"] for fill in last.fills] == [f"t-{number}" for number in range(1, MANY + 2)]
-    again = oms.get_order("o-1")
-    assert again is not None
+    again = order_of(oms, "o-1")
     assert copy.deepcopy(again) == pickle.loads(pickle.dumps(again)) == again == last
     assert dataclasses.asdict(again)["fills"] == last.fills
     with pytest.raises(AttributeError, match="'OMSOrder' object has no attribute 'filles'"):
@@ -101,8 +100,7 @@ async def test_a_position_is_shown_with_everything_the_spec_names(path: Path) ->
         await oms.add_fill("o-1", 40, 10, "t-1", D("0.5"))
         clock.move(60)
         await oms.add_fill("o-1", 60, 11, "t-2", D("0.5"))
-        position = oms.get_position(ADA)
-        assert position is not None
+        position = position_of(oms, ADA)
         assert these(position.symbol, position.account, position.quantity) == (ADA, "default", 100)
         assert these(position.avg_price, position.cost_basis) == (D("10.6"), 1060)
         assert these(position.realized_pnl, position.gross_realized_pnl, position.fees) == (-1, 0, 1)
@@ -110,8 +108,7 @@ async def test_a_position_is_shown_with_everything_the_spec_names(path: Path) ->
         assert position.last_update == (START + 60 * SECOND) / SECOND
 
         await oms.record_mark(ADA, 12)
-        position = oms.get_position(ADA)
-        assert position is not None
+        position = position_of(oms, ADA)
         assert these(position.unrealized_pnl, position.mark_price) == (140, 12)
 
 
@@ -150,8 +147,7 @@ async def test_orders_positions_and_summaries_are_read_only_snapshots(oms: Oms) 
     before = await work(oms, "o-1")
     after = await oms.add_fill("o-1", 40, 10, "t-1")
     assert these(before.filled_quantity, before.fills, after.filled_quantity) == (0, [], 40)
-    position = oms.get_position(ADA)
-    assert position is not None
+    position = position_of(oms, ADA)
     for view in (after, position):
         with pytest.raises(AttributeError):
             view.quantity = D(1)  # type: ignore[misc]
@@ -161,24 +157,9 @@ async def test_orders_positions_and_summaries_are_read_only_snapshots(oms: Oms) 
     oms.get_all_orders().clear()
     oms.get_portfolio_summary()["positions"].clear()
 
-    order = oms.get_order("o-1")
-    assert order is not None
+    order = order_of(oms, "o-1")
     assert [fill["price"] for fill in order.fills] == [10]
     assert len(oms.get_portfolio_summary()["positions"]) == 1
-
-
-async def test_get_order_finds_an_order_that_left_memory_after_its_retention(path: Path) -> None:
-    clock = Clock()
-    async with desk(path, clock, ruled(system={"order_history_retention": 60})) as oms:
-        await trade(oms, "o-1", BUY, 100, 10)
-        clock.move(7200)
-        await submit(oms, "o-2")
-        order = oms.get_order("o-1")
-        assert order is not None
-        assert order.state is OrderState.FILLED
-        with pytest.raises(CommandConflict):
-            await submit(oms, "o-1", quantity=55)
-        assert (await oms.add_fill("o-1", 100, 10, "t-o-1")).filled_quantity == 100
 
 
 async def test_sums_over_several_currencies_are_none(tmp_path: Path) -> None:

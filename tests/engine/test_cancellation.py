@@ -13,7 +13,22 @@ from oms_es import OrderManagementSystem, OrderState
 from oms_es.engine.sequencer import MOST_AT_ONCE
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import State
-from tests.desk import ADA, FREE, Clock, Gate, Watched, desk, digest, digest_of, mark, reached, submit, topics_of, work
+from tests.desk import (
+    ADA,
+    FREE,
+    Clock,
+    Gate,
+    Watched,
+    desk,
+    digest,
+    digest_of,
+    mark,
+    position_of,
+    reached,
+    submit,
+    topics_of,
+    work,
+)
 
 
 async def test_a_cancelled_caller_does_not_cancel_the_other_commands(path: Path) -> None:
@@ -111,9 +126,7 @@ def test_one_oms_serves_one_loop_after_another(path: Path) -> None:
         assert oms.get_order(f"o-{number}") == order
     asyncio.run(oms.add_fill("o-0", 10, 10, "t-1"))
 
-    position = oms.get_position(ADA)
-    assert position is not None
-    assert position.quantity == 10
+    assert position_of(oms, ADA).quantity == 10
     asyncio.run(oms.close())
 
 

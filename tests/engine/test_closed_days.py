@@ -15,7 +15,7 @@ from oms_es.importers.importer import import_facts
 from oms_es.log.memory import MemoryLog
 from oms_es.projections.state import State
 from oms_es.timestamps import instant
-from tests.desk import Clock, work
+from tests.desk import Clock, order_of, work
 from tests.desk import desk as oms_over
 from tests.trading_desk import TradingDesk
 
@@ -167,8 +167,7 @@ async def test_a_fact_of_a_closed_day_goes_to_the_open_one_and_is_marked(desk: D
         ("MarkRecorded", TUESDAY),
     ]
     assert {each.event.late_for for each in told} == {MONDAY}  # type: ignore[attr-defined]
-    order = desk.oms.get_order("o-2")
-    assert order is not None
+    order = order_of(desk.oms, "o-2")
     assert [fill["late"] for fill in order.fills] == [True, False]
     seen = replay(desk.log.read(), check=True)
     assert (seen.divergent, [day.late_facts for day in seen.days], seen.days[0].differing) == ([], [0, 3], [])

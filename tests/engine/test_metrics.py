@@ -1,12 +1,15 @@
 """The gauges and latencies of `oms.metrics`."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 
 from oms_es import FillQuarantinedError, OrderManagementSystem, OrderSide
 from oms_es.log.sqlite import SqliteLog
+from oms_es.metrics import MetricsMissing
+from oms_es.timestamps import SECOND
 from tests.desk import START, Clock, Gate, Watched, desk, reached, submit, trade, work
 
 
@@ -55,3 +58,30 @@ async def test_gauges_show_no_order_that_is_not_durable(path: Path) -> None:
         gate.opened.set()
         await asked
         assert gauge(oms, "oms_open_orders") == 2
+
+
+LINES = (
+    "oms_order_latency_seconds_count 1.0", "oms_order_latency_seconds_sum 2.0", "oms_fill_latency_seconds_count 1.0",
+    "oms_fill_latency_seconds_sum 0.5", "oms_open_orders 0.0", "oms_positions 1.0",
+    'oms_events_total{topic="FillAdded"} 1.0',
+)  # fmt: skip
+
+
+async def test_metrics_count_orders_fills_and_events_once_somebody_looks(path: Path) -> None:
+    clock = Clock(tick=0)
+    async with desk(path, clock) as oms:
+        assert oms.metrics.text()
+        await submit(oms)
+        clock.move(2)
+        await oms.update_order_state("o-1", "working")
+        await oms.add_fill("o-1", 100, 10, occurred_at=clock.now - SECOND // 2)
+
+        assert [line for line in LINES if line not in oms.metrics.text().splitlines()] == []
+
+
+def test_without_prometheus_metrics_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    oms = OrderManagementSystem(log=tmp_path / "day.db")
+
+    with pytest.raises(MetricsMissing, match="pip install"):
+        oms.metrics  # noqa: B018

@@ -28,6 +28,8 @@ from tests.desk import (
     digest,
     digest_of,
     mark,
+    order_of,
+    position_of,
     ruled,
     submit,
     topics_of,
@@ -211,8 +213,7 @@ async def test_an_order_loaded_back_into_memory_counts_a_fill_of_another_process
     await asyncio.gather(*early, one.add_fill("o-1", 40, 10, "ours"))
 
     for oms in (one, desk(tmp_path / "day.db", Clock(), FREE)):
-        order = oms.get_order("o-1")
-        assert order is not None
+        order = order_of(oms, "o-1")
         assert (order.filled_quantity, [fill["trade_id"] for fill in order.fills]) == (D(70), ["theirs", "ours"])
 
 
@@ -273,6 +274,4 @@ async def test_a_query_inside_another_one_applies_no_event_twice(path: Path) -> 
         one.get_all_positions()
     await one.add_fill("o-1", 5, 10, "t-2")
 
-    held = one.get_position(ADA)
-    assert held is not None
-    assert held.quantity == 15
+    assert position_of(one, ADA).quantity == 15

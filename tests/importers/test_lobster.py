@@ -13,8 +13,8 @@ from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import import_facts
 from oms_es.importers.lobster import LobsterDay
 from oms_es.timestamps import instant
-from tests.desk import BUY, D, desk, facts_file, is_safe, these, topics_of
-from tests.importers.importing import DAY, Oms, order
+from tests.desk import BUY, D, desk, facts_file, is_safe, order_of, these, topics_of
+from tests.importers.importing import DAY, Oms
 
 # time, type, order id, size, price x 10000, direction; then best ask, its size, best bid, its size after it.
 ROWS = """\
@@ -67,7 +67,7 @@ async def test_every_type_of_row_becomes_a_fact_or_is_counted(oms: Oms, messages
         "cross_trades": 1, "halts": 1, "uneven_deletions": 1,
     }  # fmt: skip
     assert (told.facts, told.orders, told.fills, told.marks, told.problems) == (9, 3, 2, 2, [])
-    one, two, three = (order(oms, name) for name in "123")
+    one, two, three = (order_of(oms, name) for name in "123")
     assert these(one.state, one.side, one.quantity, one.filled_quantity) == (OrderState.FILLED, BUY, 80, 80)
     assert these(one.price, one.avg_fill_price) == (224, 224)
     assert these(two.state, two.side.value, two.filled_quantity) == (OrderState.CANCELLED, "sell", 0)
@@ -104,7 +104,7 @@ async def test_a_day_again_adds_nothing_and_a_prefix_keeps_days_apart(oms: Oms, 
     assert oms.log.head() == head
     other = await import_facts(oms.sequencer, day_of(messages, None, id_prefix="2-", account="b").read)
     assert (other.orders, other.skipped) == (3, 0)
-    assert order(oms, "2-1", "b").filled_quantity == 80
+    assert order_of(oms, "2-1", "b").filled_quantity == 80
 
 
 BAD_ROWS: dict[str, str] = {

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from oms_es.log.sqlite import SqliteLog
-from tests.desk import ROOT, desk, mark, ruled
+from tests.desk import ROOT, desk, mark, position_of, ruled
 from tests.tampering import broken_links
 
 COMMANDS = 12
@@ -171,9 +171,7 @@ async def repeated(path: Path) -> set[str]:
             name = f"o-{number}"
             await oms.submit_order("X", "buy", "limit", 2, 10, name)
             await oms.add_fill(name, 2, 10, f"t-{name}")
-        held = oms.get_position("X")
-        assert held is not None
-        assert held.quantity == 2 * COMMANDS
+        assert position_of(oms, "X").quantity == 2 * COMMANDS
         return {order.order_id for order in oms.get_all_orders() if order.filled_quantity == 2}
 
 

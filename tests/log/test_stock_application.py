@@ -37,7 +37,7 @@ from oms_es.log.eventsourcing_adapter.mapper import InLog, LogMapper, in_log
 from oms_es.log.eventsourcing_adapter.recorders import LogApplicationRecorder, LogTrackingRecorder
 from oms_es.log.sqlite import SqliteLog
 from oms_es.vocabulary import OrderState, Origin
-from tests.desk import ADA, BUY, SELL, START, Clock, child, desk, mark, trade
+from tests.desk import ADA, BUY, SELL, START, Clock, child, desk, mark, position_of, trade
 
 APPEND = """
 import sys
@@ -354,9 +354,7 @@ def test_the_desk_takes_in_what_a_stock_application_saves(path: Path) -> None:
         app.recorder.clock = clock  # type: ignore[attr-defined]
         (saved,) = app.save(in_log(MarkRecorded(symbol=ADA, price=Decimal(13)), 1))
 
-    position = oms.get_position(ADA)
-    assert position is not None
-    assert position.unrealized_pnl == Decimal(180)  # 60 at 10 are worth 13
+    assert position_of(oms, ADA).unrealized_pnl == Decimal(180)  # 60 at 10 are worth 13
     (recorded,) = oms.log.stream(f"market/{ADA}")
     assert recorded.seq == saved.notification.id
     assert (recorded.account, recorded.origin, recorded.command_id) == ("", Origin.COMMAND, "")

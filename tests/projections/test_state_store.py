@@ -17,7 +17,7 @@ from oms_es.projections.snapshots import state_store as keeping
 from oms_es.projections.snapshots.state_store import load_state, save_state, states_path
 from oms_es.projections.state import State
 from tests.cli.test_cli import Oms
-from tests.desk import BUY, SELL, Clock, D, desk, ruled, submit, trade
+from tests.desk import BUY, SELL, Clock, D, desk, order_of, ruled, submit, trade
 from tests.golden_days import SPANS, play
 
 RETIRING = ruled(system={"order_history_retention": 0}, risk={"max_open_orders": None})
@@ -73,9 +73,7 @@ async def test_a_log_is_opened_on_from_where_a_process_left_off(tmp_path: Path) 
     whole = State().replay(other.log.read())
     assert oms.sequencer.state.positions.digest() == whole.positions.digest()
     assert oms.sequencer.state.closing_digests() == whole.closing_digests()
-    order = oms.get_order("o-1")
-    assert order is not None
-    assert order.filled_quantity == D(11)
+    assert order_of(oms, "o-1").filled_quantity == D(11)
 
 
 @pytest.mark.parametrize("harm", ["garbage", "cut off", "flipped", "of another log", "made by other code"])

@@ -13,7 +13,7 @@ from oms_es.audit.why_order import why_order
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import State
 from oms_es.vocabulary import CostMethod
-from tests.desk import BUY, DAY, SELL, Clock, desk, facts_file, filled, ruled, submitted, take_in, trade
+from tests.desk import BUY, DAY, SELL, Clock, desk, facts_file, filled, position_of, ruled, submitted, take_in, trade
 
 FREE = ruled(risk={"max_position_size": None, "max_daily_loss": 50}, trading={"min_quote_size": None, "max_skew": None})
 
@@ -41,9 +41,7 @@ def test_the_next_decision_goes_by_the_new_method_even_in_the_same_transaction(t
 
     assert isinstance(refused, OrderRejected)
     assert refused.violations[0].startswith("DAILY_LOSS: 100 ")
-    position = oms.get_position("ADAUSDM")
-    assert position is not None
-    assert position.gross_realized_pnl == Decimal(-100)
+    assert position_of(oms, "ADAUSDM").gross_realized_pnl == Decimal(-100)
     for order_id in ("before", "after"):
         order = oms.sequencer.state.orders.order(("default", order_id))
         assert order is not None

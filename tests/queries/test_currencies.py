@@ -11,6 +11,7 @@ from oms_es import errors
 from oms_es.vocabulary import CostMethod
 from tests import brute_force
 from tests.brute_force import Sums
+from tests.desk import position_of
 from tests.queries.played_desk import ALFA, FEWER, STEPS, PlayedDesk, Step, desk, trade
 
 D = Decimal
@@ -40,8 +41,7 @@ async def test_a_position_reopened_by_a_bust_keeps_the_multiplier_of_its_own_fil
 
     await trade(day, "buy", 1, 100)
 
-    held = day.oms.get_position(ALFA)
-    assert held is not None
+    held = position_of(day.oms, ALFA)
     assert held.cost_basis == 10 * 100 + 1 * 100 * 50
     assert held.unrealized_pnl == 0  # all of it was bought at the mark
 

@@ -9,6 +9,7 @@ from oms_es import OrderManagementSystem, errors
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import CostMethod
 from tests import brute_force
+from tests.desk import order_of
 from tests.queries.played_desk import ALFA, CALM, FEWER, STEPS, Step, desk, right, seen, trade
 
 D = Decimal
@@ -37,8 +38,7 @@ async def test_a_fill_of_another_process_for_an_order_that_left_memory_counts_on
         await other.add_fill("o-1", 40, 10, "t-1")  # late
 
         for oms in (other, day.oms):
-            order = oms.get_order("o-1")
-            assert order is not None
+            order = order_of(oms, "o-1")
             assert (order.filled_quantity, len(order.fills)) == (D(40), 1)
         log.close()
 

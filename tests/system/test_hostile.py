@@ -2,28 +2,20 @@
 
 import asyncio
 import random
-import shutil
-import sqlite3
-import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from oms_es import OrderManagementSystem, Settings
-from oms_es.cli.app import app
-from oms_es.domain.events import FillAdded
-from oms_es.errors import ImportFailed, LogError, OmsError, SettingsError
+from oms_es.errors import ImportFailed, OmsError, SettingsError
 from oms_es.importers.facts import Defaults, read_facts
 from oms_es.importers.importer import import_facts
-from oms_es.log.sqlite import SqliteLog
 from tests.cli.test_cli import Oms
-from tests.desk import Clock, desk, fact, facts_file, is_safe, submit, submitted, trade, work
+from tests.desk import desk, fact, facts_file, is_safe, order_of, submit, submitted, work
 
 MEGABYTE = "A" * 1_000_000
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -122,17 +114,19 @@ def ask_all(path: Path, asks: dict[str, Ask], values: list[Any]) -> None:
     asyncio.run(run())
 
 
-def test_names_that_cannot_be_are_refused_everywhere_and_leave_the_log_as_it_was(tmp_path: Path) -> None:
-    ask_all(tmp_path / "day.db", NAMES, REFUSED)
+NO_TEXTS = [b"raw", 10**400_000, 1.5, ["x"], {"x": 1}, object()]
+ASKED: dict[str, tuple[dict[str, Ask], list[Any]]] = {
+    "names that cannot be": (NAMES, REFUSED),
+    "no text where a name is": ({name: ask for name, ask in NAMES.items() if name not in ("limit", "time")}, NO_TEXTS),
+    "numbers that cannot be": (FIGURES, NUMBERS),
+}
 
 
-def test_values_that_are_no_text_are_refused_where_a_name_is_asked_for(tmp_path: Path) -> None:
-    named = {name: ask for name, ask in NAMES.items() if name not in ("limit", "time")}
-    ask_all(tmp_path / "day.db", named, [b"raw", 10**400_000, 1.5, ["x"], {"x": 1}, object()])
-
-
-def test_numbers_that_cannot_be_are_refused_everywhere_and_leave_the_log_as_it_was(tmp_path: Path) -> None:
-    ask_all(tmp_path / "day.db", FIGURES, NUMBERS)
+@pytest.mark.parametrize(("asks", "values"), ASKED.values(), ids=ASKED)
+def test_hostile_arguments_are_refused_everywhere_and_leave_the_log_as_it_was(
+    asks: dict[str, Ask], values: list[Any], tmp_path: Path
+) -> None:
+    ask_all(tmp_path / "day.db", asks, values)
 
 
 LONG_AND_ODD = [MEGABYTE, "A" * 1_001, "a\x00b", "\x1b]0;title\x07", "\ud800"]
@@ -162,8 +156,7 @@ async def _odd_orders(path: Path) -> None:
         for number, odd in enumerate(ODD):
             await submit(oms, odd, symbol=odd, account=f"a-{number}", quantity=10, actor=odd)
             await oms.add_fill(odd, 10, 10, odd)
-            found = oms.get_order(odd)
-            assert found is not None
+            found = order_of(oms, odd)
             assert (found.order_id, found.symbol, found.fills[0]["trade_id"]) == (odd, odd, odd)
 
 
@@ -226,14 +219,14 @@ def test_no_name_deceives_a_terminal_or_a_program(oms: Oms) -> None:
     assert "[red]bold[/red] [/]" in oms("orders").stdout, "markup is printed as it is"
 
 
-BAD_WORDS = [text for text in REFUSED if "\x00" not in text and len(text) < 1_000]  # the rest cannot be typed
+TYPED = [text for text in REFUSED if "\x00" not in text and len(text) < 1_000]  # the rest cannot be typed
+WRONG_NUMBERS = [number for number in NUMBERS if isinstance(number, str) and 0 < len(number) < 100]
 
 
-@pytest.mark.parametrize("bad", BAD_WORDS, ids=ascii)
-def test_what_cannot_be_is_one_safe_line_on_the_command_line_and_leaves_the_log_as_it_was(oms: Oms, bad: str) -> None:
-    oms("mark ADA 10")
-    before = bytes_of(oms.log)
-    for words in (
+@pytest.mark.parametrize("bad", TYPED, ids=ascii)
+def test_a_hostile_argument_is_one_safe_line_and_leaves_the_log_as_it_was(oms: Oms, bad: str) -> None:
+    wrong_usage(
+        oms,
         ["mark", "--", bad, "10"],
         ["submit", "ADA", "buy", "limit", "10", "10", f"--order-id={bad}"],
         ["submit", "ADA", "buy", "limit", "10", "10", f"--account={bad}"],
@@ -242,24 +235,22 @@ def test_what_cannot_be_is_one_safe_line_on_the_command_line_and_leaves_the_log_
         ["quarantine", "accept", "--", bad],
         ["halt", "--level", bad],
         ["mark", "ADA", "10", f"--occurred-at={bad}"],
-    ):
+    )
+
+
+@pytest.mark.parametrize("bad", WRONG_NUMBERS, ids=ascii)
+def test_a_hostile_number_is_one_safe_line_and_leaves_the_log_as_it_was(oms: Oms, bad: str) -> None:
+    order = ["submit", "--", "ADA", "buy", "limit", bad, "10"]
+    wrong_usage(oms, ["mark", "--", "ADA", bad], order, ["limits", f"max_skew={bad}"])
+
+
+def wrong_usage(oms: Oms, *commands: list[str]) -> None:
+    oms("mark ADA 10")
+    before = bytes_of(oms.log)
+    for words in commands:
         result = oms(words, code=2)
         assert is_safe(result.output), words
         assert len(result.output) < 4_000, words
-    assert bytes_of(oms.log) == before
-
-
-@pytest.mark.parametrize("bad", [n for n in NUMBERS if isinstance(n, str) and 0 < len(n) < 100], ids=ascii)
-def test_numbers_that_cannot_be_are_wrong_usage_and_leave_the_log_as_it_was(oms: Oms, bad: str) -> None:
-    oms("mark ADA 10")
-    before = bytes_of(oms.log)
-    for words in (
-        ["mark", "--", "ADA", bad],
-        ["submit", "--", "ADA", "buy", "limit", bad, "10"],
-        ["limits", f"max_skew={bad}"],
-    ):
-        result = oms(words, code=2)
-        assert is_safe(result.output), words
     assert bytes_of(oms.log) == before
 
 
@@ -297,31 +288,22 @@ def test_hostile_settings_are_a_typed_error_and_run_nothing(tmp_path: Path, name
 
 # --- importers ---
 
+
+def fact_with(price: str, symbol: str = "X", seq: str = "1") -> str:
+    return f'{{"seq":{seq},"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"{symbol}","price":{price}}}'
+
+
 BAD_FACTS = {
-    "deep": DEEP,
-    "deep in a field": '{"seq":1,"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"X","price":'
-    + "[" * 20_000
-    + "]" * 20_000
-    + "}",
-    "long line": submitted(1, order_id=MEGABYTE),
-    "control": '{"seq":1,"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"\\u001b[2J","price":"1"}',
-    "surrogate": '{"seq":1,"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"\\ud800","price":"1"}',
-    "nan": fact(1, "mark", symbol="X", price="NaN"),
-    "bare nan": '{"seq":1,"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"X","price":NaN}',
-    "exponent": fact(1, "mark", symbol="X", price="1e999999999"),
-    "bare exponent": '{"seq":1,"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"X","price":1e999999}',
-    "float": '{"seq":1,"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"X","price":1.5}',
-    "huge seq": '{"seq":' + "9" * 5_000 + ',"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"X","price":"1"}',
-    "seq is a bool": '{"seq":true,"ts":"2012-06-21T13:30:00Z","kind":"mark","symbol":"X","price":"1"}',
-    "huge digits": fact(1, "mark", symbol="X", price="9" * 50_000),
-    "unknown kind": fact(1, "'; DROP TABLE events; --", symbol="X"),
-    "class": '{"seq":1,"ts":"2012-06-21T13:30:00Z","kind":"__class__","__reduce__":["os.system","x"]}',
+    "deep": DEEP, "deep in a field": fact_with("[" * 20_000 + "]" * 20_000), "list": "[1,2,3]", "null": "null",
+    "nothing much": "{}", "long line": submitted(1, order_id=MEGABYTE), "control": fact_with('"1"', "\\u001b[2J"),
+    "surrogate": fact_with('"1"', "\\ud800"), "nan": fact_with('"NaN"'), "bare nan": fact_with("NaN"),
+    "exponent": fact_with('"1e999999999"'), "bare exponent": fact_with("1e999999"), "float": fact_with("1.5"),
+    "huge seq": fact_with('"1"', seq="9" * 5_000), "seq is a bool": fact_with('"1"', seq="true"),
+    "huge digits": fact_with(f'"{"9" * 50_000}"'), "unknown kind": fact(1, "'; DROP TABLE events; --", symbol="X"),
+    "class": fact(1, "__class__", __reduce__=["os.system", "x"]),
     "time": fact(1, "mark", ts="2012-06-21T13:30:00", symbol="X", price="1"),
     "far time": fact(1, "mark", ts="9999-12-31T23:59:59Z", symbol="X", price="1"),
-    "list": "[1,2,3]",
-    "null": "null",
-    "nothing much": "{}",
-}
+}  # fmt: skip
 
 
 async def _taken_in(path: Path, file: Path) -> None:
@@ -366,185 +348,3 @@ def test_hostile_files_are_told_in_one_line_by_the_command_line(oms: Oms) -> Non
         assert is_safe(oms("mark ADA 11", code=1, OMS_CONFIG=str(file)).output), name
     assert bytes_of(oms.log) == before
     assert not oms.log.with_name("hacked").exists()
-
-
-# --- damaged logs ---
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a log of a day, all of it in one file."""
-    path = tmp_path_factory.mktemp("whole") / "day.db"
-
-    async def run() -> None:
-        async with desk(path) as oms:
-            for number in range(30):
-                await trade(oms, f"o-{number}", "buy" if number % 2 else "sell", 10, 10)  # type: ignore[arg-type]
-            await oms.record_mark("ADAUSDM", 11)
-
-    asyncio.run(run())
-    assert [file.name for file in path.parent.glob("day.db*") if "checkpoints" not in file.name] == ["day.db"]
-    return path
-
-
-@pytest.fixture
-def path(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(whole, tmp_path / "day.db"))
-
-
-def spoil(path: Path, statement: str, *values: object) -> None:
-    """Change a log as somebody with a database tool would."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        connection.execute(f"DROP TRIGGER {name}")
-    connection.execute(statement, values)
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-
-
-def read_by_everybody(path: Path, *, anywhere: bool = False) -> list[str]:
-    """Return what the three readers say of a log that they cannot read; anything but a typed error is raised."""
-    said = []
-
-    def embedded() -> None:
-        oms = OrderManagementSystem(Settings.default(), log=path, clock=Clock())
-        try:
-            oms.get_all_positions()
-        finally:
-            oms.sequencer.close()
-
-    def plain() -> None:
-        log = SqliteLog.existing(path)
-        try:
-            for _ in log.read():
-                pass
-        finally:
-            log.close()
-
-    for reader in (plain, embedded):
-        try:
-            reader()
-        except LogError as error:
-            said.append(str(error))
-    # Positions do not look at rows that are no business of theirs; of those that are, nothing damaged passes.
-    result = CliRunner().invoke(app, ["positions", "--log", str(path)])
-    assert result.exit_code in ({0, 1} if anywhere and said else {1 if said else 0}), result.output
-    assert "this is a bug" not in result.output, result.output
-    if said:
-        said.append(result.stderr)
-    assert all(is_safe(each) and len(each) < 3_000 for each in said), ascii(said)
-    return said
-
-
-def first_fill(path: Path) -> int:
-    with closing(SqliteLog.existing(path)) as log:
-        return next(each.seq for each in log.read() if isinstance(each.event, FillAdded))
-
-
-BAD_BODIES = {
-    "huge exponent": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":"1e999999","fill_price":"10"}',
-    "tiny exponent": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":"1e-999999","fill_price":"10"}',
-    "bare exponent": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":1e999999,"fill_price":"10"}',
-    "nan": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":"NaN","fill_price":"10"}',
-    "signalling": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":"sNaN","fill_price":"10"}',
-    "infinite": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":"10","fill_price":"-Infinity"}',
-    "many digits": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":"%s","fill_price":"10"}' % (b"9" * 500_000),
-    "fractions": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":"0.%s","fill_price":"10"}' % (b"1" * 5_000),
-    "huge fee": b'{"symbol":"ADAUSDM","side":"buy","fill_quantity":"1","fill_price":"10","fee":"1e400"}',
-    "deep": b'{"symbol":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "no json": b"\x80\x04\x95cos\nsystem\n(S'touch hacked'\ntR.",
-    "empty": b"",
-    "null": b"null",
-    "other stream": b'{"account":"b","symbol":"X","side":"buy","fill_quantity":"1","fill_price":"10"}',
-    "version": b'{"v":99,"symbol":"X"}',
-    "surrogate": b'{"symbol":"\\ud800","side":"buy","fill_quantity":"1","fill_price":"10"}',
-    "text": b'{"symbol":5,"side":"buy","fill_quantity":"1","fill_price":"10"}',
-}
-
-
-@pytest.mark.parametrize("name", BAD_BODIES)
-def test_a_hostile_body_is_a_typed_error_that_names_its_seq(path: Path, name: str) -> None:
-    seq = first_fill(path)
-    spoil(path, "UPDATE events SET state = ? WHERE seq = ?", BAD_BODIES[name], seq)
-    before = bytes_of(path)
-    said: list[str] = []
-
-    peak = peak_of(lambda: said.extend(read_by_everybody(path)))
-
-    assert len(said) == 3
-    assert all(f"seq {seq}" in each for each in said), said
-    assert peak < 30_000_000
-    assert bytes_of(path) == before, "reading has changed the log"
-
-
-def test_a_huge_text_in_a_body_costs_no_more_memory_than_a_few_copies_of_it(path: Path) -> None:
-    seq = first_fill(path)
-    body = b'{"symbol":"%s","side":"buy","fill_quantity":"1","fill_price":"10"}' % (b"A" * 1_000_000)
-    spoil(path, "UPDATE events SET state = ? WHERE seq = ?", body, seq)
-
-    assert peak_of(lambda: read_by_everybody(path)) < 100_000_000
-
-
-@pytest.mark.parametrize(
-    "topic", ["os:system", "oms_es.domain.events:FillAdded", "FillAddedTwice", "\x1b[2J"], ids=ascii
-)
-def test_an_unknown_topic_is_a_typed_error_and_nothing_is_imported(path: Path, topic: str) -> None:
-    seq = first_fill(path)
-    spoil(path, "UPDATE names SET name = ? WHERE name = 'FillAdded'", topic)
-    loaded = set(sys.modules)
-
-    said = read_by_everybody(path)
-
-    assert len(said) == 3
-    assert all(f"seq {seq}" in each for each in said), said
-    assert not {name for name in set(sys.modules) - loaded if "oms_es" not in name}
-
-
-def test_a_log_that_was_cut_off_anywhere_is_a_typed_error_or_has_every_event(whole: Path, tmp_path: Path) -> None:
-    content, dice, refused = whole.read_bytes(), random.Random(11), 0
-    with closing(SqliteLog.existing(whole)) as log:
-        events = list(log.read())
-    for number in range(40):
-        file = tmp_path / f"cut-{number}.db"
-        file.write_bytes(content[: dice.randrange(1, len(content))])
-        if read_by_everybody(file, anywhere=True):
-            refused += 1
-        else:  # what is missing are pages that no row stands on
-            with closing(SqliteLog.existing(file)) as log:
-                assert list(log.read()) == events
-    assert refused > 20
-
-
-def test_a_log_whose_last_rows_were_cut_off_is_not_taken_for_an_empty_one(whole: Path, tmp_path: Path) -> None:
-    content, file = whole.read_bytes(), tmp_path / "cut.db"
-    file.write_bytes(content[:-2_000])
-
-    with pytest.raises(LogError), closing(SqliteLog.existing(file)) as log:
-        assert list(log.read()), "it was read as an empty log"
-
-
-def flip(whole: Path, folder: Path, count: int) -> int:
-    """Flip a bit or spoil a few bytes, again and again; return how many of the files nobody could read."""
-    content, dice, found = whole.read_bytes(), random.Random(count), 0
-    for number in range(count):
-        spoiled = bytearray(content)
-        for _ in range(dice.choice([1, 1, 1, 5, 50])):
-            place = dice.randrange(len(spoiled))
-            spoiled[place] ^= 1 << dice.randrange(8) if dice.random() < 0.7 else dice.randrange(1, 256)
-        file = folder / f"flip-{number}.db"
-        file.write_bytes(spoiled)
-        found += bool(read_by_everybody(file, anywhere=True))
-        for each in folder.glob(f"flip-{number}.db*"):
-            each.unlink()
-    return found
-
-
-def test_flipped_bits_are_a_typed_error_or_harmless_and_never_a_traceback(whole: Path, tmp_path: Path) -> None:
-    peak = peak_of(lambda: flip(whole, tmp_path, 40))
-
-    assert peak < 200_000_000
-
-
-@pytest.mark.torture
-def test_many_flipped_bits_are_a_typed_error_or_harmless_and_never_a_traceback(whole: Path, tmp_path: Path) -> None:
-    assert flip(whole, tmp_path, 5_000)

@@ -25,7 +25,7 @@ from oms_es.audit.redecide import by_command, redecide
 from oms_es.errors import FillQuarantinedError, OmsError, OrderRejected
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.state import State
-from tests.desk import START, codes
+from tests.desk import START, codes, order_of
 from tests.model import NOTHING, NS, Model, Order, Outcome
 
 LIMITS: dict[str, str | None] = {
@@ -372,8 +372,7 @@ class Trading(RuleBasedStateMachine):
                 if order.merged_into is not None:
                     continue
                 if key in memory or number == self.seq % 40:
-                    found = oms.get_order(key[1], account=key[0])
-                    assert found is not None
+                    found = order_of(oms, key[1], account=key[0])
                     assert shown(found) == wanted(order), f"{key}: {shown(found)}, not {wanted(order)}"
         if self.keeps_all:
             kept = sum(order.merged_into is None for order in self.model.orders.values())
