@@ -41,17 +41,14 @@ def test_figures_take_turns_and_ratios_are_those_of_one_round() -> None:
     assert [each.ratio for each in found] == [2.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    ("before", "now", "higher", "lost"),
-    [
-        ((1.0, 1.2), (1.25, 1.5), False, False),  # within the noise
-        ((1.0, 1.2), (1.4, 1.5), False, True),
-        ((1.0, 1.2), (1.1, 9.0), False, False),  # one round was as before
-        ((1.0, 1.2), (0.1, 0.2), False, False),  # better
-        ((1.0, 1.2), (0.7, 0.8), True, True),
-        ((1.0, 1.2), (0.7, 1.0), True, False),
-    ],
-)
+@pytest.mark.parametrize(("before", "now", "higher", "lost"), [
+    ((1.0, 1.2), (1.25, 1.5), False, False),  # within the noise
+    ((1.0, 1.2), (1.4, 1.5), False, True),
+    ((1.0, 1.2), (1.1, 9.0), False, False),  # one round was as before
+    ((1.0, 1.2), (0.1, 0.2), False, False),  # better
+    ((1.0, 1.2), (0.7, 0.8), True, True),
+    ((1.0, 1.2), (0.7, 1.0), True, False),
+])  # fmt: skip
 def test_a_loss_is_a_figure_whose_every_round_is_worse(
     before: tuple[float, float], now: tuple[float, float], higher: bool, lost: bool, tmp_path: Path
 ) -> None:

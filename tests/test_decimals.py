@@ -87,14 +87,11 @@ def test_plain_text_is_taken_and_written_canonically(row: dict[str, str]) -> Non
     assert text(decimal(row["given"])) == row["canonical"]
 
 
-@pytest.mark.parametrize(
-    ("value", "canonically"),
-    [
-        (7, "7"), (-(10**18) + 1, "-999999999999999999"), (0, "0"), (Decimal("1.50"), "1.5"), (Decimal("-0"), "0"),
-        (Decimal("0E+1000000"), "0"), (Decimal("1E+1"), "10"), (Decimal("1E+17"), "100000000000000000"),
-        (Decimal("1E-18"), "0.000000000000000001"), (Decimal("1." + "0" * 300), "1"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("value", "canonically"), [
+    (7, "7"), (-(10**18) + 1, "-999999999999999999"), (0, "0"), (Decimal("1.50"), "1.5"), (Decimal("-0"), "0"),
+    (Decimal("0E+1000000"), "0"), (Decimal("1E+1"), "10"), (Decimal("1E+17"), "100000000000000000"),
+    (Decimal("1E-18"), "0.000000000000000001"), (Decimal("1." + "0" * 300), "1"),
+])  # fmt: skip
 def test_ints_and_decimals_are_taken_as_they_are(value: int | Decimal, canonically: str) -> None:
     assert text(decimal(value)) == canonically
     assert decimal(value).as_tuple() == Decimal(canonically).as_tuple()

@@ -51,14 +51,11 @@ def test_no_surrogate_is_let_in(code: int, before: str) -> None:
         identifier(before[:127] + chr(code), "order_id")
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ("", ""), ("x" * 1000, "x" * 1000), ("x" * 1001, "x" * 999 + "…"), ("x" * 100_000, "x" * 999 + "…"),
-        ("line\nbreak", "line\\u000abreak"), ("bell\a", "bell\\u0007"), ("\ud800", "\\ud800"),
-        ("\n" * 1000, "\\u000a" * 166 + "\\u0…"), ("zażółć 正常", "zażółć 正常"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("given", "kept"), [
+    ("", ""), ("x" * 1000, "x" * 1000), ("x" * 1001, "x" * 999 + "…"), ("x" * 100_000, "x" * 999 + "…"),
+    ("line\nbreak", "line\\u000abreak"), ("bell\a", "bell\\u0007"), ("\ud800", "\\ud800"),
+    ("\n" * 1000, "\\u000a" * 166 + "\\u0…"), ("zażółć 正常", "zażółć 正常"),
+])  # fmt: skip
 def test_a_reason_of_any_length_and_content_is_taken_truncated_and_escaped(given: str, kept: str) -> None:
     assert reason(given) == kept
     assert len(kept) <= 1000
@@ -99,14 +96,11 @@ def test_what_could_deceive_a_reader_is_written_as_its_code(character: str) -> N
     assert written.isascii()
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("o-1", "'o-1'"), (7, "'7'"), ("a\u202eb", "'a\\u202eb'"), ("bell\a", "'bell\\u0007'"),
-        ("\U000e0001", "'\\U000e0001'"), ("日本", "'日本'"), ("x" * 128, f"'{'x' * 128}'"),
-        ("x" * 129, f"'{'x' * 128}…'"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("value", "message"), [
+    ("o-1", "'o-1'"), (7, "'7'"), ("a\u202eb", "'a\\u202eb'"), ("bell\a", "'bell\\u0007'"),
+    ("\U000e0001", "'\\U000e0001'"), ("日本", "'日本'"), ("x" * 128, f"'{'x' * 128}'"),
+    ("x" * 129, f"'{'x' * 128}…'"),
+])  # fmt: skip
 def test_a_message_shows_a_value_in_quotes_escaped_and_cut(value: Any, message: str) -> None:
     assert shown(value) == message
 

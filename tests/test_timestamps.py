@@ -150,17 +150,14 @@ def test_a_moment_belongs_to_the_day_whose_roll_came_last(row: dict[str, str]) -
     assert trading_day(instant(row["moment"]), row["timezone"], row["roll"], row["label"]) == row["day"]
 
 
-@pytest.mark.parametrize(
-    ("zone", "roll", "day", "hours"),
-    [
-        ("America/New_York", "00:00", date(2024, 3, 10), 23), ("America/New_York", "17:00", date(2024, 3, 9), 23),
-        ("America/New_York", "00:00", date(2024, 11, 3), 25), ("America/New_York", "17:00", date(2024, 11, 2), 25),
-        ("America/New_York", "00:00", date(2024, 11, 4), 24), ("Europe/London", "00:00", date(2024, 3, 31), 23),
-        ("Europe/London", "00:00", date(2024, 10, 27), 25), ("Australia/Lord_Howe", "00:00", date(2024, 10, 6), 23.5),
-        ("Australia/Lord_Howe", "00:00", date(2024, 4, 7), 24.5), ("Pacific/Apia", "00:00", date(2011, 12, 30), 0),
-        ("UTC", "00:00", date(2024, 3, 10), 24),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("zone", "roll", "day", "hours"), [
+    ("America/New_York", "00:00", date(2024, 3, 10), 23), ("America/New_York", "17:00", date(2024, 3, 9), 23),
+    ("America/New_York", "00:00", date(2024, 11, 3), 25), ("America/New_York", "17:00", date(2024, 11, 2), 25),
+    ("America/New_York", "00:00", date(2024, 11, 4), 24), ("Europe/London", "00:00", date(2024, 3, 31), 23),
+    ("Europe/London", "00:00", date(2024, 10, 27), 25), ("Australia/Lord_Howe", "00:00", date(2024, 10, 6), 23.5),
+    ("Australia/Lord_Howe", "00:00", date(2024, 4, 7), 24.5), ("Pacific/Apia", "00:00", date(2011, 12, 30), 0),
+    ("UTC", "00:00", date(2024, 3, 10), 24),
+])  # fmt: skip
 def test_a_day_is_as_long_as_the_wall_clock_makes_it(zone: str, roll: str, day: date, hours: float) -> None:
     begin = roll_instant(day, ZoneInfo(zone), clock_time(roll))
     end = roll_instant(day + timedelta(days=1), ZoneInfo(zone), clock_time(roll))

@@ -102,20 +102,17 @@ def test_a_query_is_filtered_by_several_names_by_time_and_by_number(day: Path) -
     assert len(oms.pnl(start=AT, end=AT)) == len(oms.pnl(day="2024-03-05")) > 0
 
 
-@pytest.mark.parametrize(
-    ("ask", "told"),
-    [
-        (lambda oms: oms.fills(limit=0), "limit: 0"),
-        (lambda oms: oms.fills(limit="2"), "limit: '2'"),
-        (lambda oms: oms.fills(start=AT, end="2024-03-04T00:00:00Z"), "end: it is before start"),
-        (lambda oms: oms.orders(state="open"), "state: 'open' is not one of"),
-        (lambda oms: oms.position_series("often"), "every: 'often' is not a span of time"),
-        (lambda oms: oms.diff("seq:x"), "'seq:x' is not an event"),
-        (lambda oms: oms.diff("yesterday"), "first: 'yesterday' is not a timestamp"),
-        (lambda oms: oms.diff("seq:1", by="day"), "by: 'day' is not one of symbol, order"),
-        (lambda oms: oms.history("\n"), "symbol"),
-    ],
-)
+@pytest.mark.parametrize(("ask", "told"), [
+    (lambda oms: oms.fills(limit=0), "limit: 0"),
+    (lambda oms: oms.fills(limit="2"), "limit: '2'"),
+    (lambda oms: oms.fills(start=AT, end="2024-03-04T00:00:00Z"), "end: it is before start"),
+    (lambda oms: oms.orders(state="open"), "state: 'open' is not one of"),
+    (lambda oms: oms.position_series("often"), "every: 'often' is not a span of time"),
+    (lambda oms: oms.diff("seq:x"), "'seq:x' is not an event"),
+    (lambda oms: oms.diff("yesterday"), "first: 'yesterday' is not a timestamp"),
+    (lambda oms: oms.diff("seq:1", by="day"), "by: 'day' is not one of symbol, order"),
+    (lambda oms: oms.history("\n"), "symbol"),
+])  # fmt: skip
 def test_an_invalid_argument_of_a_query_is_refused(ask: Ask, told: str, day: Path) -> None:
     with pytest.raises(InvalidInput, match=told):
         ask(opened(day))

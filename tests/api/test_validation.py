@@ -34,32 +34,25 @@ async def test_an_inexact_quantity_price_or_fee_is_refused_and_nothing_is_writte
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ("100", "100"), ("100.50", "100.5"), (100, "100"), (D("1E+2"), "100"), ("+12.", "12"), ("012.340", "12.34"),
-        ("999999999999999999.999999999999999999", "999999999999999999.999999999999999999"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("given", "kept"), [
+    ("100", "100"), ("100.50", "100.5"), (100, "100"), (D("1E+2"), "100"), ("+12.", "12"), ("012.340", "12.34"),
+    ("999999999999999999.999999999999999999", "999999999999999999.999999999999999999"),
+])  # fmt: skip
 async def test_quantity_and_price_are_recorded_exactly_and_in_canonical_form(path: Path, given: Any, kept: str) -> None:
     async with desk(path, settings=ruled(risk={"max_position_size": None})) as oms:
         order = await oms.submit_order("X", BUY, LIMIT, given, given, "o-1")
         assert (str(order.quantity), str(order.price)) == (kept, kept)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"side": "long"}, {"side": None}, {"order_type": "stop"}, {"quantity": 0}, {"quantity": "-1"}, {"price": None},
-        {"order_type": MARKET}, {"symbol": ""}, {"symbol": "a\nb"}, {"symbol": "\ud800"}, {"symbol": "x" * 129},
-        {"order_id": ""}, {"order_id": "a\x7fb"}, {"order_id": 7}, {"account": ""}, {"account": "a/b"},
-        {"account": "é"}, {"account": "a" * 65}, {"account": "*"}, {"actor": "x" * 1001}, {"command_id": ""},
-        {"time_in_force": "soon"},
-        {"reduce_only": "yes"}, {"occurred_at": "2025-06-16T12:00:00"}, {"occurred_at": datetime(2025, 6, 16)},  # noqa: DTZ001
-        {"occurred_at": 1.5}, {"occurred_at": "noon"},
-    ],
-    ids=repr,
-)  # fmt: skip
+@pytest.mark.parametrize("wrong", [
+    {"side": "long"}, {"side": None}, {"order_type": "stop"}, {"quantity": 0}, {"quantity": "-1"}, {"price": None},
+    {"order_type": MARKET}, {"symbol": ""}, {"symbol": "a\nb"}, {"symbol": "\ud800"}, {"symbol": "x" * 129},
+    {"order_id": ""}, {"order_id": "a\x7fb"}, {"order_id": 7}, {"account": ""}, {"account": "a/b"},
+    {"account": "é"}, {"account": "a" * 65}, {"account": "*"}, {"actor": "x" * 1001}, {"command_id": ""},
+    {"time_in_force": "soon"},
+    {"reduce_only": "yes"}, {"occurred_at": "2025-06-16T12:00:00"}, {"occurred_at": datetime(2025, 6, 16)},  # noqa: DTZ001
+    {"occurred_at": 1.5}, {"occurred_at": "noon"},
+], ids=repr)  # fmt: skip
 async def test_an_invalid_argument_of_submit_order_is_a_value_error_and_nothing_is_written(
     path: Path, wrong: dict[str, Any]
 ) -> None:

@@ -100,15 +100,12 @@ def test_a_replay_writes_nothing(log: SqliteLog) -> None:
 _PURE_DECIMALS = "import sys; sys.modules['_decimal'] = None\n"
 
 
-@pytest.mark.parametrize(
-    ("environment", "prelude"),
-    [
-        ({"PYTHONHASHSEED": "0", "TZ": "UTC"}, ""),
-        ({"PYTHONHASHSEED": "4711", "TZ": "Pacific/Kiritimati"}, ""),
-        ({"PYTHONHASHSEED": "1", "TZ": "America/St_Johns", "LC_ALL": "C"}, ""),
-        ({"PYTHONHASHSEED": "2"}, _PURE_DECIMALS),
-    ],
-)
+@pytest.mark.parametrize(("environment", "prelude"), [
+    ({"PYTHONHASHSEED": "0", "TZ": "UTC"}, ""),
+    ({"PYTHONHASHSEED": "4711", "TZ": "Pacific/Kiritimati"}, ""),
+    ({"PYTHONHASHSEED": "1", "TZ": "America/St_Johns", "LC_ALL": "C"}, ""),
+    ({"PYTHONHASHSEED": "2"}, _PURE_DECIMALS),
+])  # fmt: skip
 def test_a_replay_is_the_same_under_every_hash_seed_time_zone_locale_and_decimal_module(
     environment: dict[str, str], prelude: str
 ) -> None:
@@ -387,20 +384,17 @@ def _as_text(row: dict[str, Any]) -> dict[str, str]:
     return {name: "" if value is None else str(value) for name, value in row.items()}
 
 
-@pytest.mark.parametrize(
-    ("what", "narrowed", "count"),
-    [
-        ("orders", ExportFilter(symbol="ALFA"), 6),
-        ("orders", ExportFilter(order_id="o-4"), 1),
-        ("fills", ExportFilter(symbol="BETA"), 4),
-        ("fills", ExportFilter(day="2024-03-05"), 0),
-        ("fills", ExportFilter(day="2024-03-04", order_id="o-1"), 2),
-        ("positions", ExportFilter(account="nobody"), 0),
-        ("pnl", ExportFilter(symbol="ALFA", day="2024-03-04"), 1),
-        ("events", ExportFilter(order_id="o-2"), 4),
-        ("events", ExportFilter(symbol="BETA", day="2024-03-04"), 18),
-    ],
-)
+@pytest.mark.parametrize(("what", "narrowed", "count"), [
+    ("orders", ExportFilter(symbol="ALFA"), 6),
+    ("orders", ExportFilter(order_id="o-4"), 1),
+    ("fills", ExportFilter(symbol="BETA"), 4),
+    ("fills", ExportFilter(day="2024-03-05"), 0),
+    ("fills", ExportFilter(day="2024-03-04", order_id="o-1"), 2),
+    ("positions", ExportFilter(account="nobody"), 0),
+    ("pnl", ExportFilter(symbol="ALFA", day="2024-03-04"), 1),
+    ("events", ExportFilter(order_id="o-2"), 4),
+    ("events", ExportFilter(symbol="BETA", day="2024-03-04"), 18),
+])  # fmt: skip
 def test_an_export_is_narrowed_by_day_symbol_account_and_order(
     what: str, narrowed: ExportFilter, count: int, tmp_path: Path
 ) -> None:

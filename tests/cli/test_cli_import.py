@@ -53,16 +53,13 @@ def test_of_many_problems_the_first_twenty_are_listed(oms: Oms) -> None:
     assert len(oms.json("import facts day.jsonl")["problems"]) == 1030
 
 
-@pytest.mark.parametrize(
-    ("line", "why"),
-    [
-        ("{", "not a JSON object"),
-        ('{"seq":2,"ts":"2024-03-15T13:30:00Z","kind":"mark","symbol":"A","price":1}', "price: '1' is not text"),
-        ('{"seq":2,"ts":"2024-03-15T13:30:00Z","kind":"mark","symbol":"A\\u001b[31m","price":"1"}', "\\u001b[31m"),
-        ("\x1b[31m", "\\u001b[31m"),
-        ("x" * 70_000, "longer than"),
-    ],
-)
+@pytest.mark.parametrize(("line", "why"), [
+    ("{", "not a JSON object"),
+    ('{"seq":2,"ts":"2024-03-15T13:30:00Z","kind":"mark","symbol":"A","price":1}', "price: '1' is not text"),
+    ('{"seq":2,"ts":"2024-03-15T13:30:00Z","kind":"mark","symbol":"A\\u001b[31m","price":"1"}', "\\u001b[31m"),
+    ("\x1b[31m", "\\u001b[31m"),
+    ("x" * 70_000, "longer than"),
+])  # fmt: skip
 def test_a_damaged_line_is_named_and_nothing_is_written(oms: Oms, line: str, why: str) -> None:
     write("day.jsonl", submitted(1), line)
 

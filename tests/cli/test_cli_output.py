@@ -86,13 +86,10 @@ def test_rows_go_to_standard_output_and_words_to_standard_error(oms: Oms) -> Non
 
 
 @pytest.mark.usefixtures("oms")
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [
-        ("", 0), ("--help", 0), ("positions --log none.db", 1), ("positions --log .", 1),
-        ("positions --as-of now", 2), ("nope", 2), ("import facts none.jsonl", 1),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("command", "code"), [
+    ("", 0), ("--help", 0), ("positions --log none.db", 1), ("positions --log .", 1),
+    ("positions --as-of now", 2), ("nope", 2), ("import facts none.jsonl", 1),
+])  # fmt: skip
 def test_the_program_ends_with_the_code_that_says_how_it_went(command: str, code: int) -> None:
     done = run(command)
 
@@ -171,14 +168,11 @@ def foreign(path: Path, kind: str) -> None:
             path.touch()
 
 
-@pytest.mark.parametrize(
-    ("kind", "told"),
-    [
-        ("text", "is not an SQLite database"),
-        ("other database", "is an SQLite database, but not a log of oms_es"),
-        ("folder", "is a folder, not a log"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "told"), [
+    ("text", "is not an SQLite database"),
+    ("other database", "is an SQLite database, but not a log of oms_es"),
+    ("folder", "is a folder, not a log"),
+])  # fmt: skip
 @pytest.mark.parametrize("command", ["positions", "mark ADA 5", "import facts day.jsonl", "quarantine", "limits"])
 def test_what_is_no_log_is_named_and_left_as_it_was(oms: Oms, kind: str, told: str, command: str) -> None:
     foreign(oms.log, kind)

@@ -55,13 +55,10 @@ def test_checkpoints_are_made_anew(demo: Oms) -> None:
 
 
 @pytest.mark.parametrize("command", ["tables", "rebuild"])
-@pytest.mark.parametrize(
-    ("file", "told"),
-    [
-        ("day.db", "is the log itself"), ("other.db", "not one of tables made by oms"),
-        ("notes.txt", "not a database"), ("none/desk.db", "there is no folder none"), ("folder", "is a folder"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("file", "told"), [
+    ("day.db", "is the log itself"), ("other.db", "not one of tables made by oms"),
+    ("notes.txt", "not a database"), ("none/desk.db", "there is no folder none"), ("folder", "is a folder"),
+])  # fmt: skip
 def test_nothing_else_is_overwritten_by_tables(demo: Oms, tmp_path: Path, command: str, file: str, told: str) -> None:
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE mine (x)")

@@ -127,20 +127,17 @@ def test_a_submit_that_was_refused_comes_back_whole() -> None:
     assert command_of(Desk(min_quote_size="10").perform(command)) == command
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        change_state(S.WORKING, external_order_id="v-1", actor="gateway"),
-        change_state(S.REJECTED, error_message="no such symbol"),
-        change_state(S.FAILED),
-        cancel(),
-        cancel(reason="", actor="desk"),
-        cancel(reason="the day is over"),
-        amend("50"),
-        amend(price="11"),
-        amend("0"),
-    ],
-)
+@pytest.mark.parametrize("command", [
+    change_state(S.WORKING, external_order_id="v-1", actor="gateway"),
+    change_state(S.REJECTED, error_message="no such symbol"),
+    change_state(S.FAILED),
+    cancel(),
+    cancel(reason="", actor="desk"),
+    cancel(reason="the day is over"),
+    amend("50"),
+    amend(price="11"),
+    amend("0"),
+])  # fmt: skip
 def test_a_command_about_a_pending_order_comes_back_whole(command: OrderCommand) -> None:
     desk = Desk()
     desk.perform(submit())
@@ -148,22 +145,19 @@ def test_a_command_about_a_pending_order_comes_back_whole(command: OrderCommand)
     assert command_of(desk.perform(command)) == command
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        change_state(S.CANCELLED, external_order_id="v-2"),
-        change_state(S.CANCELLED),
-        cancel(reason="User requested"),
-        BustFill(order_id=ORDER, trade_id="t1", reason="venue", actor="gateway"),
-        CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("50"), reason="venue"),
-        CorrectFill(order_id=ORDER, trade_id="t1", fill_price=num("9"), fee=num("0")),
-        CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("500"), fill_price=num("9"), reason="venue"),
-        ReduceOrder(order_id=ORDER, quantity=num("5")),
-        amend("40", "12"),
-        add_fill("41", trade="t1", symbol="AAA", side=BUY),
-        add_fill("500", trade=None, symbol="AAA", side=BUY, actor="gateway"),
-    ],
-)
+@pytest.mark.parametrize("command", [
+    change_state(S.CANCELLED, external_order_id="v-2"),
+    change_state(S.CANCELLED),
+    cancel(reason="User requested"),
+    BustFill(order_id=ORDER, trade_id="t1", reason="venue", actor="gateway"),
+    CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("50"), reason="venue"),
+    CorrectFill(order_id=ORDER, trade_id="t1", fill_price=num("9"), fee=num("0")),
+    CorrectFill(order_id=ORDER, trade_id="t1", fill_quantity=num("500"), fill_price=num("9"), reason="venue"),
+    ReduceOrder(order_id=ORDER, quantity=num("5")),
+    amend("40", "12"),
+    add_fill("41", trade="t1", symbol="AAA", side=BUY),
+    add_fill("500", trade=None, symbol="AAA", side=BUY, actor="gateway"),
+])  # fmt: skip
 def test_a_command_about_a_part_filled_order_comes_back_whole(command: OrderCommand) -> None:
     desk = Desk()
     desk.say("buy 100@10", "ack", "fill 40@10 t1 fee=1")
@@ -273,16 +267,13 @@ def test_commands_of_different_kinds_are_never_the_same() -> None:
             assert same_content(one, other) == (one is other)
 
 
-@pytest.mark.parametrize(
-    ("asked", "before", "same"),
-    [
-        ({}, {"symbol": "AAA", "side": BUY}, True),
-        ({"symbol": "AAA"}, {"symbol": "AAA", "side": BUY}, True),
-        ({"symbol": "AAA", "side": BUY}, {}, True),
-        ({"symbol": "BBB"}, {"symbol": "AAA", "side": BUY}, False),
-        ({"side": SELL}, {"symbol": "AAA", "side": BUY}, False),
-    ],
-)
+@pytest.mark.parametrize(("asked", "before", "same"), [
+    ({}, {"symbol": "AAA", "side": BUY}, True),
+    ({"symbol": "AAA"}, {"symbol": "AAA", "side": BUY}, True),
+    ({"symbol": "AAA", "side": BUY}, {}, True),
+    ({"symbol": "BBB"}, {"symbol": "AAA", "side": BUY}, False),
+    ({"side": SELL}, {"symbol": "AAA", "side": BUY}, False),
+])  # fmt: skip
 def test_a_fill_may_name_its_symbol_and_side_or_leave_them_to_its_order(
     asked: dict[str, Any], before: dict[str, Any], *, same: bool
 ) -> None:

@@ -183,13 +183,10 @@ def test_an_order_is_still_the_same_after_it_was_amended() -> None:
         outcome(amended, submit("150", "11"))
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"symbol": "BBB"}, {"side": SELL}, {"quantity": num("101")}, {"price": num("10.01")},
-        {"order_type": OrderType.MARKET, "price": None}, {"reduce_only": True}, {"time_in_force": TimeInForce.DAY},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("other", [
+    {"symbol": "BBB"}, {"side": SELL}, {"quantity": num("101")}, {"price": num("10.01")},
+    {"order_type": OrderType.MARKET, "price": None}, {"reduce_only": True}, {"time_in_force": TimeInForce.DAY},
+])  # fmt: skip
 def test_an_order_id_is_used_for_one_content_only(other: dict[str, Any]) -> None:
     with pytest.raises(CommandConflict, match="o-1"):
         outcome(WORKING, replace(submit(), **other))

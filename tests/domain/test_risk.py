@@ -85,16 +85,13 @@ def test_the_table_has_every_code_and_cases_on_both_sides_of_it() -> None:
     assert len([row for row in rows if not row["codes"]]) >= 30
 
 
-@pytest.mark.parametrize(
-    ("order", "held", "limit", "words"),
-    [
-        ("buy 101@10", "0", "max_position_size=100", ["101", "100"]),
-        ("sell 101@10", "0", "max_position_size=100", ["101", "100"]),
-        ("buy 9@10", "0", "min_quote_size=10", ["9", "10"]),
-        ("buy 100@11", "0", "max_order_notional=1000.5", ["1100", "1000.5"]),
-        ("buy 1@10", "5001.5", "max_skew=5000", ["5001.5", "5000"]),
-    ],
-)
+@pytest.mark.parametrize(("order", "held", "limit", "words"), [
+    ("buy 101@10", "0", "max_position_size=100", ["101", "100"]),
+    ("sell 101@10", "0", "max_position_size=100", ["101", "100"]),
+    ("buy 9@10", "0", "min_quote_size=10", ["9", "10"]),
+    ("buy 100@11", "0", "max_order_notional=1000.5", ["1100", "1000.5"]),
+    ("buy 1@10", "5001.5", "max_skew=5000", ["5001.5", "5000"]),
+])  # fmt: skip
 def test_the_figures_of_a_violation_are_those_that_were_compared(
     order: str, held: str, limit: str, words: list[str]
 ) -> None:

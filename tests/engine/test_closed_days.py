@@ -111,13 +111,10 @@ async def test_a_closed_day_is_replayed_to_the_digests_it_was_closed_with(desk: 
     assert days[TUESDAY].closed is False
 
 
-@pytest.mark.parametrize(
-    ("what", "change"),
-    [
-        ("positions", lambda state: state.positions.held.clear()),
-        ("limits", lambda state: state.policies.values["*"].update({"risk.max_daily_loss": "7"})),
-    ],
-)
+@pytest.mark.parametrize(("what", "change"), [
+    ("positions", lambda state: state.positions.held.clear()),
+    ("limits", lambda state: state.policies.values["*"].update({"risk.max_daily_loss": "7"})),
+])  # fmt: skip
 def test_a_planted_change_is_found_by_the_digests_of_a_closed_day(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str, change: Callable[[State], None]
 ) -> None:

@@ -257,16 +257,13 @@ def test_a_bomb_is_refused_before_it_grows(content: str, file: Path) -> None:
 # --- what a settings file changes in a log ---
 
 
-@pytest.mark.parametrize(
-    ("last", "keys", "changed"),
-    [
-        ({}, ["trading.max_skew"], {"trading.max_skew": "5"}),  # never taken from a file before
-        ({"trading.max_skew": "5"}, ["trading.max_skew"], {}),  # taken before, and the same
-        ({"trading.max_skew": "6"}, ["trading.max_skew"], {"trading.max_skew": "5"}),  # the file has changed
-        ({"trading.max_skew": None}, ["trading.max_skew"], {"trading.max_skew": "5"}),
-        ({"trading.max_skew": "6"}, [], {}),  # the file does not hold it
-    ],
-)
+@pytest.mark.parametrize(("last", "keys", "changed"), [
+    ({}, ["trading.max_skew"], {"trading.max_skew": "5"}),  # never taken from a file before
+    ({"trading.max_skew": "5"}, ["trading.max_skew"], {}),  # taken before, and the same
+    ({"trading.max_skew": "6"}, ["trading.max_skew"], {"trading.max_skew": "5"}),  # the file has changed
+    ({"trading.max_skew": None}, ["trading.max_skew"], {"trading.max_skew": "5"}),
+    ({"trading.max_skew": "6"}, [], {}),  # the file does not hold it
+])  # fmt: skip
 def test_only_what_the_file_holds_and_what_differs_from_the_last_time_is_taken_again(
     last: dict[str, Value], keys: list[str], changed: dict[str, Value]
 ) -> None:
@@ -297,21 +294,18 @@ def test_a_mapping_shaped_like_the_file_gives_the_same_settings(file: Path) -> N
     assert settings.named == same.named
 
 
-@pytest.mark.parametrize(
-    ("mapping", "path"),
-    [
-        ({"risk": {"max_position_size": 2.5}}, "risk.max_position_size"),
-        ({"risk": {"max_position_size": Decimal("NaN")}}, "risk.max_position_size"),
-        ({"risk": {"max_position_size": True}}, "risk.max_position_size"),
-        ({"risk": {"max_position_size": b"5"}}, "risk.max_position_size"),
-        ({"risk": {"max_position_size": object()}}, "risk.max_position_size"),
-        ({"risk": {"restricted": [1.5]}}, "risk.restricted"),
-        ({"risk": {"restricted": "GME"}}, "risk.restricted"),
-        ({"risk": {"max_size": "5"}}, "risk.max_size"),
-        ({"risk": 5}, "risk"),
-        ({"risk": None}, "risk"),
-    ],
-)
+@pytest.mark.parametrize(("mapping", "path"), [
+    ({"risk": {"max_position_size": 2.5}}, "risk.max_position_size"),
+    ({"risk": {"max_position_size": Decimal("NaN")}}, "risk.max_position_size"),
+    ({"risk": {"max_position_size": True}}, "risk.max_position_size"),
+    ({"risk": {"max_position_size": b"5"}}, "risk.max_position_size"),
+    ({"risk": {"max_position_size": object()}}, "risk.max_position_size"),
+    ({"risk": {"restricted": [1.5]}}, "risk.restricted"),
+    ({"risk": {"restricted": "GME"}}, "risk.restricted"),
+    ({"risk": {"max_size": "5"}}, "risk.max_size"),
+    ({"risk": 5}, "risk"),
+    ({"risk": None}, "risk"),
+])  # fmt: skip
 def test_a_mapping_is_judged_like_a_file(mapping: dict[str, Any], path: str) -> None:
     with pytest.raises(SettingsError, match=path.replace(".", r"\.")):
         Settings.from_mapping(mapping)

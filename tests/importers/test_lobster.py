@@ -163,16 +163,12 @@ async def test_a_row_that_was_cut_off_is_named(path: Path, messages: Path) -> No
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    ("rows", "names"),
-    [
-        (BOOK[:-1], r"orderbook\.csv.*13"),
-        ([*BOOK, BOOK[0]], r"orderbook\.csv.*more rows"),
-        (["a,b,c,d", *BOOK[1:]], r"orderbook\.csv:1: "),
-        (["1,2,3", *BOOK[1:]], r"orderbook\.csv:1: "),
-    ],
-    ids=["too short", "too long", "no numbers", "too few columns"],
-)
+@pytest.mark.parametrize(("rows", "names"), [
+    (BOOK[:-1], r"orderbook\.csv.*13"),
+    ([*BOOK, BOOK[0]], r"orderbook\.csv.*more rows"),
+    (["a,b,c,d", *BOOK[1:]], r"orderbook\.csv:1: "),
+    (["1,2,3", *BOOK[1:]], r"orderbook\.csv:1: "),
+], ids=["too short", "too long", "no numbers", "too few columns"])  # fmt: skip
 async def test_a_book_that_does_not_fit_its_messages_is_named(
     path: Path, messages: Path, tmp_path: Path, rows: list[str], names: str
 ) -> None:

@@ -162,14 +162,11 @@ def test_every_number_of_money_or_quantity_is_stored_as_canonical_text(event: Ev
             assert body[field.name] == text(value)
 
 
-@pytest.mark.parametrize(
-    ("number", "stored"),
-    [
-        ("0.00000001", "0.00000001"), ("0.0000001", "0.0000001"), ("-0.00000001", "-0.00000001"),
-        ("0.000000000000000001", "0.000000000000000001"), ("100000000000000000", "100000000000000000"),
-        ("1.50", "1.5"), ("-0", "0"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("number", "stored"), [
+    ("0.00000001", "0.00000001"), ("0.0000001", "0.0000001"), ("-0.00000001", "-0.00000001"),
+    ("0.000000000000000001", "0.000000000000000001"), ("100000000000000000", "100000000000000000"),
+    ("1.50", "1.5"), ("-0", "0"),
+])  # fmt: skip
 def test_small_and_large_numbers_are_stored_without_an_exponent(number: str, stored: str) -> None:
     assert body_of(marked(number))["price"] == stored
     assert body_of(filled(number, number))["fill_quantity"] == stored
@@ -255,15 +252,12 @@ def value_to_price(body: dict[str, Any]) -> dict[str, Any]:
 GROWN = CheckedCodec(upcasters={"MarkRecorded": (cents_to_price, value_to_price)})
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"cents":1050,"actor":"desk"}',
-        b'{"actor":"desk","v":1,"cents":1050}',
-        b'{"v":2,"value":"10.50","actor":"desk"}',
-        b'{"v":3,"price":"10.5","actor":"desk"}',
-    ],
-)
+@pytest.mark.parametrize("body", [
+    b'{"cents":1050,"actor":"desk"}',
+    b'{"actor":"desk","v":1,"cents":1050}',
+    b'{"v":2,"value":"10.50","actor":"desk"}',
+    b'{"v":3,"price":"10.5","actor":"desk"}',
+])  # fmt: skip
 def test_a_body_of_any_earlier_shape_is_brought_up_to_date(body: bytes) -> None:
     event = GROWN.decode("market/AAA", "MarkRecorded", body)
 
@@ -316,14 +310,11 @@ def test_a_codec_knows_only_the_events_it_was_given() -> None:
 # --- what a stranger may have put there ---
 
 
-@pytest.mark.parametrize(
-    "topic",
-    [
-        "", "fillAdded", "FILLADDED", " FillAdded", "FillAdded\0", "Event", "OrderEvent",
-        "oms_es.domain.events:FillAdded", "oms_es.domain.events.FillAdded", "os:system", "builtins:eval", "__class__",
-        "__import__('os')", "Ｆｉｌｌ", "\ud800", "x" * 100_000,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("topic", [
+    "", "fillAdded", "FILLADDED", " FillAdded", "FillAdded\0", "Event", "OrderEvent",
+    "oms_es.domain.events:FillAdded", "oms_es.domain.events.FillAdded", "os:system", "builtins:eval", "__class__",
+    "__import__('os')", "Ｆｉｌｌ", "\ud800", "x" * 100_000,
+])  # fmt: skip
 def test_a_topic_that_is_no_name_of_ours_is_refused_and_runs_nothing(topic: str) -> None:
     with pytest.raises(CodecError) as refusal:
         CODEC.decode("order/default/o-1", topic, CODEC.encode(filled()))
@@ -363,15 +354,12 @@ def test_a_body_that_we_cannot_have_written_is_refused(body: bytes) -> None:
         CODEC.decode("market/AAA", "MarkRecorded", body)
 
 
-@pytest.mark.parametrize(
-    ("stream", "topic", "body"),
-    [
-        ("market/AAA", "MarkRecorded", b'{"price":"5","symbol":"BBB"}'),
-        ("order/a/o-1", "StateChanged", b'{"old":"idle","new":"pending","account":"b"}'),
-        ("order/a/o-1", "StateChanged", b'{"old":"idle","new":"pending","order_id":"o-2"}'),
-        ("policy/a", "TradingLevelChanged", b'{"level":"halted","account":"*"}'),
-    ],
-)
+@pytest.mark.parametrize(("stream", "topic", "body"), [
+    ("market/AAA", "MarkRecorded", b'{"price":"5","symbol":"BBB"}'),
+    ("order/a/o-1", "StateChanged", b'{"old":"idle","new":"pending","account":"b"}'),
+    ("order/a/o-1", "StateChanged", b'{"old":"idle","new":"pending","order_id":"o-2"}'),
+    ("policy/a", "TradingLevelChanged", b'{"level":"halted","account":"*"}'),
+])  # fmt: skip
 def test_a_body_cannot_speak_for_another_stream(stream: str, topic: str, body: bytes) -> None:
     try:
         event = CODEC.decode(stream, topic, body)

@@ -290,13 +290,10 @@ def test_a_log_read_in_two_parts_is_the_log_read_in_one(log: Log, cut: int) -> N
     assert [*log.read(until=cut), *log.read(after=cut)] == list(log.read())
 
 
-@pytest.mark.parametrize(
-    ("after", "until", "seqs"),
-    [
-        (0, None, [1, 2, 3, 4, 5, 6]), (2, 4, [3, 4]), (4, 4, []), (5, 2, []), (6, None, []), (99, None, []),
-        (4, 99, [5, 6]),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("after", "until", "seqs"), [
+    (0, None, [1, 2, 3, 4, 5, 6]), (2, 4, [3, 4]), (4, 4, []), (5, 2, []), (6, None, []), (99, None, []),
+    (4, 99, [5, 6]),
+])  # fmt: skip
 def test_read_takes_what_lies_after_one_seq_and_up_to_another(
     log: Log, after: int, until: int | None, seqs: list[int]
 ) -> None:
@@ -305,13 +302,10 @@ def test_read_takes_what_lies_after_one_seq_and_up_to_another(
     assert [each.seq for each in log.read(after, until)] == seqs
 
 
-@pytest.mark.parametrize(
-    ("topics", "seqs"),
-    [
-        (["MarkRecorded"], [3, 6]), (["OrderSubmitted", "StateChanged"], [1, 2, 4, 5]), (["FillAdded"], []),
-        (["never heard of"], []), ([], []),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("topics", "seqs"), [
+    (["MarkRecorded"], [3, 6]), (["OrderSubmitted", "StateChanged"], [1, 2, 4, 5]), (["FillAdded"], []),
+    (["never heard of"], []), ([], []),
+])  # fmt: skip
 def test_read_gives_only_the_topics_asked_for(log: Log, topics: list[str], seqs: list[int]) -> None:
     six(log)
 

@@ -33,13 +33,10 @@ def path(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(made, tmp_path / "day.db"))
 
 
-@pytest.mark.parametrize(
-    "topic",
-    [
-        "os:system", "oms_es.api.oms:OrderManagementSystem", "oms_es.domain.events:FillAdded", "this:s",
-        "antigravity:geohash",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("topic", [
+    "os:system", "oms_es.api.oms:OrderManagementSystem", "oms_es.domain.events:FillAdded", "this:s",
+    "antigravity:geohash",
+])  # fmt: skip
 def test_a_topic_that_names_code_is_refused_and_imports_nothing(path: Path, topic: str) -> None:
     with recorder_of(path) as recorder:
         (seq,) = recorder.insert_events([stored(topic)]) or ()
@@ -69,18 +66,14 @@ def test_a_projection_stops_at_a_hostile_topic_and_says_where(path: Path) -> Non
     assert len(runner.view.fills) == 2
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        Aggregate.Event(originator_id=UUID(int=1), originator_version=1, timestamp=Aggregate.Event.create_timestamp()),
-        MarkRecorded(symbol="X", price=Decimal(1)),  # no domain event: it lacks the version
-        in_log(MarkRecorded(symbol="X", price=1.5), 1),  # type: ignore[arg-type]
-        in_log(MarkRecorded(symbol="X", price=Decimal("NaN")), 1),
-        in_log(MarkRecorded(symbol=7, price=Decimal(1)), 1),  # type: ignore[arg-type]
-        in_log(StateChanged(account="a/b", order_id="c", old=OrderState.IDLE, new=OrderState.PENDING), 1),
-    ],
-    ids=["an aggregate's", "no version", "a float", "not a number", "no text", "another's stream"],
-)
+@pytest.mark.parametrize("event", [
+    Aggregate.Event(originator_id=UUID(int=1), originator_version=1, timestamp=Aggregate.Event.create_timestamp()),
+    MarkRecorded(symbol="X", price=Decimal(1)),  # no domain event: it lacks the version
+    in_log(MarkRecorded(symbol="X", price=1.5), 1),  # type: ignore[arg-type]
+    in_log(MarkRecorded(symbol="X", price=Decimal("NaN")), 1),
+    in_log(MarkRecorded(symbol=7, price=Decimal(1)), 1),  # type: ignore[arg-type]
+    in_log(StateChanged(account="a/b", order_id="c", old=OrderState.IDLE, new=OrderState.PENDING), 1),
+], ids=["an aggregate's", "no version", "a float", "not a number", "no text", "another's stream"])  # fmt: skip
 def test_an_event_that_would_not_come_back_as_it_is_never_goes_in(path: Path, event: Any) -> None:
     with Desk(environment(path)) as app:
         before = app.recorder.max_notification_id()
@@ -117,16 +110,13 @@ def test_a_database_that_is_no_log_is_refused_before_a_byte_of_it_is_touched(tmp
     assert os.listdir(tmp_path) == ["other.db"]
 
 
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        ("DELETE FROM events WHERE seq = 3", "seq 3 is missing"),
-        ("UPDATE events SET topic = 999 WHERE seq = 3", "seq 3: a column is invalid"),
-        ("UPDATE events SET state = 'text' WHERE seq = 3", "seq 3: a column is invalid"),
-        ("UPDATE events SET occurred_at = 'now' WHERE seq = 3", "seq 3: a column is invalid"),
-        ("UPDATE events SET chain = 7 WHERE seq = 3", "seq 3: a column is invalid"),
-    ],
-)
+@pytest.mark.parametrize(("damage", "says"), [
+    ("DELETE FROM events WHERE seq = 3", "seq 3 is missing"),
+    ("UPDATE events SET topic = 999 WHERE seq = 3", "seq 3: a column is invalid"),
+    ("UPDATE events SET state = 'text' WHERE seq = 3", "seq 3: a column is invalid"),
+    ("UPDATE events SET occurred_at = 'now' WHERE seq = 3", "seq 3: a column is invalid"),
+    ("UPDATE events SET chain = 7 WHERE seq = 3", "seq 3: a column is invalid"),
+])  # fmt: skip
 def test_nobody_reads_on_over_a_damaged_row(path: Path, damage: str, says: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TRIGGER events_no_delete")

@@ -282,26 +282,23 @@ def test_the_moves_of_a_symbol_are_read_alone(worked: Worked) -> None:
     desk.log.close()
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        "DELETE FROM fills WHERE symbol = 'BETA'",
-        "DELETE FROM fills WHERE symbol = 'BETA' AND restated > 0",
-        "DELETE FROM fills WHERE seq = (SELECT max(seq) FROM fills WHERE symbol = 'BETA')",
-        "DELETE FROM fills WHERE seq = (SELECT min(seq) FROM fills WHERE symbol = 'BETA')",
-        "UPDATE fills SET symbol = 'BETB' WHERE symbol = 'BETA'",
-        "DELETE FROM fills WHERE seq = {busted}",
-        "UPDATE fills SET restated = 0",
-        "DELETE FROM restatements",
-        "DELETE FROM restatements WHERE seq = (SELECT min(seq) FROM restatements)",
-        "DELETE FROM fills WHERE symbol = 'BETA'; DELETE FROM books WHERE symbol = 'BETA'",
-        "DELETE FROM fills WHERE seq = (SELECT max(seq) FROM fills); UPDATE books SET fills = fills - 1",
-        "DELETE FROM days WHERE seq = (SELECT max(seq) FROM days)",
-        "DELETE FROM days WHERE series LIKE 'as of%'",
-        "UPDATE days SET day = (SELECT day FROM days LIMIT 1)",
-        "UPDATE days SET key = key || x'00'",
-    ],
-)
+@pytest.mark.parametrize("harm", [
+    "DELETE FROM fills WHERE symbol = 'BETA'",
+    "DELETE FROM fills WHERE symbol = 'BETA' AND restated > 0",
+    "DELETE FROM fills WHERE seq = (SELECT max(seq) FROM fills WHERE symbol = 'BETA')",
+    "DELETE FROM fills WHERE seq = (SELECT min(seq) FROM fills WHERE symbol = 'BETA')",
+    "UPDATE fills SET symbol = 'BETB' WHERE symbol = 'BETA'",
+    "DELETE FROM fills WHERE seq = {busted}",
+    "UPDATE fills SET restated = 0",
+    "DELETE FROM restatements",
+    "DELETE FROM restatements WHERE seq = (SELECT min(seq) FROM restatements)",
+    "DELETE FROM fills WHERE symbol = 'BETA'; DELETE FROM books WHERE symbol = 'BETA'",
+    "DELETE FROM fills WHERE seq = (SELECT max(seq) FROM fills); UPDATE books SET fills = fills - 1",
+    "DELETE FROM days WHERE seq = (SELECT max(seq) FROM days)",
+    "DELETE FROM days WHERE series LIKE 'as of%'",
+    "UPDATE days SET day = (SELECT day FROM days LIMIT 1)",
+    "UPDATE days SET key = key || x'00'",
+])  # fmt: skip
 def test_an_index_that_was_damaged_changes_no_answer(harm: str, worked: Worked) -> None:
     desk = worked(1, 150, 9)
     queries, asked = Queries(desk.log), list(moments(desk, 3))

@@ -285,19 +285,16 @@ def test_every_reference_holds(tmp_path: Path) -> None:
         assert pragma(path, "integrity_check") == [{"integrity_check": "ok"}]
 
 
-@pytest.mark.parametrize(
-    ("question", "index"),
-    [
-        ("SELECT * FROM orders WHERE symbol = 'ALFA' AND account = 'main'", "symbol"),
-        ("SELECT * FROM orders WHERE state = 'working'", "state"),
-        ("SELECT * FROM orders WHERE submitted_at >= '2024-03-04'", "submitted_at"),
-        ("SELECT * FROM orders JOIN fills ON order_key = key WHERE state = 'filled'", "order_key"),
-        ("SELECT * FROM fills WHERE trade_id = 't-1'", "trade_id"),
-        ("SELECT * FROM fills WHERE occurred_at >= '2024-03-04'", "occurred_at"),
-        ("SELECT * FROM daily_pnl WHERE trading_day = '2024-03-04'", "trading_day"),
-        ("SELECT * FROM quarantine WHERE state = 'waiting'", "state"),
-    ],
-)
+@pytest.mark.parametrize(("question", "index"), [
+    ("SELECT * FROM orders WHERE symbol = 'ALFA' AND account = 'main'", "symbol"),
+    ("SELECT * FROM orders WHERE state = 'working'", "state"),
+    ("SELECT * FROM orders WHERE submitted_at >= '2024-03-04'", "submitted_at"),
+    ("SELECT * FROM orders JOIN fills ON order_key = key WHERE state = 'filled'", "order_key"),
+    ("SELECT * FROM fills WHERE trade_id = 't-1'", "trade_id"),
+    ("SELECT * FROM fills WHERE occurred_at >= '2024-03-04'", "occurred_at"),
+    ("SELECT * FROM daily_pnl WHERE trading_day = '2024-03-04'", "trading_day"),
+    ("SELECT * FROM quarantine WHERE state = 'waiting'", "state"),
+])  # fmt: skip
 def test_what_is_asked_often_finds_an_index(question: str, index: str, tmp_path: Path) -> None:
     with busy_desk() as day:
         update_tables(day.log, tmp_path / "tables.db")

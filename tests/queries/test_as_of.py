@@ -124,17 +124,14 @@ def stands(order: OMSOrder) -> brute_force.Stands:
     return brute_force.Stands(order.state.value, *figures)
 
 
-@pytest.mark.parametrize(
-    ("method", "trades", "left", "realized"),
-    [
-        (CostMethod.FIFO, "+10@1 +10@2 -15@3", "5@2", 25),
-        (CostMethod.LIFO, "+10@1 +10@2 -15@3", "5@1", 20),
-        (CostMethod.AVERAGE, "+10@1 +10@2 -15@3", "5@3/2", Fraction(45, 2)),
-        (CostMethod.FIFO, "+10@1 -15@3", "-5@3", 20),
-        (CostMethod.LIFO, "-10@5 -10@3 +25@4", "5@4", 0),
-        (CostMethod.AVERAGE, "+1@1 +2@2 -1@2 -2@2", "", 1),
-    ],
-)
+@pytest.mark.parametrize(("method", "trades", "left", "realized"), [
+    (CostMethod.FIFO, "+10@1 +10@2 -15@3", "5@2", 25),
+    (CostMethod.LIFO, "+10@1 +10@2 -15@3", "5@1", 20),
+    (CostMethod.AVERAGE, "+10@1 +10@2 -15@3", "5@3/2", Fraction(45, 2)),
+    (CostMethod.FIFO, "+10@1 -15@3", "-5@3", 20),
+    (CostMethod.LIFO, "-10@5 -10@3 +25@4", "5@4", 0),
+    (CostMethod.AVERAGE, "+1@1 +2@2 -1@2 -2@2", "", 1),
+])  # fmt: skip
 def test_brute_force_agrees_with_figures_worked_out_by_hand(
     method: CostMethod, trades: str, left: str, realized: Fraction
 ) -> None:
@@ -148,17 +145,14 @@ def figures(words: str) -> tuple[Fraction, Fraction]:
     return Fraction(quantity), Fraction(price)
 
 
-@pytest.mark.parametrize(
-    ("method", "view", "cost", "realized"),
-    [
-        ("fifo", "known", "450", "100"),  # 10@100 closed by 10@110; then 5@90 came
-        ("fifo", "as of", "500", "150"),  # 5@90 and 5@100 closed; 5@100 left
-        ("lifo", "known", "450", "100"),
-        ("lifo", "as of", "450", "100"),  # 10@100 closed; 5@90 left
-        ("average", "known", "450", "100"),
-        ("average", "as of", "483.333333333333333333", "133.333333333333333333"),  # 10 of 15@96.66… closed
-    ],
-)
+@pytest.mark.parametrize(("method", "view", "cost", "realized"), [
+    ("fifo", "known", "450", "100"),  # 10@100 closed by 10@110; then 5@90 came
+    ("fifo", "as of", "500", "150"),  # 5@90 and 5@100 closed; 5@100 left
+    ("lifo", "known", "450", "100"),
+    ("lifo", "as of", "450", "100"),  # 10@100 closed; 5@90 left
+    ("average", "known", "450", "100"),
+    ("average", "as of", "483.333333333333333333", "133.333333333333333333"),  # 10 of 15@96.66… closed
+])  # fmt: skip
 async def test_a_late_fill_is_booked_last_as_known_and_first_as_of(
     day: PlayedDesk, method: str, view: str, cost: str, realized: str
 ) -> None:
