@@ -189,9 +189,9 @@ def test_tables_whose_writer_was_killed_at_any_point_are_those_of_one_who_never_
         ended, calls = writers.write(day.log, copied(first, tmp_path / "unhurt.db"), -1)
         assert (ended, content(tmp_path / "unhurt.db")) == (0, whole)
 
-        for number in range(12):
+        for number in range(8):
             path = copied(first, tmp_path / f"killed-{number}.db")
-            ended, _ = writers.write(day.log, path, 1 + calls * number // 12)
+            ended, _ = writers.write(day.log, path, 1 + calls * number // 8)
             assert ended == -signal.SIGKILL
             if path.exists():  # complete up to the place it names, or not there at all
                 found = content(path)

@@ -84,7 +84,7 @@ def test_orders_at_any_moment_equal_brute_force(
             found = day.oms.orders(**when)
             wanted = brute_force.orders(events, until(events, when), when.get("as_of", brute_force.FAR))
             assert {(each.account, each.order_id): stands(each) for each in found} == wanted
-            for each in found:
+            for each in found[len(events) % 3 :: 3]:
                 named = Queries(day.log).orders_named(each.order_id, each.account, found.basis)
                 assert order_view(named.orders[each.account, each.order_id]) == each
             queries, basis = Queries(day.log), found.basis

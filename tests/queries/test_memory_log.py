@@ -34,7 +34,7 @@ async def test_a_log_in_memory_gives_the_answers_of_a_log_in_a_file(day: str, tm
         await play(day, log)
     advance(file, every=5)
     events = list(memory.read())
-    times = sorted({time for each in events[::4] for time in (each.effective_at, each.recorded_at)})
+    times = sorted({time for each in events[::8] for time in (each.effective_at, each.recorded_at)})
     queried = [AsOf(), *(AsOf(at_seq=each.seq) for each in events[::7])]
     queried += [each for time in times for each in (AsOf(as_of=time), AsOf(known_at=time))]
 
