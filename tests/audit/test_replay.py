@@ -28,6 +28,7 @@ from oms_es.audit.replay import replay
 from oms_es.audit.what_if import NOTE, what_if
 from oms_es.decimals import text
 from oms_es.domain import risk_checks
+from oms_es.domain.policy import DECISION_RULES_VERSION
 from oms_es.errors import InvalidInput, LogError
 from oms_es.log.memory import MemoryLog
 from oms_es.log.sqlite import SqliteLog
@@ -272,7 +273,7 @@ CHANGED: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {  # and 
     "the first seq": (manifest(b'"first_seq": 1', b'"first_seq": 2'), ""),
     "a later box": (manifest(b'"box": 2', b'"box": 99'), "later release"),
     "a later log": (manifest(b'"log_format": 1', b'"log_format": 99'), "later release"),
-    "later rules": (manifest(b'"rules": 3', b'"rules": 99'), "later release"),
+    "later rules": (manifest(b'"rules": %d' % DECISION_RULES_VERSION, b'"rules": 99'), "later release"),
     "another day": (manifest(b'"trading_day": "2024', b'"trading_day": "1999'), "in it is booked on '1999-03-04'"),
     "no chain": (manifest(b'"previous_chain": "', b'"previous_chain": "zz'), "names no chain"),
     "a huge manifest": (lambda content: content.update({"manifest.json": HUGE}), "manifest.json is larger"),
@@ -295,7 +296,7 @@ def test_a_day_archive_that_was_changed_on_the_way_is_refused(
         for name, body in content.items():
             box.writestr(name, body)
 
-    with pytest.raises(BadDayArchive, match=why):
+    with pytest.raises(BadDayArchive, match=why or None):
         unpack(path)
 
 
@@ -328,7 +329,7 @@ def test_a_damaged_box_is_told_in_words_or_replays_as_before(cuts: list[tuple[in
         path.write_bytes(body)
         with suppress(LogError):
             found = unpack(path)
-            assert found.events == unpack(DAYS / "ordinary_day" / "2024-03-04.omsday").events
+            assert list(found.events) == list(unpack(DAYS / "ordinary_day" / "2024-03-04.omsday").events)
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"PK\x03\x04cut off"])
