@@ -101,13 +101,10 @@ def table(name: str) -> list[Any]:
 def submit(quantity: str = "100", price: str | None = "10", side: OrderSide = BUY, **changes: Any) -> SubmitOrder:
     """Return an order, at market when `price` is None."""
     fields: dict[str, Any] = {
-        "order_id": ORDER,
-        "symbol": SYMBOL,
-        "side": side,
-        "order_type": OrderType.MARKET if price is None else OrderType.LIMIT,
-        "quantity": num(quantity),
+        "order_id": ORDER, "symbol": SYMBOL, "side": side,
+        "order_type": OrderType.MARKET if price is None else OrderType.LIMIT, "quantity": num(quantity),
         "price": None if price is None else num(price),
-    }
+    }  # fmt: skip
     return SubmitOrder(**(fields | changes))
 
 
@@ -266,14 +263,10 @@ def _of_others(event: Event) -> str:
 def submitted(quantity: str = "100", price: str | None = "10", side: OrderSide = BUY, **changes: Any) -> OrderSubmitted:
     """Return the event of an order placed."""
     fields: dict[str, Any] = {
-        "account": ACCOUNT,
-        "order_id": ORDER,
-        "symbol": SYMBOL,
-        "side": side,
-        "quantity": num(quantity),
+        "account": ACCOUNT, "order_id": ORDER, "symbol": SYMBOL, "side": side, "quantity": num(quantity),
         "price": None if price is None else num(price),
         "order_type": OrderType.MARKET if price is None else OrderType.LIMIT,
-    }
+    }  # fmt: skip
     return OrderSubmitted(**(fields | changes))
 
 
@@ -309,14 +302,11 @@ IDLE = (submitted(),)
 PENDING = (*IDLE, moved(S.IDLE, S.PENDING))
 WORKING = (*PENDING, moved(S.PENDING, S.WORKING))
 HISTORIES: dict[OrderState, tuple[Event, ...]] = {
-    S.IDLE: IDLE,
-    S.PENDING: PENDING,
-    S.WORKING: WORKING,
+    S.IDLE: IDLE, S.PENDING: PENDING, S.WORKING: WORKING,
     S.FILLED: (*WORKING, filled("100"), moved(S.WORKING, S.FILLED)),
-    S.CANCELLED: (*WORKING, moved(S.WORKING, S.CANCELLED)),
-    S.REJECTED: (*PENDING, moved(S.PENDING, S.REJECTED)),
+    S.CANCELLED: (*WORKING, moved(S.WORKING, S.CANCELLED)), S.REJECTED: (*PENDING, moved(S.PENDING, S.REJECTED)),
     S.FAILED: (*PENDING, moved(S.PENDING, S.FAILED)),
-}
+}  # fmt: skip
 
 
 def order_of(events: Iterable[Event], at: int = NOON) -> Order | None:

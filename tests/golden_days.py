@@ -125,13 +125,11 @@ def answers(day: str, log: Log, rows: Iterable[StoredRow]) -> dict[str, str]:
     end = queries.basis(AsOf())
     orders = queries.orders(end)
     return {
-        "events.txt": table(_event(row) for row in rows),
-        "orders.txt": table(map(digest_row, order_rows(orders))),
+        "events.txt": table(_event(row) for row in rows), "orders.txt": table(map(digest_row, order_rows(orders))),
         "fills.txt": table(map(_early_columns, fill_rows(orders))),
-        "positions.txt": table(_positions(queries, AsOf())),
-        "quarantine.txt": table(_waiting(orders.all_waiting())),
+        "positions.txt": table(_positions(queries, AsOf())), "quarantine.txt": table(_waiting(orders.all_waiting())),
         "moments.txt": "\n".join(_moments(queries, Script(day).moments)),
-    }
+    }  # fmt: skip
 
 
 def _early_columns(fill: dict[str, Any]) -> dict[str, Any]:

@@ -189,34 +189,20 @@ _requests = st.one_of(
     ),
 )
 _fill_reports = st.builds(
-    FillReport,
-    order_id=st.none() | st.sampled_from(["o-1", "o-2", "n-1"]),
-    external_order_id=st.sampled_from(["v-1", "v-2"]),
-    trade_id=_maybe_trades,
-    trade_ref_id=_trades,
-    kind=st.sampled_from(FillKind),
-    quantity=_quantities,
-    price=_prices,
-    fee=_maybe_fee,
-    fee_currency=st.sampled_from(["", "", "AAA", "BNB"]),
-    symbol=st.none() | _symbols,
-    side=st.none() | _sides,
-)
+    FillReport, order_id=st.none() | st.sampled_from(["o-1", "o-2", "n-1"]),
+    external_order_id=st.sampled_from(["v-1", "v-2"]), trade_id=_maybe_trades, trade_ref_id=_trades,
+    kind=st.sampled_from(FillKind), quantity=_quantities, price=_prices, fee=_maybe_fee,
+    fee_currency=st.sampled_from(["", "", "AAA", "BNB"]), symbol=st.none() | _symbols, side=st.none() | _sides,
+)  # fmt: skip
 _order_reports = st.builds(
-    OrderReport,
-    status=st.sampled_from(ReportStatus),
+    OrderReport, status=st.sampled_from(ReportStatus),
     order_id=st.none() | st.sampled_from(["o-1", "o-2", "n-1", "n-2"]),
-    original_order_id=st.none() | st.sampled_from(["o-1", "n-1"]),
-    external_order_id=st.sampled_from(["v-1", "v-2"]),
-    quantity=st.none() | _quantities,
-    price=st.none() | _prices,
-    filled_quantity=st.none() | st.sampled_from(["40", "60", "100"]).map(num),
-    avg_fill_price=st.none() | _prices,
-    symbol=st.none() | st.just("AAA"),
-    side=st.none() | _sides,
-    fills=st.none() | st.lists(_fill_reports, max_size=2).map(tuple),
-    reason=_actor,
-)
+    original_order_id=st.none() | st.sampled_from(["o-1", "n-1"]), external_order_id=st.sampled_from(["v-1", "v-2"]),
+    quantity=st.none() | _quantities, price=st.none() | _prices,
+    filled_quantity=st.none() | st.sampled_from(["40", "60", "100"]).map(num), avg_fill_price=st.none() | _prices,
+    symbol=st.none() | st.just("AAA"), side=st.none() | _sides,
+    fills=st.none() | st.lists(_fill_reports, max_size=2).map(tuple), reason=_actor,
+)  # fmt: skip
 _reports = st.builds(ApplyReport, order_id=st.just(""), actor=_actor, report=_fill_reports | _order_reports)
 _decisions = st.builds(
     ResolveQuarantined, order_id=st.just(""), actor=_actor, quarantine_id=st.integers(0, 3).map(str),
@@ -235,15 +221,12 @@ _rules = st.sampled_from(
 _others = st.one_of(
     st.builds(RecordMark, symbol=_symbols, price=_prices),
     st.builds(
-        DefineInstrument,
-        symbol=_symbols,
-        multiplier=st.sampled_from([num("1"), num("10")]),
-        currency=st.just("USD"),
+        DefineInstrument, symbol=_symbols, multiplier=st.sampled_from([num("1"), num("10")]), currency=st.just("USD"),
         base=st.sampled_from(["", "AAA"]),
     ),
     st.builds(SetLevel, account=st.sampled_from(["*", "b"]), level=st.sampled_from(TradingLevel), reason=_actor),
     _rules,
-)
+)  # fmt: skip
 _busts = st.builds(BustFill, **_order, trade_id=_trades, reason=st.sampled_from(["", "venue"]))
 _cancels = st.builds(CancelOrder, **_order, actor=_actor, reason=st.sampled_from(["User requested", ""]))
 
@@ -266,11 +249,9 @@ _ago = st.sampled_from([None, None, 0, SECOND, 3600 * SECOND, 30 * 3600 * SECOND
 _after = st.sampled_from([0, 1, SECOND // 2, SECOND, 3600 * SECOND, 24 * 3600 * SECOND, -SECOND, -7 * SECOND])
 _command, _import = st.just(Origin.COMMAND), st.just(Origin.IMPORT)
 _steps = st.one_of(
-    st.builds(Step, commands, _after, _ago, _command),
-    st.builds(Step, commands, st.just(0), st.none(), _command),
-    st.builds(Step, commands, st.just(1), st.none(), _command),
-    st.builds(Step, _imports, _after, _ago, _import),
-)
+    st.builds(Step, commands, _after, _ago, _command), st.builds(Step, commands, st.just(0), st.none(), _command),
+    st.builds(Step, commands, st.just(1), st.none(), _command), st.builds(Step, _imports, _after, _ago, _import),
+)  # fmt: skip
 
 
 @st.composite

@@ -125,11 +125,9 @@ def test_the_names_of_the_program_that_embeds_us_stay_its_own(bot: Path, name: s
 
 def test_the_tests_of_an_sdist_run_in_it(bot: Path, unpacked: Path) -> None:
     chosen = (
-        "tests/test_layers.py",
-        "tests/test_docs.py",
-        "tests/test_architecture_page.py",
+        "tests/test_layers.py", "tests/test_docs.py", "tests/test_architecture_page.py",
         "tests/system/test_golden.py",
-    )
+    )  # fmt: skip
 
     run(bot / "bin" / "python", "-P", "-m", "pytest", "-q", "-x", *chosen, cwd=unpacked)
 

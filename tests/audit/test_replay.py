@@ -112,12 +112,9 @@ def test_a_replay_is_the_same_under_every_hash_seed_time_zone_locale_and_decimal
 ) -> None:
     boxes = [boxed(day, trading_day) for day, trading_day in BOXES]
     done = subprocess.run(
-        [sys.executable, "-c", prelude + REPLAYING, *map(str, boxes)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+        [sys.executable, "-c", prelude + REPLAYING, *map(str, boxes)], env={**os.environ, **environment},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
 
     assert done.stdout.splitlines() == [from_box(box) for box in boxes]
 

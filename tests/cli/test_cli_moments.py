@@ -8,17 +8,14 @@ from oms_es.timestamps import brief
 from tests.cli.command_line import Oms
 
 
-@pytest.mark.parametrize(
-    ("moment", "instant"),
-    [
-        ("14:05", "2024-03-15T14:05:00Z"),
-        ("'2024-03-15 14:05'", "2024-03-15T14:05:00Z"),
-        ("seq:46", "2024-03-15T14:06:00Z"),
-        ("46", "2024-03-15T14:06:00Z"),
-        ("2024-03-15", "2024-03-15T23:59:59.999999999Z"),
-        ("10:05 --tz America/New_York", "2024-03-15T14:05:00Z"),
-    ],
-)
+@pytest.mark.parametrize(("moment", "instant"), [
+    ("14:05", "2024-03-15T14:05:00Z"),
+    ("'2024-03-15 14:05'", "2024-03-15T14:05:00Z"),
+    ("seq:46", "2024-03-15T14:06:00Z"),
+    ("46", "2024-03-15T14:06:00Z"),
+    ("2024-03-15", "2024-03-15T23:59:59.999999999Z"),
+    ("10:05 --tz America/New_York", "2024-03-15T14:05:00Z"),
+])  # fmt: skip
 def test_a_moment_on_the_command_line_is_the_instant_that_it_means(demo: Oms, moment: str, instant: str) -> None:
     found, exact = demo.json(f"positions --as-of {moment}"), demo.json(f"positions --as-of {instant}")
 

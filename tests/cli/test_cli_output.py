@@ -142,11 +142,9 @@ def test_a_terminal_that_knows_no_emoji_is_no_error(oms: Oms, encoding: str) -> 
     oms(["submit", "\U0001f680", "buy", "market", "20"])
 
     done = subprocess.run(
-        [*OMS, "orders", "--log", str(oms.log)],
-        capture_output=True,
-        check=False,
+        [*OMS, "orders", "--log", str(oms.log)], capture_output=True, check=False,
         env={**os.environ, "PYTHONIOENCODING": encoding},
-    )
+    )  # fmt: skip
 
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
 

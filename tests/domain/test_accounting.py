@@ -236,11 +236,9 @@ def test_a_book_turned_upside_down_realizes_the_opposite_of_its_mirror(fills: li
 def test_nothing_is_lost_between_the_smallest_and_the_largest_numbers_there_are() -> None:
     small, large = num("0.000000000000000001"), num("100000000000000000")
     fills = [
-        lot(BUY, large, large, ONE, 1),
-        lot(BUY, small, small, ONE, 2),
-        lot(SELL, large, small, ONE, 3),
+        lot(BUY, large, large, ONE, 1), lot(BUY, small, small, ONE, 2), lot(SELL, large, small, ONE, 3),
         lot(SELL, small, large, ONE, 4),
-    ]
+    ]  # fmt: skip
 
     for method in METHODS:
         lots, realized = booked(fills, method)

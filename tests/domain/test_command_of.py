@@ -204,12 +204,9 @@ WHOLE: list[Command] = [
     halt(),
 ]
 OTHER_VALUES: dict[str, Any] = {
-    "new": OrderState.CANCELLED,
-    "time_in_force": TimeInForce.DAY,
-    "level": TradingLevel.NORMAL,
-    "values": {"trading.max_skew": "6"},
-    "tags": {"strategy": "x"},
-}
+    "new": OrderState.CANCELLED, "time_in_force": TimeInForce.DAY, "level": TradingLevel.NORMAL,
+    "values": {"trading.max_skew": "6"}, "tags": {"strategy": "x"},
+}  # fmt: skip
 
 
 def different(command: Command, name: str) -> Command:

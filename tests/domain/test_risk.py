@@ -36,14 +36,10 @@ def proposal(words: str) -> Proposal:
     side, what, *flags = words.split()
     quantity, _, price = what.partition("@")
     return Proposal(
-        symbol=SYMBOL,
-        side=OrderSide(side),
-        order_type=OrderType.MARKET if price == "market" else OrderType.LIMIT,
-        quantity=num(quantity),
-        total=num(quantity),
-        price=None if price == "market" else num(price),
+        symbol=SYMBOL, side=OrderSide(side), order_type=OrderType.MARKET if price == "market" else OrderType.LIMIT,
+        quantity=num(quantity), total=num(quantity), price=None if price == "market" else num(price),
         reduce_only="reduce" in flags,
-    )
+    )  # fmt: skip
 
 
 def exposure(held: str, opened: str, around: str) -> Exposure:

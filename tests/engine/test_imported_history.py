@@ -60,13 +60,10 @@ def certify(path: Path, method: CostMethod = CostMethod.FIFO) -> None:
 
 
 ADMINISTRATIVE: dict[str, Act] = {
-    "close_day": lambda oms: oms.close_day(DAY),
-    "record_mark": lambda oms: oms.record_mark("X", 11),
-    "define_instrument": lambda oms: oms.define_instrument("Y", multiplier=10),
-    "halt": lambda oms: oms.halt(),
-    "resume": lambda oms: oms.resume(),
-    "bust_fill": lambda oms: oms.bust_fill("a", "t2"),
-}
+    "close_day": lambda oms: oms.close_day(DAY), "record_mark": lambda oms: oms.record_mark("X", 11),
+    "define_instrument": lambda oms: oms.define_instrument("Y", multiplier=10), "halt": lambda oms: oms.halt(),
+    "resume": lambda oms: oms.resume(), "bust_fill": lambda oms: oms.bust_fill("a", "t2"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ADMINISTRATIVE)

@@ -61,12 +61,9 @@ def one(file: Path, key: str, given: str) -> Settings:
 RUNNING = {
     "system.order_history_retention": "order_history_retention",
     "system.position_snapshot_interval": "position_snapshot_interval",
-    "system.risk_check_timeout": "risk_check_timeout",
-    "callbacks.backlog": "callback_backlog",
-    "callbacks.when_full": "callbacks_when_full",
-    "log.path": "log_path",
-    "log.durability": "durability",
-}
+    "system.risk_check_timeout": "risk_check_timeout", "callbacks.backlog": "callback_backlog",
+    "callbacks.when_full": "callbacks_when_full", "log.path": "log_path", "log.durability": "durability",
+}  # fmt: skip
 
 
 def kept(settings: Settings, key: str) -> str:

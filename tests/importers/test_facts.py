@@ -169,11 +169,9 @@ async def test_a_fill_that_breaks_a_rule_is_quarantined_counted_and_listed_with_
 
     assert (told.fills, told.quarantined, told.refused) == (1, 4, 0)
     assert [(p.line, p.seq, p.kind, p.why) for p in told.problems] == [
-        (3, 2, "fill", "overfill"),
-        (5, 4, "fill", "conflict"),
-        (6, 5, "fill", "unknown_order"),
+        (3, 2, "fill", "overfill"), (5, 4, "fill", "conflict"), (6, 5, "fill", "unknown_order"),
         (7, 6, "fill", "unknown_order"),
-    ]
+    ]  # fmt: skip
     waiting = {each.fill.quarantine_id for each in oms.sequencer.state.orders.all_waiting()}
     assert {p.quarantine_id for p in told.problems} == waiting
     assert order_of(oms, "a").filled_quantity == 60

@@ -216,13 +216,9 @@ def kill_trading(path: Path, undisturbed: str, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(2):  # the second one repeats what the first has done, and goes on
         said = killed(
-            TRADING,
-            path,
-            ROUNDS * 1000,
-            after_lines=chance.choice([1, 2, chance.randint(1, 6 * 5 * ROUNDS // 2)]),
-            then_seconds=chance.uniform(0, 0.01),
-            cwd=path.parent,
-        )
+            TRADING, path, ROUNDS * 1000, after_lines=chance.choice([1, 2, chance.randint(1, 6 * 5 * ROUNDS // 2)]),
+            then_seconds=chance.uniform(0, 0.01), cwd=path.parent,
+        )  # fmt: skip
         left = {name: [type(each.event).__name__ for each in events] for name, events in commands(path)}
         assert set(said[1:]) <= left.keys(), "an acknowledged command is lost"
         assert {name: WHOLE[name.partition(" ")[0]] for name in left} == left, "a command is there by half"

@@ -226,16 +226,11 @@ WRONG_NUMBERS = [number for number in NUMBERS if isinstance(number, str) and 0 <
 @pytest.mark.parametrize("bad", TYPED, ids=ascii)
 def test_a_hostile_argument_is_one_safe_line_and_leaves_the_log_as_it_was(oms: Oms, bad: str) -> None:
     wrong_usage(
-        oms,
-        ["mark", "--", bad, "10"],
-        ["submit", "ADA", "buy", "limit", "10", "10", f"--order-id={bad}"],
-        ["submit", "ADA", "buy", "limit", "10", "10", f"--account={bad}"],
-        ["fill", "--", bad, "10", "10"],
-        ["cancel", "--", bad],
-        ["quarantine", "accept", "--", bad],
-        ["halt", "--level", bad],
+        oms, ["mark", "--", bad, "10"], ["submit", "ADA", "buy", "limit", "10", "10", f"--order-id={bad}"],
+        ["submit", "ADA", "buy", "limit", "10", "10", f"--account={bad}"], ["fill", "--", bad, "10", "10"],
+        ["cancel", "--", bad], ["quarantine", "accept", "--", bad], ["halt", "--level", bad],
         ["mark", "ADA", "10", f"--occurred-at={bad}"],
-    )
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("bad", WRONG_NUMBERS, ids=ascii)

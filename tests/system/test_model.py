@@ -85,10 +85,8 @@ class Trading(RuleBasedStateMachine):
 
     @initialize(
         on_exception=st.sampled_from(["quarantine", "quarantine", "accept"]),
-        retention=st.sampled_from([86_400, LONG]),
-        loose=st.booleans(),
-        busy=st.booleans(),
-    )
+        retention=st.sampled_from([86_400, LONG]), loose=st.booleans(), busy=st.booleans(),
+    )  # fmt: skip
     def begin(self, on_exception: str, retention: int, loose: bool, busy: bool) -> None:
         Trading.runs += 1
         self.folder = tempfile.TemporaryDirectory(prefix="oms-model-")
@@ -216,12 +214,9 @@ class Trading(RuleBasedStateMachine):
         )  # fmt: skip
 
     @rule(
-        desk=desks,
-        tag=tagged,
-        place=places,
-        account=accounts,
+        desk=desks, tag=tagged, place=places, account=accounts,
         external_order_id=venue_ids | st.sampled_from(["v-1", "x-1"]),
-    )
+    )  # fmt: skip
     def link(self, desk: int, tag: bool, place: int, **asked: Any) -> None:
         self.perform(desk, tag, "link_order", order_id=self.name_at(place), **asked)
 
@@ -242,13 +237,9 @@ class Trading(RuleBasedStateMachine):
         self.perform(desk, tag, "cancel_order", order_id=self.name_at(place, venue=venue), account=account)
 
     @rule(
-        desk=desks,
-        tag=tagged,
-        place=places,
-        quantity=st.sampled_from(["120", "200", "30", "0", "300", None]),
-        price=st.sampled_from([None, None, "10.5", "11", "30"]),
-        account=accounts,
-    )
+        desk=desks, tag=tagged, place=places, quantity=st.sampled_from(["120", "200", "30", "0", "300", None]),
+        price=st.sampled_from([None, None, "10.5", "11", "30"]), account=accounts,
+    )  # fmt: skip
     def amend(self, desk: int, tag: bool, place: int, **asked: Any) -> None:
         if asked["quantity"] is not None or asked["price"] is not None:
             self.perform(desk, tag, "amend_order", order_id=self.name_at(place), **asked)
@@ -268,16 +259,10 @@ class Trading(RuleBasedStateMachine):
         self.perform(desk, tag, "add_fill", order_id=self.name_at(place, venue=venue), fill_quantity=part, **asked)
 
     @rule(
-        desk=desks,
-        tag=tagged,
-        order_id=st.sampled_from(["x-1", "x-2", "v-1", "v-2", "o-1"]),
-        fill_quantity=quantities,
-        fill_price=prices,
-        trade_id=trades,
-        symbol=st.none() | symbols,
-        side=st.none() | sides,
-        account=accounts,
-    )
+        desk=desks, tag=tagged, order_id=st.sampled_from(["x-1", "x-2", "v-1", "v-2", "o-1"]),
+        fill_quantity=quantities, fill_price=prices, trade_id=trades, symbol=st.none() | symbols,
+        side=st.none() | sides, account=accounts,
+    )  # fmt: skip
     def fill_foreign(self, desk: int, tag: bool, **asked: Any) -> None:
         self.perform(desk, tag, "add_fill", **asked)
 
@@ -434,16 +419,10 @@ def text(value: Fraction) -> str:
 
 def wanted(order: Order) -> dict[str, Any]:
     return {
-        "state": order.state,
-        "quantity": order.quantity,
-        "price": order.price,
-        "filled": order.filled,
-        "open": order.open,
-        "fees": sum((fill.fee for fill in order.fills), Fraction(0)),
-        "fills": [fill.content for fill in order.fills],
-        "codes": order.codes,
-        "external": order.external,
-    }
+        "state": order.state, "quantity": order.quantity, "price": order.price, "filled": order.filled,
+        "open": order.open, "fees": sum((fill.fee for fill in order.fills), Fraction(0)),
+        "fills": [fill.content for fill in order.fills], "codes": order.codes, "external": order.external,
+    }  # fmt: skip
 
 
 def shown(order: OMSOrder) -> dict[str, Any]:
