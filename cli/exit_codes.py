@@ -76,8 +76,8 @@ def _flushed() -> bool:
         try:
             if stream is not None:
                 stream.flush()
-        except (OSError, ValueError):
-            written = False
+        except (OSError, ValueError) as error:
+            written = written and isinstance(error, BrokenPipeError)  # a reader that has read enough is no error
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return written
@@ -110,6 +110,10 @@ def exit_code(run: Callable[[], object]) -> int:
     except _Usage as error:
         _print_usage(error)
         return WRONG_USAGE
+    except SystemExit as error:  # click makes this of a pipe that was closed: `| head`, or a pager that was left
+        if isinstance(error.__context__, BrokenPipeError):
+            return FINE
+        raise
     except (OmsError, OSError) as error:
         message = f"oms: {_text(error)}"
         for line in message.split("\n") if isinstance(error, ExpressionError) else [message]:

@@ -80,6 +80,9 @@ To: TypeAlias = Annotated[
 Limit: TypeAlias = Annotated[
     int | None, typer.Option("--limit", metavar="N", help="Only the first N rows; -N: only the last N.")
 ]
+Exact: TypeAlias = Annotated[
+    bool, typer.Option("--exact", help="Every digit of averages, which tables show to ten digits.")
+]
 OfAccount: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -252,6 +255,7 @@ class AsOfQuery(KnownAtQuery):
     """A query by event time, by recording time, or by seq."""
 
     as_of: AsOfTime = None
+    exact: Exact = False
 
     def moment(self) -> When:
         """Return the moment that the options name."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
-from oms_es.domain.envelope import Recorded
+from oms_es.log.contract import Row
 
 if TYPE_CHECKING:
     from oms_es.importers.facts import Fact
@@ -15,12 +15,12 @@ ReadFacts: TypeAlias = "Callable[[], Iterator[Fact]]"
 SHORT = 20_000  # events that are read before a bar would be seen
 
 
-def events_with_progress(events: Iterable[Recorded], last: int) -> Iterable[Recorded]:
-    """Return the events up to seq `last`; on a terminal many of them draw a bar."""
+def events_with_progress(events: Iterable[Row], last: int, /) -> Iterable[Row]:
+    """Return the events or stored rows up to seq `last`; on a terminal many of them draw a bar."""
     return _drawn(events, last) if last > SHORT and sys.stderr.isatty() else events
 
 
-def _drawn(events: Iterable[Recorded], last: int) -> Iterator[Recorded]:
+def _drawn(events: Iterable[Row], last: int) -> Iterator[Row]:
     rest = iter(events)
     first = next(rest, None)
     if first is None:

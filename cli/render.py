@@ -2,14 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.cells import cell_len
 
+from oms_es.cli.layout import Column, drawn, terminal
 from oms_es.decimals import text
 from oms_es.identifiers import escaped
 from oms_es.queries.json_text import json_text, lists_json
@@ -18,15 +18,6 @@ from oms_es.timestamps import instant as parsed
 
 Row: TypeAlias = Mapping[str, Any]
 _AGES = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-
-
-class Column(NamedTuple):
-    """One column of a table: its title, and its cell for a row."""
-
-    title: str
-    cell: Callable[[Row], str]
-    right: bool = False  # numbers are aligned to the right
-    usual: str | None = None  # the column is left out if every cell is this
 
 
 def print_message(line: str) -> None:
@@ -72,24 +63,10 @@ def show_table(columns: Sequence[Column], rows: Iterable[Row], *, footer: bool =
     if not cells:
         return
     used = [n for n, column in enumerate(columns) if not all(row[n] == column.usual for row in cells)]
-    lines = [[columns[n].title for n in used], *([row[n] for n in used] for row in cells)]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
-    rights = [columns[n].right for n in used]
-    drawn = [_line(line, widths, rights) for line in lines]
-    drawn[0] = typer.style(drawn[0], bold=True)
-    show("\n".join(drawn))
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], rights: Sequence[bool]) -> str:
-    padded = []
-    for cell, width, right in zip(cells, widths, rights, strict=True):
-        space = " " * (width - _width(cell))
-        padded.append(space + cell if right else cell + space)
-    return "  ".join(padded).rstrip()
-
-
-def _width(cell: str) -> int:
-    return len(cell) if cell.isascii() else cell_len(cell)
+    lines, left_out = drawn([columns[n] for n in used], [[row[n] for n in used] for row in cells], terminal())
+    show("\n".join(lines).rstrip("\n"))
+    if left_out:
+        print_message(f"not shown at this width: {', '.join(left_out)} (--json has every column)")
 
 
 def in_zone(rows: Iterable[Row], zone: ZoneInfo) -> Iterable[Row]:

@@ -11,6 +11,7 @@ from oms_es.audit.day_archive import DayArchive, unpack
 from oms_es.audit.replay import end_of_day
 from oms_es.cli.context import OpenLog
 from oms_es.cli.options import LogOptions
+from oms_es.cli.progress import events_with_progress
 from oms_es.domain.envelope import Recorded
 from oms_es.errors import InvalidInput
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
@@ -86,7 +87,7 @@ def open_source(
 
 
 def _of_archive(path: Path, wanted: str | None) -> Source:
-    found = unpack(path)
+    found = unpack(path, events_with_progress)
     day = found.manifest.trading_day
     if wanted not in (None, day):
         raise InvalidInput(f"--day: the archive contains {day}, not {wanted}")

@@ -6,10 +6,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from oms_es.cli.basis import print_basis
+from oms_es.cli.columns import exact
 from oms_es.cli.context import OpenLog
 from oms_es.cli.filters import check_filter
+from oms_es.cli.layout import Column
 from oms_es.cli.options import AccountQuery, Filter, SpanFilter, SymbolQuery
-from oms_es.cli.render import Column, counted, in_zone, show_lists_json, show_rows_json, show_table
+from oms_es.cli.render import counted, in_zone, show_lists_json, show_rows_json, show_table
 from oms_es.errors import InvalidInput
 from oms_es.queries.filters import Names, RowFilter
 from oms_es.queries.moments import Written, written
@@ -47,6 +49,8 @@ def answer(
         show_method: whether the cost method is part of the basis.
         noun: the name of one row in messages, if not `name` without its s.
     """
+    if query.exact:
+        columns, by_method = exact(columns), None if by_method is None else exact(by_method)
     thing = noun or name.removesuffix("s")
     every = by_method is not None and method is not None and method.lower() == ALL
     with query.open_at(None if every else cost_method(method)) as (opened, basis):

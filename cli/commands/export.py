@@ -11,6 +11,7 @@ from oms_es.audit.day_archive import SUFFIX, pack
 from oms_es.cli.commands.report import write_report
 from oms_es.cli.filters import check_filter
 from oms_es.cli.options import CommandOptions, Method, OfDay, Reason, SymbolQuery, checked, trading_day
+from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import counted, print_message, show_json
 from oms_es.domain.events import DayClosed
 from oms_es.domain.validation import one_of
@@ -132,7 +133,7 @@ def export(
 def _export_archive(query: SymbolQuery, output: Path, day: str, checkpoints: Path | None) -> None:
     with query.open() as opened:
         check_apart(output, opened.log.path)
-        manifest = pack(opened.log, day, output, opened.first_method(), __version__, checkpoints)
+        manifest = pack(opened.log, day, output, opened.first_method(), __version__, checkpoints, events_with_progress)
     if query.as_json:
         names = ("first_seq", "last_seq", "opening_state", "chain")
         show_json({"trading_day": day, **{name: getattr(manifest, name) for name in names}})

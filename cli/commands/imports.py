@@ -96,8 +96,10 @@ def _import(
     """Import facts and report the outcome; that of a day with the rows that were left out."""
     _check_readable_twice(file)
 
+    done = Imported(problems=[])
+
     async def run(oms: OrderManagementSystem) -> Imported:
-        return await import_facts(oms.sequencer, facts_with_progress(read))
+        return await import_facts(oms.sequencer, facts_with_progress(read), done)
 
     def report(outcome: Imported) -> None:
         if options.as_json:
@@ -107,7 +109,12 @@ def _import(
             show_table(LEFT_OUT, [] if day is None else left_rows(day.left))
         _print_outcome(outcome, file, place(options.log, options.config).log)
 
-    options.carry_out(run, report)
+    try:
+        options.carry_out(run, report)
+    except KeyboardInterrupt:
+        print_message(f"interrupted after {counted(done.facts, 'fact')}, {_new(done)}; the log is complete up to there")
+        print_message("run the same command again to import the rest: facts that are in the log are skipped")
+        raise
 
 
 def _check_readable_twice(file: Path) -> None:

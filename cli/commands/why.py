@@ -8,9 +8,10 @@ import typer
 
 from oms_es.audit.why_order import Verdict, verdict_row, why_order
 from oms_es.cli.basis import print_basis
-from oms_es.cli.columns import CHECKS, LOTS, MATCHES, PAID
+from oms_es.cli.columns import CHECKS, LOTS, MATCHES, PAID, exact
 from oms_es.cli.exit_codes import REFUSED
 from oms_es.cli.filters import check_filter, named_order
+from oms_es.cli.layout import Column
 from oms_es.cli.options import (
     Account,
     AccountQuery,
@@ -20,7 +21,7 @@ from oms_es.cli.options import (
     OrderId,
     SymbolArgument,
 )
-from oms_es.cli.render import Column, counted, in_zone, print_message, show, show_rows_json, show_table, shown_time
+from oms_es.cli.render import counted, in_zone, print_message, show, show_rows_json, show_table, shown_time
 from oms_es.decimals import text
 from oms_es.domain.order import Order
 from oms_es.identifiers import account as checked_account
@@ -70,7 +71,7 @@ def position(symbol: SymbolArgument, method: Method = None, *, query: AccountQue
             show_rows_json({"basis": basis.rows()}, "positions", map(why_row, found))
         else:
             for each in found:
-                _show_why(each, opened.moments.zone)
+                _show_why(each, opened.moments.zone, exact(LOTS) if query.exact else LOTS)
         print_basis(opened, basis, f"{counted(len(found), 'position')} in {symbol}", method=True)
         if not found:
             check_filter(opened, {"symbol": symbol, **query.names}, allow_empty=query.allow_empty)
@@ -85,11 +86,11 @@ def position(symbol: SymbolArgument, method: Method = None, *, query: AccountQue
         raise typer.Exit(REFUSED)
 
 
-def _show_why(why: Why, zone: ZoneInfo) -> None:
+def _show_why(why: Why, zone: ZoneInfo, lots: tuple[Column, ...]) -> None:
     held = why.held
     quantity, cost = text(held.quantity), text(held.cost_basis)
     show(escaped(f"{held.account}/{held.symbol}: {quantity} held, cost {cost} {held.currency}"))
-    _show_parts(LOTS, why.lots, zone, "occurred_at", ("quantity", "cost"))
+    _show_parts(lots, why.lots, zone, "occurred_at", ("quantity", "cost"))
     _show_parts(MATCHES, why.matches, zone, "closed_by_occurred_at", ("realized_pnl",))
     _show_parts(PAID, why.fees, zone, "occurred_at", ("fee",))
     show(f"realized {text(held.gross)} before fees - fees {text(held.fees)} = {text(held.realized)}\n")

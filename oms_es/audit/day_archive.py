@@ -23,7 +23,7 @@ from oms_es.domain.policy import DECISION_RULES_VERSION
 from oms_es.errors import InvalidNote, LogError, OmsError
 from oms_es.files import not_a_file, replacing
 from oms_es.identifiers import escaped, shown
-from oms_es.log.contract import to_recorded
+from oms_es.log.contract import WrapRows, to_recorded, unwrapped
 from oms_es.log.hash_chain import FORMAT, StoredRow, genesis, link, salt_of, salted_leaf
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.snapshots.state_codec import decode_state, encode_state
@@ -148,7 +148,13 @@ class DayArchive(Struct, frozen=True):
 
 
 def pack(
-    log: SqliteLog, trading_day: str, path: Path, method: CostMethod, code: str, checkpoints: Path | None = None
+    log: SqliteLog,
+    trading_day: str,
+    path: Path,
+    method: CostMethod,
+    code: str,
+    checkpoints: Path | None = None,
+    wrap: WrapRows = unwrapped,
 ) -> Manifest:
     """
     Pack a trading day into a file, with the first of the signed `checkpoints` that covers it, if there are any.
@@ -163,10 +169,10 @@ def pack(
         raise NothingBooked(f"{log.path} holds no events")
     first, last = _span(log, trading_day)
     anchor = None if checkpoints is None else anchor_of(log, first, last, checkpoints)
-    opening = State(method).replay(log.read(until=first - 1))
+    opening = State(method).replay(wrap(log.read(until=first - 1), first - 1))
     state = encode_state(opening)
     digest = hashlib.sha256()
-    for row in log.rows(first - 1, last):
+    for row in wrap(log.rows(first - 1, last), last):
         digest.update(_packed(row, meta.secret))
     previous = genesis(meta.log_id).hex() if first == 1 else log.chain_at(first - 1)
     manifest = Manifest(
@@ -188,7 +194,7 @@ def pack(
     with replacing(path) as fresh, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
         _write(archive, _MANIFEST, [msgspec.json.format(msgspec.json.encode(manifest), indent=1)])
         _write(archive, _OPENING, [state])
-        _write(archive, _ROWS, (_packed(row, meta.secret) for row in log.rows(first - 1, last)))
+        _write(archive, _ROWS, (_packed(row, meta.secret) for row in wrap(log.rows(first - 1, last), last)))
         if anchor is not None:
             _write(archive, _ANCHOR, [msgspec.json.encode(anchor)])
     return manifest
@@ -215,9 +221,9 @@ def _packed(row: StoredRow, secret: bytes) -> bytes:
     return json.dumps({**body, "salt": salt_of(row.seq, secret).hex()}, ensure_ascii=True).encode() + b"\n"
 
 
-def unpack(path: Path) -> DayArchive:
+def unpack(path: Path, wrap: WrapRows = unwrapped) -> DayArchive:
     """
-    Read an archive and check its digests and its chain.
+    Read an archive and check its digests and its chain; `wrap` wraps its rows, to show progress.
 
     Raises:
         BadDayArchive: it is not an archive, or not as it was packed; names the member, and the seq of a row.
@@ -239,7 +245,7 @@ def unpack(path: Path) -> DayArchive:
     if state.digest() != manifest.opening_state:
         raise BadDayArchive(f"{path}: the digest of the opening state is another than when it was packed")
     events, is_booked = ArchivedEvents(path, manifest), False
-    for each in events:
+    for each in wrap(events, manifest.last_seq):
         is_booked |= each.trading_day == manifest.trading_day
     if not is_booked:
         raise BadDayArchive(f"{path}: no event in it is booked on {shown(manifest.trading_day)}")

@@ -56,16 +56,23 @@ class Imported(Struct, kw_only=True):
         return {**row, "facts_per_second": round(self.facts / seconds) if seconds else None, "problems": problems}
 
 
-async def import_facts(sequencer: Sequencer, read: Callable[[], Iterator[Fact]]) -> Imported:
+async def import_facts(
+    sequencer: Sequencer, read: Callable[[], Iterator[Fact]], outcome: Imported | None = None
+) -> Imported:
     """
     Import the facts of `read`, which is called twice: to check every line, and to import it.
+
+    Args:
+        sequencer: the writer of the log.
+        read: returns the facts.
+        outcome: what was done so far, if the import is interrupted.
 
     Raises:
         ImportFailed: a line is damaged; nothing was written.
         LogError: the log cannot be written; the facts before are imported, and another import continues there.
     """
     deque(read(), maxlen=0)
-    outcome, begun = Imported(problems=[]), time.perf_counter()
+    outcome, begun = outcome or Imported(problems=[]), time.perf_counter()
     facts = read()
     while chunk := list(islice(facts, CHUNK)):
         results = await sequencer.perform_all([fact.request for fact in chunk])

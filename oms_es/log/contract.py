@@ -1,7 +1,7 @@
 """The interface of a log, for every storage."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.errors import DamagedLog
@@ -12,11 +12,19 @@ from oms_es.log.insert import NEXT, NewRow
 from oms_es.vocabulary import Origin
 
 WrapEvents: TypeAlias = Callable[[Iterable[Recorded], int], Iterable[Recorded]]  # events, and the seq of the last one
+Row = TypeVar("Row", Recorded, StoredRow)
 
 
-def unwrapped(events: Iterable[Recorded], _: int) -> Iterable[Recorded]:
-    """Return the events as they are; a program that shows progress passes a function that wraps them."""
-    return events
+class WrapRows(Protocol):
+    """A function that wraps events or stored rows, to show progress."""
+
+    def __call__(self, rows: Iterable[Row], last: int, /) -> Iterable[Row]:
+        """Return the rows up to the seq `last`."""
+
+
+def unwrapped(rows: Iterable[Row], _: int, /) -> Iterable[Row]:
+    """Return the rows as they are; a program that shows progress passes a function that wraps them."""
+    return rows
 
 
 class Log(Protocol):

@@ -6,9 +6,9 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from rich.console import Console
@@ -16,10 +16,12 @@ from rich.progress import Progress
 
 from oms_es.cli import progress, progress_bar
 from oms_es.domain.envelope import Recorded
+from oms_es.importers.facts import Fact
 from oms_es.log.sqlite import SqliteLog
-from tests.cli.test_cli import Oms
+from tests.cli.command_line import Oms
 from tests.desk import fact, facts_file, filled, submitted
 
+T = TypeVar("T")
 LOBSTER_DAY = """\
 34200.017459617,5,0,1,2238200,-1
 34200.18960767,1,11885113,21,2238100,1
@@ -208,3 +210,46 @@ def read_all(terminal: int) -> bytes:
         pass
     os.close(terminal)
     return found
+
+
+def test_an_import_that_is_interrupted_shows_what_was_done_and_is_completed_by_the_same_command(
+    oms: Oms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts_file(tmp_path / "day.jsonl", *(submitted(seq, f"o-{seq}") for seq in range(1, 8)))
+    passes = 0
+
+    def interrupted(read: Callable[[], Iterator[Fact]]) -> Callable[[], Iterator[Fact]]:
+        def facts() -> Iterator[Fact]:
+            nonlocal passes
+            passes += 1
+            for number, each in enumerate(read(), 1):
+                if passes == 2 and number == 6:
+                    raise KeyboardInterrupt
+                yield each
+
+        return facts
+
+    with monkeypatch.context() as patch:
+        patch.setattr("oms_es.importers.importer.CHUNK", 2)
+        patch.setattr("oms_es.cli.commands.imports.facts_with_progress", interrupted)
+        stopped = oms("import facts day.jsonl", code=130)
+    completed = oms.json("import facts day.jsonl")
+
+    assert "interrupted after 4 facts, 12 new events (seq 1 to 12); the log is complete up to there" in stopped.stderr
+    assert "run the same command again to import the rest" in stopped.stderr
+    assert (completed["facts"], completed["skipped"], completed["orders"]) == (7, 4, 3)
+
+
+def test_packing_and_unpacking_a_day_draw_bars(demo: Oms, monkeypatch: pytest.MonkeyPatch) -> None:
+    lasts: list[int] = []
+
+    def counted(rows: Iterable[T], last: int) -> Iterable[T]:
+        lasts.append(last)
+        return rows
+
+    monkeypatch.setattr("oms_es.cli.commands.export.events_with_progress", counted)
+    monkeypatch.setattr("oms_es.cli.replay_source.events_with_progress", counted)
+    demo("export --day 2024-03-15 -o day.omsday")
+    demo("replay day.omsday")
+
+    assert lasts == [0, 68, 68, 68]

@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from oms_es.cli.render import Column, show_json, show_rows_json, show_table
+from oms_es.cli.layout import Column
+from oms_es.cli.render import show_json, show_rows_json, show_table
 from tests.cli.test_cli import Oms
 
 OMS = [sys.executable, "-m", "oms_es"]
