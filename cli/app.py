@@ -64,6 +64,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "limits": ("limits.limits", "Show the limits in force, now or at any moment."),
         "halt": ("limits.halt", "Halt trading: new orders are rejected."),
         "resume": ("limits.resume", "Resume trading after a halt."),
+        "clock": ("clock.clock", "Compare our clock with the log, or accept it."),
         "tail": ("tail.tail", "Show the last ten events and follow the log."),
         "backup": ("copies.backup", "Copy the log into one file while trading goes on."),
         "restore": ("copies.restore", "Restore a backup as a new log."),
@@ -78,6 +79,7 @@ BELOW: dict[str, dict[str, str]] = {
     "why": {"position": "why.position", "order": "why.order"},
     "import": {"facts": "imports.facts", "lobster": "imports.lobster"},
     "limits": {"set": "limits.set_limits"},
+    "clock": {"accept": "clock.accept"},
     "key": {"new": "proof.new_key"},
 }
 

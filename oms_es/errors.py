@@ -52,7 +52,9 @@ class OrderRejected(OmsError, ValueError):
     """A limit refused the order or its amendment; the log contains the refusal."""
 
     def __init__(self, violations: tuple[str, ...], order: Any = None) -> None:
-        super().__init__(f"Order rejected: {'; '.join(violations)}")
+        is_clock = any(text.startswith("CLOCK:") for text in violations)
+        hint = "; if our clock is right, accept it: oms clock accept, accept_clock()" if is_clock else ""
+        super().__init__(f"Order rejected: {'; '.join(violations)}{hint}")
         self.violations = list(violations)
         self.order = order
 

@@ -41,7 +41,8 @@ class State:
         self.seq = 0  # of the last event, committed or not
         self.committed_seq = 0
         self.recorded_at = 0
-        self._committed_recorded_at = 0
+        self.clock = 0  # our clock at the last event: `recorded_at`, unless a clock behind it was accepted
+        self._committed_times = (0, 0)  # recorded_at and clock
         self._handlers: dict[type[Event], tuple[Callable[[Any, Recorded], None], ...]] = {}
         self._parts: tuple[Projection, ...] = (self.orders, self.positions, self.policies, self.rates, self.days)
 
@@ -64,6 +65,8 @@ class State:
                 self.positions.follow(method, recorded)
         self.seq = recorded.seq
         self.recorded_at = max(self.recorded_at, recorded.recorded_at)
+        clock = event.clock  # type: ignore[attr-defined] # a field of every base, after those of the stream
+        self.clock = self.recorded_at if clock is None else clock
 
     def restrict(self, names: Collection[str]) -> frozenset[str]:
         """Fold from here on only some parts (`orders`, `positions`, …); return the topics that they need."""
@@ -89,23 +92,23 @@ class State:
     def commit(self) -> None:
         """Make the changes permanent."""
         self.undo.commit()
-        self.committed_seq, self._committed_recorded_at = self.seq, self.recorded_at
+        self.committed_seq, self._committed_times = self.seq, (self.recorded_at, self.clock)
 
     def rollback(self) -> None:
         """Undo the changes since the last commit."""
         self.undo.rollback()
-        self.seq, self.recorded_at = self.committed_seq, self._committed_recorded_at
+        self.seq, (self.recorded_at, self.clock) = self.committed_seq, self._committed_times
 
     @contextmanager
     def durable(self) -> Iterator["State"]:
         """Show the committed state inside the `with` block; no event is applied and nothing awaited in it."""
-        latest = self.seq, self.recorded_at
-        self.seq, self.recorded_at = self.committed_seq, self._committed_recorded_at
+        latest = self.seq, self.recorded_at, self.clock
+        self.seq, (self.recorded_at, self.clock) = self.committed_seq, self._committed_times
         try:
             with self.undo.undone():
                 yield self
         finally:
-            self.seq, self.recorded_at = latest
+            self.seq, self.recorded_at, self.clock = latest
 
     def digest(self) -> str:
         """Return one digest over all parts: equal logs have equal digests, on every machine."""

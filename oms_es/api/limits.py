@@ -6,7 +6,7 @@ from typing import Any
 
 from oms_es.api.session import Session
 from oms_es.decimals import decimal
-from oms_es.domain.commands import CloseDay, DefineInstrument, RecordMark, SetLevel, SetLimits
+from oms_es.domain.commands import AcceptClock, CloseDay, DefineInstrument, RecordMark, SetLevel, SetLimits
 from oms_es.domain.policy import path_of
 from oms_es.domain.validation import Number, choice, flag, limits, named_actor, named_scope, positive
 from oms_es.errors import InvalidInput
@@ -154,6 +154,19 @@ class LimitMethods(Session):
     ) -> None:
         """Release the emergency stop of an account; None: the one for every account."""
         await self._set_level(TradingLevel.NORMAL, account, reason, actor, command_id)
+
+    async def accept_clock(self, *, reason: str = "", actor: str = "", command_id: str | None = None) -> None:
+        """
+        Accept our clock after an event was recorded by a clock far ahead of it; new orders are refused before that.
+
+        From here on trading days and event times follow our clock. `recorded_at` never runs backwards: it remains that
+        of the event from the future until our clock is there.
+
+        Raises:
+            InvalidInput: our clock is not behind the log.
+        """
+        command = AcceptClock(account=EVERY_ACCOUNT, actor=named_actor(actor), reason=checked_reason(reason))
+        await self._perform(command, command_id, None)
 
     async def _set_level(
         self, level: TradingLevel, account: str | None, reason: str, actor: str, command_id: str | None

@@ -17,6 +17,7 @@ from oms_es.domain.commands import Command, Request
 from oms_es.domain.envelope import Draft, Recorded
 from oms_es.domain.events import (
     AmendRefused,
+    ClockAccepted,
     DayClosed,
     Event,
     FillQuarantined,
@@ -135,10 +136,14 @@ def decision_time_of(state: State, group: list[Recorded], rules: int = DECISION_
     behind = 1 if getattr(first.event, "clamped", False) else 0
     if clock := next((text for text in violations if text.startswith("CLOCK")), None):
         behind = int(clock.split(" s behind")[0].split()[-1]) * SECOND
+    now = first.decided_at
+    if isinstance(first.event, ClockAccepted):
+        now, behind = state.clock, state.clock - first.decided_at
     overtime = next((text for text in violations if text.startswith("RISK_TIMEOUT")), None)
     return DecisionTime(
-        now=first.recorded_at,
+        now=now,
         behind=behind,
+        head=first.recorded_at,
         overtime=overtime,
         rules=rules,
         calendar=calendar,

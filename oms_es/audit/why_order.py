@@ -75,7 +75,7 @@ def verdict_on(state: State, events: list[Recorded]) -> Verdict | None:
         return None
     recorded = recorded_violations(events)
     behind = decision_time_of(state, events).behind // SECOND
-    exposure = state.exposure(command.account, proposal.symbol, first.trading_day, first.recorded_at, behind)
+    exposure = state.exposure(command.account, proposal.symbol, first.trading_day, first.decided_at, behind)
     policy, limits = state.policies.policy(command.account), state.policies.merged(command.account)
     measured = tuple(each for each in recorded if _is_measured(each))
     found = []  # by each version of the rules that may have decided

@@ -4,6 +4,7 @@ import msgspec
 from msgspec.structs import replace
 
 from oms_es.domain.commands import (
+    AcceptClock,
     AddFill,
     AmendOrder,
     BustFill,
@@ -31,6 +32,7 @@ from oms_es.domain.events import (
     AmendRefused,
     CancelRejected,
     CancelRequested,
+    ClockAccepted,
     CommandChangedNothing,
     DayClosed,
     Event,
@@ -151,6 +153,8 @@ def _rule_asked(event: Event) -> Command | None:
             )
         case PolicyChanged():
             return SetLimits(account=event.account, actor=event.actor, values=event.values, reason=event.reason)
+        case ClockAccepted():
+            return AcceptClock(account=event.account, actor=event.actor, reason=event.reason)
         case TradingLevelChanged():
             return SetLevel(account=event.account, actor=event.actor, level=event.level, reason=event.reason)
         case _:

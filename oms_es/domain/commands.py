@@ -217,6 +217,12 @@ class CloseDay(Command, frozen=True, kw_only=True):
     force: bool = False
 
 
+class AcceptClock(Command, frozen=True, kw_only=True):
+    """Accept our clock, although the log's last event was recorded by a clock ahead of it."""
+
+    reason: str = ""
+
+
 class SetLevel(Command, frozen=True, kw_only=True):
     """Set the level of the emergency stop of an account, or of every account ("*")."""
 

@@ -50,6 +50,12 @@ class Recorded(Struct, frozen=True):
     command_id: str | None
 
     @property
+    def decided_at(self) -> int:
+        """Return our clock at the decision: `recorded_at`, unless a clock behind it was accepted."""
+        clock: int | None = getattr(self.event, "clock", None)
+        return self.recorded_at if clock is None else clock
+
+    @property
     def begins_command(self) -> bool:
         """Return whether this is the first event of its command."""
         return self.command_id is not None

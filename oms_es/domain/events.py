@@ -35,6 +35,7 @@ class OrderEvent(Event, frozen=True, kw_only=True):
     account: str
     order_id: str  # FIX ClOrdID 11
     clamped: bool = False  # our clock was behind the log: recorded_at is that of the event before
+    clock: int | None = None  # our clock, ns UTC, where recorded_at is ahead of it since `ClockAccepted`
     actor: str = ""  # sender of the command
     late_for: str | None = None  # the trading day it happened on, which was closed before it was reported
     ahead: bool = False  # reported with a time ahead of our clock; effective when it was recorded
@@ -248,6 +249,7 @@ class QuarantineEvent(Event, frozen=True, kw_only=True):
     quarantine_id: str
     order_known: bool = True
     clamped: bool = False  # as in `OrderEvent`, like the fields below
+    clock: int | None = None
     actor: str = ""
     late_for: str | None = None
     ahead: bool = False
@@ -296,6 +298,7 @@ class MarketEvent(Event, frozen=True, kw_only=True):
     stream = "market"
     symbol: str
     clamped: bool = False  # as in `OrderEvent`, like the fields below
+    clock: int | None = None
     actor: str = ""
     late_for: str | None = None
     ahead: bool = False
@@ -328,7 +331,8 @@ class AccountEvent(Event, frozen=True, kw_only=True):
     """The base of the events of an account, or of every account ("*")."""
 
     account: str
-    clamped: bool = False  # as in `OrderEvent`
+    clamped: bool = False  # as in `OrderEvent`, like the field below
+    clock: int | None = None
     actor: str = ""
 
     @property
@@ -354,6 +358,14 @@ class TradingLevelChanged(AccountEvent, frozen=True, kw_only=True):
     level: TradingLevel
     reason: str = ""
     from_file: bool = False
+
+
+class ClockAccepted(AccountEvent, frozen=True, kw_only=True):
+    """Our clock, `clock`, was accepted although the log's last event was recorded by a clock far ahead of it."""
+
+    stream = "clock"
+    ahead_ns: int  # by which the log was ahead
+    reason: str = ""
 
 
 class DayClosed(AccountEvent, frozen=True, kw_only=True):
@@ -404,4 +416,5 @@ EVENTS: tuple[type[Event], ...] = (
     TradingLevelChanged,
     DayClosed,
     CommandChangedNothing,
+    ClockAccepted,
 )

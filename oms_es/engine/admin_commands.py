@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from oms_es.decimals import text
 from oms_es.domain.command_of import changed_nothing
 from oms_es.domain.commands import (
+    AcceptClock,
     AddFill,
     AmendOrder,
     CloseDay,
@@ -18,11 +21,19 @@ from oms_es.domain.commands import (
     SubmitOrder,
 )
 from oms_es.domain.envelope import Draft
-from oms_es.domain.events import DayClosed, Event, InstrumentDefined, MarkRecorded, PolicyChanged, TradingLevelChanged
+from oms_es.domain.events import (
+    ClockAccepted,
+    DayClosed,
+    Event,
+    InstrumentDefined,
+    MarkRecorded,
+    PolicyChanged,
+    TradingLevelChanged,
+)
 from oms_es.domain.order_fills import QuarantinedFill
 from oms_es.domain.policy import DECISION_RULES_VERSION, Value, differing
 from oms_es.engine.decision_time import DecisionTime, drafts
-from oms_es.errors import DayNotClosable, InstrumentInUse
+from oms_es.errors import DayNotClosable, InstrumentInUse, InvalidInput
 from oms_es.identifiers import shown
 from oms_es.projections.policies import Policies
 from oms_es.projections.state import State
@@ -49,7 +60,7 @@ def handle_admin_command(
     Return what a command about rules puts into the log; [] for a repetition.
 
     Raises:
-        InstrumentInUse, DayNotClosable: it cannot be carried out.
+        InstrumentInUse, DayNotClosable, InvalidInput: it cannot be carried out.
     """
     event: Event
     match command:
@@ -67,6 +78,8 @@ def handle_admin_command(
                 reason=command.reason,
                 actor=command.actor,
             )
+        case AcceptClock():
+            return _accept_clock(command, request, moment)
         case SetLevel():
             event = TradingLevelChanged(
                 account=command.account, level=command.level, reason=command.reason, actor=command.actor
@@ -74,6 +87,17 @@ def handle_admin_command(
         case _:
             raise AssertionError(f"no rule for {type(command).__name__}")
     return drafts([(event, occurred_at, occurred_at)], request, moment)
+
+
+def _accept_clock(command: AcceptClock, request: Request, moment: DecisionTime) -> list[Draft]:
+    """Return the acceptance of our clock; the time of recording remains ahead of it until our clock is there."""
+    if not moment.behind:
+        raise InvalidInput("our clock is not behind the log, so there is nothing to accept")
+    accepted = replace(moment, now=moment.now - moment.behind, behind=0, head=moment.recorded_at)
+    event = ClockAccepted(
+        account=EVERY_ACCOUNT, ahead_ns=moment.behind, reason=command.reason, actor=command.actor, clock=accepted.now
+    )
+    return drafts([(event, accepted.now, accepted.now)], request, accepted)
 
 
 def _define(state: State, command: DefineInstrument, request: Request, moment: DecisionTime) -> list[Draft]:

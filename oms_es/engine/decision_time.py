@@ -21,8 +21,9 @@ from oms_es.vocabulary import EVERY_ACCOUNT, Origin
 class DecisionTime(Struct, frozen=True, kw_only=True):
     """The time of a decision."""
 
-    now: int  # our clock, never behind the log's head; ns UTC: `recorded_at`
-    behind: int = 0  # ns that our clock was behind the log's head
+    now: int  # our clock, never behind that of the last event; ns UTC
+    behind: int = 0  # ns that our clock was behind that of the last event
+    head: int = 0  # recorded_at of the last event; ahead of `now` only after a clock was accepted
     overtime: str | None = None  # RISK_TIMEOUT, where the checks took too long; a replay repeats the recorded one
     rules: int = DECISION_RULES_VERSION  # the version of the decision rules; a replay uses that of the log
     calendar: Policy  # its day settings give the trading day
@@ -41,8 +42,19 @@ class DecisionTime(Struct, frozen=True, kw_only=True):
             raise InvalidInput(f"clock: {shown(clock)} ({type(clock).__name__}) is no time; a clock gives int ns UTC")
         clock = nanoseconds(clock, "clock")
         rules = state.policies.policy(EVERY_ACCOUNT) if state.policies.is_set else fallback
-        now, behind = max(clock, state.recorded_at), max(0, state.recorded_at - clock)
-        return cls(now=now, behind=behind, calendar=rules, closed=state.days.all_closed, ended=state.days.all_ended)
+        return cls(
+            now=max(clock, state.clock),
+            behind=max(0, state.clock - clock),
+            head=state.recorded_at,
+            calendar=rules,
+            closed=state.days.all_closed,
+            ended=state.days.all_ended,
+        )
+
+    @property
+    def recorded_at(self) -> int:
+        """Return the time at which the events are recorded, which never runs backwards."""
+        return max(self.now, self.head)
 
     def day_of(self, instant: int) -> str:
         """Return the trading day that an instant is booked on: its own, or the next that is not closed."""
@@ -85,20 +97,25 @@ def drafts(
     now, command_id = moment.now, request.command_id or ""
     clamps = not imported and moment.rules >= 3  # nothing is in force before it is recorded
     origin = request.origin if imported or origin is None else origin
-    day = "" if imported else moment.day_of(now)
+    day, recorded_at = "" if imported else moment.day_of(now), moment.recorded_at
     for event, occurred_at, effective_at in timed:
         found.append(
             Draft(
-                event=event if imported else _flagged(event, occurred_at, moment),
+                event=_with_clock(event if imported else _flagged(event, occurred_at, moment), moment),
                 origin=origin,
                 occurred_at=occurred_at,
                 effective_at=now if clamps and effective_at > now else effective_at,
-                recorded_at=now,
+                recorded_at=recorded_at,
                 trading_day=moment.day_of(occurred_at) if imported else day,
                 command_id=None if found else command_id,
             )
         )
     return found
+
+
+def _with_clock(event: Event, moment: DecisionTime) -> Event:
+    """Return the event with our clock, where it is recorded at a time ahead of it."""
+    return event if moment.head <= moment.now else replace(event, clock=moment.now)
 
 
 def _flagged(event: Event, occurred_at: int, moment: DecisionTime) -> Event:

@@ -58,7 +58,7 @@ class WriteModel:
     def note_late_event(self, recorded: Recorded) -> None:
         """Note an event that changes positions far back in the past."""
         restates = isinstance(recorded.event, FillBusted | FillCorrected)
-        if restates or (isinstance(recorded.event, FillAdded) and recorded.recorded_at - recorded.effective_at > FAR):
+        if restates or (isinstance(recorded.event, FillAdded) and recorded.decided_at - recorded.effective_at > FAR):
             self._has_late_events |= recorded.origin is not Origin.IMPORT
 
     def commit(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from oms_es.decimals import text
 from oms_es.domain import events
+from oms_es.timestamps import SECOND, iso
 from oms_es.vocabulary import TimeInForce
 
 
@@ -106,6 +107,9 @@ _WORDS: dict[type[events.Event], Callable[[Any], str]] = {
     events.InstrumentDefined: lambda event: f"times {text(event.multiplier)}, in {event.currency}",
     events.PolicyChanged: _policy,
     events.TradingLevelChanged: lambda event: _with(event.level.value, event.reason),
+    events.ClockAccepted: lambda event: _with(
+        f"our clock is {iso(event.clock)}, the log was {event.ahead_ns // SECOND} s ahead", event.reason
+    ),
     events.DayClosed: lambda event: _with(
         f"{event.trading_day}, seq {event.first_seq} to {event.last_seq}", event.reason
     ),

@@ -116,6 +116,7 @@ def test_the_topics_are_those_of_the_design_for_ever() -> None:
         "FillQuarantined", "QuarantineResolved", "MarkRecorded", "InstrumentDefined", "PolicyChanged",
         "TradingLevelChanged", "DayClosed", "ExternalIdAssigned", "OrdersMerged", "CommandChangedNothing",
         "CancelRequested", "CancelRejected", "ReplaceRequested", "ReplaceRejected",
+        "ClockAccepted",
     }  # fmt: skip
 
 
