@@ -92,6 +92,13 @@ def oms(path: Path, runner: asyncio.Runner) -> Iterator[OrderManagementSystem]:
     runner.run(made.close())
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests recorded, such as those of tests/torture."""
+    for report in (each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, [])):
+        for line in (value for name, value in getattr(report, "user_properties", ()) if name == "figure"):
+            terminalreporter.write_line(f"{report.nodeid}: {line}")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let a test that is a coroutine have an event loop."""

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from oms_es.errors import DamagedLog, LogBusy, LogError, LogMissing, LogReadOnly, LogWriteFailed, NotALog
@@ -33,8 +33,20 @@ def open_reader(path: Path) -> Connection:
     _refuse_other_kinds(path)
     with translated_errors(path, reading=True):
         if may_make_files_beside(path) or has_files_beside(path):
+            try:
+                return _readable(f"{path.absolute().as_uri()}?mode=ro")
+            except sqlite3.OperationalError as error:
+                if getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
+                    raise
+            _roll_back(path)
             return _readable(f"{path.absolute().as_uri()}?mode=ro")
         return _private(path)
+
+
+def _roll_back(path: Path) -> None:
+    """Finish the rollback of a log whose creation was interrupted by a power cut, before its first event."""
+    with closing(connect(f"{path.absolute().as_uri()}?mode=rw", LOCK_TIMEOUT)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def _refuse_other_kinds(path: Path) -> None:
