@@ -14,6 +14,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from oms_es.cli.plain_values import use_plain_values
 from oms_es.cli.render import print_message
 from oms_es.errors import AmbiguousOrder, ExpressionError, FillQuarantinedError, InvalidInput, OmsError
 
@@ -50,6 +51,7 @@ class GuardedCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _check_used_once(self, ctx, args)
+        use_plain_values(self, ctx)
         return super().parse_args(ctx, args)
 
 
@@ -58,6 +60,7 @@ class Guarded(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         _check_used_once(self, ctx, args)
+        use_plain_values(self, ctx)
         return super().parse_args(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:

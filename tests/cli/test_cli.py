@@ -64,6 +64,16 @@ def test_help_of_all_commands_imports_the_module_of_none() -> None:
     assert not {"oms_es.cli.options", "oms_es.api.oms", "oms_es.domain.events", "eventsourcing"} & set(modules)
 
 
+def test_a_query_imports_neither_the_engine_nor_pydantic(demo: Oms) -> None:
+    query = ["positions", "--symbol", "BOLT", "--log", str(demo.log)]
+    listed = f"import sys; from oms_es.cli import app; app({query}, standalone_mode=False); print(*sys.modules)"
+
+    shown = subprocess.run([sys.executable, "-c", listed], capture_output=True, check=True, text=True).stdout.split()
+
+    assert "BOLT" in shown
+    assert not {"oms_es.engine.sequencer", "oms_es.api.oms", "asyncio", "pydantic", "yaml"} & set(shown)
+
+
 def test_no_summary_in_help_is_longer_than_50_characters_or_cut(oms: Oms) -> None:
     summaries = [
         line.strip().partition("  ")[2].strip()
