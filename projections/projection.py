@@ -112,12 +112,15 @@ def canonical_json(value: object) -> bytes:
     return msgspec.json.encode(plain(value), order="sorted")
 
 
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+
+
 def plain(value: Any) -> Any:
     """Return a value of dicts and lists with decimals as canonical text."""
     if isinstance(value, Decimal):
         return text(value)
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: item if type(item) in _AS_THEY_ARE else plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value

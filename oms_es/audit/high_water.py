@@ -7,7 +7,8 @@ from msgspec import Struct, field
 
 from oms_es.decimals import ZERO, minus, negate, plus
 from oms_es.domain.envelope import Recorded
-from oms_es.domain.events import MarkRecorded, OrderEvent, QuarantineEvent
+from oms_es.domain.events import Event, MarkRecorded, OrderEvent, QuarantineEvent, StateChanged
+from oms_es.domain.policy import Policy
 from oms_es.projections.state import State
 
 
@@ -32,18 +33,27 @@ class HighWaterMarks(Struct):
     worst_loss: dict[str, HighWaterMark] = field(default_factory=dict)  # by account/currency
     # The largest position that open orders could make, by account/symbol.
     exposure: dict[str, HighWaterMark] = field(default_factory=dict)
+    policies: dict[str, Policy] = field(default_factory=dict)  # of the last look at each account
 
     def take(self, state: State, group: Iterable[Recorded], account: str | None = None) -> None:
         """Raise the marks after the events of a command; those of one account, or of all."""
         touched, at = set[tuple[str, str]](), None
         for at in group:
-            touched |= _touched(state, at)
+            if not self._only_lowers(state, at.event):
+                touched |= _touched(state, at)
         for own, symbol in sorted(touched):
             if at is not None and account in (None, own):
                 self._raise(state, own, symbol, at)
 
+    def _only_lowers(self, state: State, event: Event) -> bool:
+        """Return whether an event cannot raise a mark; with a changed limit, the marks are looked at all the same."""
+        if type(event) is not StateChanged or (event.new.is_open and not event.old.is_open):
+            return False
+        return self.policies.get(event.account) is state.policies.policy(event.account)
+
     def _raise(self, state: State, account: str, symbol: str, at: Recorded) -> None:
-        policy, sides = state.policies.policy(account), state.orders.exposed(account, symbol)
+        policy = self.policies[account] = state.policies.policy(account)
+        sides = state.orders.exposed(account, symbol)
         held = state.positions.position(account, symbol)
         worst = max(plus(held, sides.buys).copy_abs(), minus(held, sides.sells).copy_abs(), held.copy_abs())
         self.exposure.setdefault(f"{account}/{symbol}", HighWaterMark()).take(worst, policy.max_position_size, at.seq)

@@ -19,6 +19,7 @@ from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import (
     AmendRefused,
     DayClosed,
+    Event,
     FillAdded,
     FillBusted,
     FillCorrected,
@@ -28,7 +29,7 @@ from oms_es.domain.events import (
 )
 from oms_es.log.contract import Log
 from oms_es.projections.state import State
-from oms_es.vocabulary import EVERY_ACCOUNT
+from oms_es.vocabulary import EVERY_ACCOUNT, OrderState
 
 
 class DayReport(Struct, kw_only=True):
@@ -130,8 +131,9 @@ def replay(
     """
     replayer = _Replayer(State() if state is None else state, day, account, check=check, keep=keep)
     replayer.watcher, replayer.digests = watcher, digests
-    for group in by_command(events):
-        replayer.take(group)
+    with replayer.state.undo.off():
+        for group in by_command(events):
+            replayer.take(group)
     return replayer.finished()
 
 
@@ -143,6 +145,25 @@ def end_of_day(log: Log, day: str) -> int:
     return max([last, *closed]) if last else 0
 
 
+_DONE = frozenset(state for state in OrderState if state.is_terminal)
+_COUNTED: dict[type[Event], str] = {
+    FillAdded: "fills",
+    FillBusted: "busted",
+    FillCorrected: "corrected",
+    FillQuarantined: "quarantined",
+}
+
+
+def _count_outcome(day: DayReport, event: StateChanged | AmendRefused) -> None:
+    if isinstance(event, StateChanged):
+        if event.new in _DONE:
+            day.orders[event.new.value] += 1
+        if event.old in _DONE:
+            day.orders["reopened"] += 1
+    if event.violations:
+        day.refusals.update(text.partition(":")[0] for text in event.violations)
+
+
 class _Replayer:
     watcher: Watcher | None = None
     digests = True
@@ -151,7 +172,7 @@ class _Replayer:
         self, state: State, day: str | None, account: str | None, *, check: bool, keep: Callable[[State], None]
     ) -> None:
         self._keep = keep
-        self._state, self._only, self._account = state, day, account
+        self.state, self._only, self._account = state, day, account
         self._days: dict[str, DayReport] = {}
         self._high_water: dict[str, HighWaterMarks] = {}
         self._current: str | None = None
@@ -162,22 +183,22 @@ class _Replayer:
         if self._result.checked is not None and is_reported:
             kind = type(command_of([each.event for each in group])).__name__
             self._result.checked[kind] += 1
-            found = redecide(self._state, group)
+            found = redecide(self.state, group)
             if found is not None:
                 self._result.divergent.append(found)
         if isinstance(group[0].event, DayClosed):
             self._close(group[0].event)
         self._begin_day(group[0].trading_day)
         if self.watcher is not None:
-            self.watcher.before(self._state, group)
+            self.watcher.before(self.state, group)
         for each in group:
-            self._state.apply(each)
+            self.state.apply(each)
             self._count(each)
             if self.watcher is not None:
-                self.watcher.after(self._state, each)
-        self._state.commit()
+                self.watcher.after(self.state, each)
+        self.state.commit()
         marks = self._high_water.setdefault(group[-1].trading_day, HighWaterMarks())
-        marks.take(self._state, group, self._account)
+        marks.take(self.state, group, self._account)
 
     def _begin_day(self, trading_day: str) -> None:
         """End the day before when another one begins."""
@@ -189,30 +210,30 @@ class _Replayer:
 
     def _close(self, event: DayClosed) -> None:
         """Check a closed day against the digests of its closing."""
-        day, found = self._days.get(event.trading_day), self._state.closing_digests()
+        day, found = self._days.get(event.trading_day), self.state.closing_digests()
         if found == event.digests:
-            self._keep(self._state)
+            self._keep(self.state)
         if day is not None:
             day.closed = True
             day.differing = sorted(name for name, digest in event.digests.items() if found.get(name) != digest)
 
     def _end(self, day: DayReport) -> None:
-        day.waiting = len(self._state.orders.all_waiting())
+        day.waiting = len(self.state.orders.all_waiting())
         if self.digests and self._only in (None, day.trading_day):
-            day.digest = self._state.digest()
+            day.digest = self.state.digest()
 
     def finished(self) -> Replay:
         if self._current is not None:
             self._end(self._days[self._current])
-        rows = self._state.positions.day_rows()
+        rows = self.state.positions.day_rows()
         for day in self._days.values():
             mine = [row for row in rows if row["trading_day"] == day.trading_day]
             day.pnl = [row for row in mine if self._account in (None, row["account"])]
             marks = self._high_water.get(day.trading_day, HighWaterMarks())
             day.worst_loss, day.largest_exposure = marks.worst_loss, marks.exposure
-        self._result.events = self._state.seq
-        self._result.digest = self._state.digest() if self.digests else ""
-        self._result.waiting = len(self._state.orders.all_waiting())
+        self._result.events = self.state.seq
+        self._result.digest = self.state.digest() if self.digests else ""
+        self._result.waiting = len(self.state.orders.all_waiting())
         self._result.days = [
             day for name, day in sorted(self._days.items()) if self._only in (None, name) and day.events
         ]
@@ -227,19 +248,15 @@ class _Replayer:
         day.events += 1
         day.commands += at.begins_command
         day.first_seq, day.last_seq = day.first_seq or at.seq, at.seq
-        day.orders["submitted"] += isinstance(event, OrderSubmitted)
-        day.fills += isinstance(event, FillAdded)
-        day.late += isinstance(event, FillAdded) and event.late
         day.late_facts += getattr(event, "late_for", None) is not None
-        day.busted += isinstance(event, FillBusted)
-        day.corrected += isinstance(event, FillCorrected)
-        day.quarantined += isinstance(event, FillQuarantined)
-        if isinstance(event, StateChanged) and event.new.is_terminal:
-            day.orders[event.new.value] += 1
-        if isinstance(event, StateChanged) and event.old.is_terminal:
-            day.orders["reopened"] += 1
-        if isinstance(event, StateChanged | AmendRefused):
-            day.refusals.update(text.partition(":")[0] for text in event.violations)
+        kind = type(event)
+        if kind is OrderSubmitted:
+            day.orders["submitted"] += 1
+        elif kind in _COUNTED:
+            setattr(day, _COUNTED[kind], getattr(day, _COUNTED[kind]) + 1)
+            day.late += isinstance(event, FillAdded) and event.late
+        elif isinstance(event, StateChanged | AmendRefused):
+            _count_outcome(day, event)
 
     def _day(self, trading_day: str) -> DayReport:
         found = self._days.get(trading_day)
