@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oms_es.projections.rows import POSITION
 from oms_es.report.columns import chunks, packed, rows_of
 from tests.golden_days import BOXES, boxed, restore
 from tests.report.conftest import DAY, answer, blocks, oms
@@ -28,13 +29,9 @@ def at(page: dict[str, str], track: str, seq: int) -> list[Row]:
     for row in rows(page, track):
         if row["seq"] <= seq:
             found[row["account"], row["symbol"], row["currency"]] = row
-    return [{name: value for name, value in row.items() if name in POSITION} for _, row in sorted(found.items())]
-
-
-POSITION = (
-    *("account", "symbol", "quantity", "avg_price", "cost_basis", "realized_pnl", "gross_realized_pnl", "fees"),
-    *("mark_price", "mark_at", "unrealized_pnl", "currency", "multiplier", "fills", "updated_at"),
-)
+    return [
+        {name: value for name, value in row.items() if name in POSITION.columns} for _, row in sorted(found.items())
+    ]
 
 
 def without_age(positions: list[Row]) -> list[Row]:
