@@ -7,6 +7,7 @@ The base classes are reached through their modules: a test case that stands in t
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from unittest import TestCase, mock
 from uuid import uuid4
 
@@ -58,20 +59,24 @@ def check_chain(path: Path) -> None:
 # --- recorders ---
 
 
-class TestSnapshotRecorder(OnAFile, persistence_suite.AggregateRecorderTestCase):
-    def create_recorder(self) -> LogAggregateRecorder:
-        recorder = LogAggregateRecorder(self.datastore(), "stored_snapshots")
+class OfOurs(OnAFile):
+    """A suite of one recorder of ours."""
+
+    recorder_class: Any
+    arguments: tuple[str, ...] = ()
+
+    def create_recorder(self) -> Any:
+        recorder = self.recorder_class(self.datastore(), *self.arguments)
         recorder.create_table()
         return recorder
 
 
-class TestApplicationRecorder(OnAFile, persistence_suite.ApplicationRecorderTestCase[LogApplicationRecorder]):
+class TestSnapshotRecorder(OfOurs, persistence_suite.AggregateRecorderTestCase):
+    recorder_class, arguments = LogAggregateRecorder, ("stored_snapshots",)
+
+
+class TestApplicationRecorder(OfOurs, persistence_suite.ApplicationRecorderTestCase[LogApplicationRecorder]):
     recorder_class: type[LogApplicationRecorder] = LogApplicationRecorder
-
-    def create_recorder(self) -> LogApplicationRecorder:
-        recorder = self.recorder_class(self.datastore())
-        recorder.create_table()
-        return recorder
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
@@ -91,25 +96,16 @@ class TestProcessRecorderAsApplicationRecorder(TestApplicationRecorder):
     recorder_class = LogProcessRecorder
 
 
-class TestNonInterleavingNotificationIds(OnAFile, persistence_suite.NonInterleavingNotificationIDsBaseCase):
-    def create_recorder(self) -> LogApplicationRecorder:
-        recorder = LogApplicationRecorder(self.datastore())
-        recorder.create_table()
-        return recorder
+class TestNonInterleavingNotificationIds(OfOurs, persistence_suite.NonInterleavingNotificationIDsBaseCase):
+    recorder_class = LogApplicationRecorder
 
 
-class TestTrackingRecorder(OnAFile, persistence_suite.TrackingRecorderTestCase):
-    def create_recorder(self) -> LogTrackingRecorder:
-        recorder = LogTrackingRecorder(self.datastore())
-        recorder.create_table()
-        return recorder
+class TestTrackingRecorder(OfOurs, persistence_suite.TrackingRecorderTestCase):
+    recorder_class = LogTrackingRecorder
 
 
-class TestProcessRecorder(OnAFile, persistence_suite.ProcessRecorderTestCase):
-    def create_recorder(self) -> LogProcessRecorder:
-        recorder = LogProcessRecorder(self.datastore())
-        recorder.create_table()
-        return recorder
+class TestProcessRecorder(OfOurs, persistence_suite.ProcessRecorderTestCase):
+    recorder_class = LogProcessRecorder
 
 
 # --- the factory ---
