@@ -24,7 +24,7 @@ from oms_es.domain.events import AmendRefused, Event, StateChanged
 from oms_es.errors import OmsError
 from oms_es.projections.state import State
 from oms_es.timestamps import SECOND
-from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, Origin, TradingLevel
 from tests.builders import NOON, SYMBOL, TODAY, Desk, halt, limits, mark, num, said, told
 from tests.domain.order_words import summary
 
@@ -49,8 +49,8 @@ Line = tuple[str, str]  # where it is, and what it says
 class Play:
     """A desk on which a scenario is played."""
 
-    def __init__(self) -> None:
-        self.desk = Desk()
+    def __init__(self, method: CostMethod = CostMethod.FIFO) -> None:
+        self.desk = Desk(method)
 
     def play(self, lines: list[Line]) -> None:
         for where, line in lines:

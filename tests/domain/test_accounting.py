@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from oms_es.decimals import ONE, ZERO, minus, negate, plus, quotient, text, times
 from oms_es.domain.accounting import Lot, Lots, MixedLots, book, lot, match, total
 from oms_es.domain.commands import DefineInstrument
 from oms_es.timestamps import SECOND
 from oms_es.vocabulary import CostMethod
-from tests.builders import BUY, METHODS, SELL, SYMBOL, Desk, add_fill, mark, num, submit, table
-from tests.builders import said as words_of
+from tests.builders import BUY, METHODS, NOON, SELL, SYMBOL, Desk, add_fill, mark, num, submit, table
+from tests.scenarios import Play
 
 F, L, A = CostMethod.FIFO, CostMethod.LIFO, CostMethod.AVERAGE
 
@@ -100,37 +99,22 @@ def histories(draw: st.DrawFn) -> list[Lot]:
 
 
 @given(histories(), methods)
-def test_what_was_realized_less_what_is_open_is_the_cash_that_came_in_to_the_last_digit(
+def test_after_every_fill_money_quantity_and_units_are_conserved_to_the_last_digit(
     fills: list[Lot], method: CostMethod
 ) -> None:
     lots: Lots = ()
-    realized = cash = ZERO
+    realized = cash = held = units = ZERO
     for fill in fills:
+        left, matches = match(lots, fill, method)
         lots, gained = book(lots, fill, method)
         realized, cash = plus(realized, gained), minus(cash, fill.cost)
-        _, cost_basis, _ = total(lots)
+        held, units = plus(held, fill.quantity), minus(plus(units, fill.units), sum_of(each.units for each in matches))
+        quantity, cost_basis, open_units = total(lots)
 
         assert minus(realized, cost_basis) == cash
-
-
-@given(histories(), methods)
-def test_the_quantity_open_is_what_was_bought_less_what_was_sold(fills: list[Lot], method: CostMethod) -> None:
-    lots: Lots = ()
-    quantity = ZERO
-    for fill in fills:
-        lots, _ = book(lots, fill, method)
-        quantity = plus(quantity, fill.quantity)
-
-        assert total(lots)[0] == quantity
-
-
-@given(histories(), methods)
-def test_lots_are_never_of_both_sides_and_never_empty(fills: list[Lot], method: CostMethod) -> None:
-    lots: Lots = ()
-    for fill in fills:
-        lots, _ = book(lots, fill, method)
-
-        assert len({each.quantity > 0 for each in lots}) <= 1
+        assert (quantity, open_units) == (held, units)
+        assert left == lots
+        assert len({each.quantity > 0 for each in lots}) <= 1, "lots of both sides"
         assert all(each.quantity for each in lots)
         assert method is not A or len(lots) <= 1
 
@@ -211,18 +195,6 @@ def _mirrored(each: Lot) -> Lot:
 
 
 @given(histories(), methods)
-def test_the_units_of_what_is_open_are_those_bought_less_those_sold(fills: list[Lot], method: CostMethod) -> None:
-    lots: Lots = ()
-    units = ZERO
-    for fill in fills:
-        left, matches = match(lots, fill, method)
-        units = minus(plus(units, fill.units), sum_of(each.units for each in matches))
-        lots = left
-
-        assert total(lots)[2] == units
-
-
-@given(histories(), methods)
 def test_a_book_turned_upside_down_realizes_the_opposite_of_its_mirror(fills: list[Lot], method: CostMethod) -> None:
     mirrored = list(map(_mirrored, fills))
 
@@ -266,72 +238,52 @@ RESTATED = [
 def test_a_fill_put_right_changes_the_lots_from_the_start_and_the_profit_of_the_day_it_was_put_right(
     method: str, command: str, first: str, second: str, left: str
 ) -> None:
-    desk = Desk(CostMethod(method))
-    desk.perform(submit("500", "10", order_id="b"))
-    desk.perform(submit("500", "12", SELL, order_id="s"))
-    desk.perform(add_fill("100", "10", "b1", order_id="b"))
-    desk.perform(add_fill("100", "12", "s1", order_id="s"))
-    desk.now += 24 * 3600 * SECOND
+    played = Play(CostMethod(method))
+    of = command.split()[1][0]
+    history = "b: buy 500@10, s: sell 500@12, b: fill 100@10 b1, s: fill 100@12 s1, wait 86400"
+    for words in (*history.split(", "), f"{of}: {command}"):
+        played.perform(words)
 
-    desk.perform(replace(words_of(command), order_id=command.split()[1][0]))
-
-    positions = desk.state.positions
+    positions = played.desk.state.positions
     days = [day for _, day in sorted(positions.days.items())]
     assert [text(day.gross) for day in days] == [first, second]
     assert told(positions.held["default", SYMBOL, "USD"].lots) == left
 
 
+def rows_of(*commands: str) -> dict[str, str | None]:
+    """Return the figures of the one position after commands in words."""
+    played = Play()
+    for words in commands:
+        played.perform(words)
+    (row,) = played.desk.state.positions.rows()
+    return {name: text(value) if isinstance(value, Decimal) else value for name, value in row.items()}
+
+
 def test_a_fee_put_right_is_booked_on_the_day_it_was_put_right() -> None:
-    desk = Desk()
-    desk.perform(submit())
-    desk.perform(add_fill("100", "10", "t1", fee="3"))
-    desk.now += 24 * 3600 * SECOND
+    played = Play()
+    for words in ("buy 100@10", "fill 100@10 t1 fee=3", "wait 86400", "correct t1 @10 fee=1"):
+        played.perform(words)
 
-    desk.perform(words_of("correct t1 @10 fee=1"))
-
-    days = [day for _, day in sorted(desk.state.positions.days.items())]
+    days = [day for _, day in sorted(played.desk.state.positions.days.items())]
     assert [text(day.fees) for day in days] == ["3", "-2"]
-    assert text(desk.state.positions.held["default", SYMBOL, "USD"].realized) == "-1"
+    assert text(played.desk.state.positions.held["default", SYMBOL, "USD"].realized) == "-1"
 
 
-def test_realized_pnl_is_net_of_fees_and_both_are_shown() -> None:
-    desk = Desk()
-    desk.perform(submit())
-    desk.perform(add_fill("100", "10", "t1", fee="3"))
-    desk.perform(submit("60", "12", SELL, order_id="o-2"))
-    desk.perform(add_fill("60", "12", "t1", order_id="o-2", fee="-0.5"))
+@pytest.mark.parametrize(("commands", "figures"), [
+    ("buy 100@10, fill 100@10 t1 fee=3, o-2: sell 60@12, o-2: fill 60@12 t1 fee=-0.5",  # realized P&L is net of fees
+     {"quantity": "40", "avg_price": "10", "cost_basis": "400", "fees": "2.5", "gross_realized_pnl": "120",
+      "realized_pnl": "117.5", "mark_price": None, "unrealized_pnl": None}),
+    ("sell 100@10, fill 100@10 t1, mark 9",  # a short: negative cost basis, positive average price
+     {"quantity": "-100", "cost_basis": "-1000", "avg_price": "10", "unrealized_pnl": "100"}),
+    ("buy 100@10, wait 10, fill 1@10 t1 at=-2, fill 1@10 t2 at=-1, fill 1@10 t3 at=-5",  # the latest at the venue
+     {"updated_at": NOON + 9 * SECOND, "fills": 3}),
+])  # fmt: skip
+def test_a_position_shows_quantity_cost_pnl_and_the_time_of_its_latest_fill(
+    commands: str, figures: dict[str, object]
+) -> None:
+    shown = rows_of(*commands.split(", "))
 
-    (row,) = desk.state.positions.rows()
-
-    shown = {name: text(row[name]) for name in ("quantity", "avg_price", "cost_basis", "fees")}
-    assert shown == {"quantity": "40", "avg_price": "10", "cost_basis": "400", "fees": "2.5"}
-    assert (text(row["gross_realized_pnl"]), text(row["realized_pnl"])) == ("120", "117.5")
-    assert (row["mark_price"], row["unrealized_pnl"]) == (None, None)
-
-
-def test_a_position_bears_the_time_of_its_latest_fill_at_the_venue() -> None:
-    desk = Desk()
-    desk.perform(submit())
-    desk.now += 10 * SECOND
-    for trade, ago in (("t1", 2), ("t2", 1), ("t3", 5)):
-        desk.perform(add_fill("1", "10", trade), occurred_at=desk.now - ago * SECOND)
-
-    (row,) = desk.state.positions.rows()
-
-    assert (row["updated_at"], row["fills"]) == (desk.now - SECOND, 3)
-
-
-def test_a_short_has_a_negative_cost_basis_and_a_positive_average_price() -> None:
-    desk = Desk()
-    desk.perform(submit(side=SELL))
-    desk.perform(add_fill("100", "10", "t1"))
-    desk.perform(mark("9"))
-
-    (row,) = desk.state.positions.rows()
-
-    assert [text(row[name]) for name in ("quantity", "cost_basis", "avg_price", "unrealized_pnl")] == [
-        "-100", "-1000", "10", "100",
-    ]  # fmt: skip
+    assert {name: shown[name] for name in figures} == figures
 
 
 # --- as other software has worked it out ---
