@@ -132,17 +132,12 @@ def test_what_is_no_moment_is_refused_and_the_message_says_where_it_stood(value:
 # --- trading days ---
 
 
-@pytest.mark.parametrize(("text", "at"), [("00:00", time(0, 0)), ("17:00", time(17, 0)), ("23:59", time(23, 59))])
-def test_a_roll_is_a_time_of_day(text: str, at: time) -> None:
-    assert clock_time(text) == at
-
-
-@pytest.mark.parametrize(
-    "text", ["", "24:00", "7:00", "12:60", "1200", "12:00:00", "12.00", " 12:00", "12:00\n", "１2:00"]
-)
-def test_anything_else_is_no_roll(text: str) -> None:
-    with pytest.raises(InvalidInput, match=r"day\.roll"):
-        clock_time(text, "day.roll")
+def test_a_roll_is_a_time_of_day_in_hours_and_minutes() -> None:
+    for text, at in (("00:00", time(0, 0)), ("17:00", time(17, 0)), ("23:59", time(23, 59))):
+        assert clock_time(text) == at
+    for text in ("", "24:00", "7:00", "12:60", "1200", "12:00:00", "12.00", " 12:00", "12:00\n", "１2:00"):
+        with pytest.raises(InvalidInput, match=r"day\.roll"):
+            clock_time(text, "day.roll")
 
 
 @pytest.mark.parametrize("row", table("trading_days"))

@@ -45,35 +45,26 @@ def test_a_golden_day_is_the_same_in_a_log_in_memory(day: str) -> None:
 
 
 @pytest.mark.parametrize("day", DATES)
-def test_a_log_of_an_early_release_still_gives_the_same_answers(day: str, tmp_path: Path) -> None:
-    log = restore(day, tmp_path / "old.db")
-
-    found = answers(day, log, log.rows())
-
-    assert found == {name: _early(day, name).read_text(encoding="utf-8") for name in found}
-    log.close()
-
-
-@pytest.mark.parametrize("day", DATES)
-def test_a_log_decided_by_rules_of_version_2_gives_the_same_answers_and_is_decided_again_by_them(
-    day: str, tmp_path: Path
+@pytest.mark.parametrize("release", ["", "rules_2"], ids=["the first release", "rules of version 2"])
+def test_a_log_of_an_early_release_gives_the_same_answers_and_is_decided_the_same_again(
+    release: str, day: str, tmp_path: Path
 ) -> None:
-    log = restore(day, tmp_path / "old.db", "rules_2")
+    log = restore(day, tmp_path / "old.db", release)
 
     found = answers(day, log, log.rows())
     seen = replay(log.read(), check=True)
 
-    assert found == {name: (DAYS / day / "rules_2" / name).read_text(encoding="utf-8") for name in found}
+    assert found == {name: _early(day, release, name).read_text(encoding="utf-8") for name in found}
     assert seen.divergent == []
     assert seen.checked is not None
     assert seen.checked.total() > 20
     log.close()
 
 
-def _early(day: str, name: str) -> Path:
-    """Return the table of a log of an early release, where today's events say more than those of then."""
-    early = DAYS / day / "early" / name
-    return early if early.exists() else DAYS / day / name
+def _early(day: str, release: str, name: str) -> Path:
+    """Return the table of a log of an early release; of the first, where today's events say more than those of then."""
+    early = DAYS / day / (release or "early") / name
+    return early if release or early.exists() else DAYS / day / name
 
 
 @pytest.mark.parametrize(("day", "trading_day"), BOXES)
