@@ -7,7 +7,7 @@ Scenarios: what a desk is asked, line by line, and what comes of it; read from t
     V-1: fill 40@10 t1 at=-5            about another id (b/o-1: of account b), executed 5 s before our clock
     import buy 100@10                   imported; `wait 60`, `mark 10`, `halted`, `define AAA 10 EUR` need no order
     o-2: buy 1@10  -> refused POSITION_SIZE        the events, `ok`, `refused` with its codes, or an error and its words
-    = held 40                           a fact about the state: see `CHECKS`
+    = held 40; waiting 0                facts about the state: see `CHECKS`
 """
 
 from collections.abc import Callable
@@ -55,9 +55,8 @@ class Play:
     def play(self, lines: list[Line]) -> None:
         for where, line in lines:
             if line.startswith("= "):
-                name, *figures = line[2:].split()
-                right = " ".join(figures[-1:] if name in LAST_WORD else figures)
-                assert CHECKS[name](self.desk, *figures) == right, where
+                for fact in line[2:].split("; "):
+                    self.check(where, *fact.split())
                 continue
             asked, _, expected = (part.strip() for part in line.partition("->"))
             *before, last = asked.split(", ")
@@ -65,6 +64,10 @@ class Play:
                 self.perform(words)
             found = self.outcome(last) if expected else told(self.perform(last))
             assert not expected or agrees(found, expected), f"{where}: {found}"
+
+    def check(self, where: str, name: str, *figures: str) -> None:
+        right = " ".join(figures[-1:] if name in LAST_WORD else figures)
+        assert CHECKS[name](self.desk, *figures) == right, f"{where}: {name}"
 
     def outcome(self, words: str) -> str:
         """Return what comes of a command: its events, or its error."""

@@ -5,6 +5,7 @@ Sessions of the command line, read from text files that show what one would type
     file oms.yaml risk: {max_position_size: 30}         a file in the working folder; \\n begins a new line
     $ positions --symbol ADA          ends with exit code 0; `$1` and `$2` with 1 and 2
     $ orders --open  => orders.#=1    what is expected, on the same line or, indented, on the next ones
+    $ mark ADA 1 ; mark BTC 2         several commands of which nothing is expected but their exit code
       | ADA 80                        standard output contains this, runs of spaces taken as one; `-|` does not
       ! 1 position now                standard error contains this; `-!` does not; `!=` and `|=` are all of it
       |# 2                            standard output has so many lines
@@ -56,6 +57,9 @@ def play(oms: Oms, steps: list[Step]) -> None:
             Path(name).write_text(content.replace("\\n", "\n") + "\n", encoding="utf-8")
             continue
         prompt, _, words = line.partition(" ")
+        *before, words = words.split(" ; ")
+        for each in before:
+            oms(filled_in(each, oms))
         assert prompt.startswith("$"), f"{where}: {line}"
         words, code = filled_in(words, oms), int(prompt[1:] or 0)
         claims = [each for each in expected if CLAIM.match(each) or each == SAME]
