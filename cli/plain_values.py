@@ -20,6 +20,8 @@ class _PlainValue:
             return () if param.multiple or param.nargs == -1 else None
         if kind is str and type(value) is str:
             return value
+        if kind == list[str] and isinstance(value, list | tuple) and all(type(each) is str for each in value):
+            return list(value)
         if kind is Path and isinstance(value, str) and (not os.path.exists(value) or os.access(value, os.R_OK)):
             return Path(value)
         param._runtime_param = None  # noqa: SLF001 - typer makes its own
