@@ -146,6 +146,7 @@ CHECKS = (
 # --- limits, imports ---
 
 LIMITS = (_text("for", "account"), _text("limit", "key"), _text("value"))
+TAG = _text("tag")
 INSTRUMENTS = (_SYMBOL, _number("multiplier"), _CURRENCY)
 IMPORTED = tuple(map(_number, ("facts", "events", "orders", "fills", "marks", "skipped", "quarantined", "refused")))
 _REASON = _text("why", usual="")._replace(below=True)

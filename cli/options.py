@@ -111,6 +111,9 @@ OfDay: TypeAlias = Annotated[
     str | None,
     typer.Option("--day", metavar="YYYY-MM-DD", callback=checked(trading_day, "--day"), help="Only this trading day."),
 ]
+OfTags: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="Only orders with this tag; repeatable.")
+]
 AllowEmpty: TypeAlias = Annotated[
     bool,
     typer.Option(
@@ -314,12 +317,37 @@ class SpanFilter(Filter):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AccountQuery(AsOfQuery, Filter):
+class TaggedQuery(AsOfQuery):
+    """A query about the orders with some tags, and their fills, alone."""
+
+    tag: OfTags = None
+
+    @contextmanager
+    def open_at(self, method: CostMethod | None = None) -> Iterator[tuple[OpenLog, Basis]]:
+        """Open the log, reduced to orders with the tags; yield it, and the basis of an answer."""
+        tags = tags_from(self.tag)
+        with super().open_at(method) as (opened, basis):
+            yield opened._replace(queries=opened.queries.tagged(tags)), basis
+
+
+def tags_from(texts: list[str] | None) -> dict[str, str]:
+    """Return the tags of --tag options."""
+    tags = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InvalidInput(f"--tag: {shown(text)} is not NAME=VALUE")
+        tags[name] = value
+    return tags
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountQuery(TaggedQuery, Filter):
     """A query about some accounts."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SymbolQuery(AsOfQuery, SymbolFilter):
+class SymbolQuery(TaggedQuery, SymbolFilter):
     """A query about some symbols and accounts."""
 
 

@@ -88,6 +88,8 @@ def plainly(value: object) -> str:
         return text(value)
     if isinstance(value, list | tuple):
         return ",".join(map(plainly, value)) or "-"
+    if isinstance(value, dict):
+        return ",".join(f"{name}={plainly(each)}" for name, each in value.items())
     return "-" if value is None else str(value)
 
 

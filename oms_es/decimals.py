@@ -5,7 +5,17 @@ The thread's decimal context is never used, because a bot that embeds this packa
 """
 
 import re
-from decimal import ROUND_05UP, ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import (
+    ROUND_05UP,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
 from functools import lru_cache
 from typing import Final
 
@@ -44,6 +54,17 @@ def divide(numerator: Decimal, denominator: Decimal) -> Decimal:
     if found.adjusted() >= _MOST_DIVIDE:
         found = _ROUND.divide(numerator, denominator)
     return canonical(found.quantize(_PLACES, context=_ROUND))
+
+
+def nearest(value: Decimal, step: Decimal) -> Decimal:
+    """Return the multiple of `step` (above 0) that is nearest; the even one of two."""
+    return canonical(times(_ROUND.divide(value, step).to_integral_value(ROUND_HALF_EVEN), step))
+
+
+def multiples_around(value: Decimal, step: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the nearest multiples of `step` (above 0) at or below, and at or above a value; equal on a multiple."""
+    low = canonical(times(_ROUND.divide(value, step).to_integral_value(ROUND_FLOOR), step))
+    return (low, low) if low == value else (low, canonical(plus(low, step)))
 
 
 def canonical(value: Decimal) -> Decimal:

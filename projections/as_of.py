@@ -62,9 +62,17 @@ def as_corrected(events: Iterable[Recorded]) -> Iterator[Recorded]:
 def put_right(fill: Recorded | None, correction: FillCorrected) -> Recorded:
     """Return a fill as a correction has left it."""
     assert fill is not None, "a busted fill is not corrected"
-    assert isinstance(fill.event, FillAdded), "only fills are corrected"
-    quantity, price, fee = correction.fill_quantity, correction.fill_price, correction.fee
-    return replace(fill, event=replace(fill.event, fill_quantity=quantity, fill_price=price, fee=fee))
+    event = fill.event
+    assert isinstance(event, FillAdded), "only fills are corrected"
+    right = replace(
+        event,
+        fill_quantity=correction.fill_quantity,
+        fill_price=correction.fill_price,
+        fee=correction.fee,
+        fee_currency=correction.fee_currency,
+        fee_in_base=correction.fee_in_base,
+    )
+    return replace(fill, event=right)
 
 
 def _trade(event: FillAdded | FillBusted | FillCorrected) -> tuple[str, str, str | None]:

@@ -77,6 +77,7 @@ class Orders(Projection):
         self.waiting: UndoDict[str, Key | tuple[()]] = UndoDict(undo)  # quarantine id → order; () once it is resolved
         self.unknown: UndoDict[Key, UnknownOrderFills] = UndoDict(undo)
         self.unknown_count: UndoDict[str, int] = UndoDict(undo)
+        self.groups: UndoDict[Key, tuple[Key, ...]] = UndoDict(undo)  # account and OCO group → its orders
         self.merged: UndoDict[Key, Key] = UndoDict(undo)  # an external order → the order of ours that it is
         self.waiting_day: UndoDict[str, str] = UndoDict(undo)  # quarantine id → trading day that the fill was booked on
         self.reload: Callable[[Key], Order | None] | None = None  # loads an order that has left memory from the log
@@ -149,6 +150,8 @@ class Orders(Projection):
         was_open, before = (False, ZERO) if old is None else (old.is_open, old.exposed_quantity)
         after = new.exposed_quantity
         if after is not before and (change := minus(after, before)):
+            if new.submitted.oco_group is not None:
+                change = self._group_change(new, key, before, after)
             self._add_open(new, change)
         if new.waiting or (old is not None and old.waiting):
             for symbol, side, more in _waiting_change(old, new):
@@ -160,6 +163,24 @@ class Orders(Projection):
             else:
                 self.open[key] = True
             self.open_count[account] = (self.open_count.get(account) or 0) + (-1 if was_open else 1)
+
+    def _group_change(self, order: Order, key: Key, before: Decimal, after: Decimal) -> Decimal:
+        """Return the change of the open quantity of an OCO group, which counts once, by its largest order."""
+        group = (order.account, order.submitted.oco_group or "")
+        members = self.groups.get(group) or ()
+        if key not in members:
+            self.groups[group] = (*members, key)
+        others = self._largest_of(group, order.symbol, order.side, without=key)
+        return minus(max(others, after), max(others, before))
+
+    def _largest_of(self, group: Key, symbol: str, side: OrderSide, without: Key | None = None) -> Decimal:
+        members = (self.orders.get(key) for key in self.groups.get(group) or () if key != without)
+        fitting = (each for each in members if each is not None and (each.symbol, each.side) == (symbol, side))
+        return max((each.exposed_quantity for each in fitting), default=ZERO)
+
+    def group_open(self, account: str, symbol: str, group: str, side: OrderSide) -> Decimal:
+        """Return the open quantity of an OCO group in a symbol and on a side; base units."""
+        return self._largest_of((account, group), symbol, side)
 
     def _holder(self, event: FillBusted | FillCorrected, key: Key) -> Key:
         """Return the order that has the restated fill: as of a moment before a merge, still the external one."""

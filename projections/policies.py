@@ -4,7 +4,7 @@ from typing import Any
 
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import PolicyChanged, TradingLevelChanged
-from oms_es.domain.policy import KEYS, Policy, Value, checked, typed
+from oms_es.domain.policy import Policy, Value, checked, key_of, typed
 from oms_es.log.contract import Log
 from oms_es.projections.projection import Projection, on
 from oms_es.projections.undo import UndoDict, UndoLog
@@ -29,7 +29,7 @@ class Policies(Projection):
     @on(PolicyChanged)
     def _changed(self, event: PolicyChanged, at: Recorded) -> None:
         for path, value in event.values.items():
-            if path in KEYS:
+            if key_of(path) is not None:
                 checked(path, value)  # fails only when the log was tampered with
         self.values[event.account] = {**(self.values.get(event.account) or {}), **event.values}
         self.rules[EVERY_ACCOUNT] = max(event.rules, self.rules.get(EVERY_ACCOUNT) or 0)

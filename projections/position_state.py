@@ -1,5 +1,6 @@
 """The parts of a position: books of fills, marks, daily P&L; and how a book is folded."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -110,9 +111,29 @@ class BookedFill(Struct, frozen=True):
     multiplier: Decimal = ONE
 
 
-def refolded(held: PositionState, trail: list[BookedFill], method: CostMethod, at: int) -> PositionState:
-    """Return the position folded again from the fills of its book, restated at `at` (ns UTC)."""
-    lots, gross, fees = fold(trail, method)
+class FoldPoint(Struct, frozen=True):
+    """A book after its first fills."""
+
+    fills: int
+    lots: Lots
+    gross: Decimal
+    fees: Decimal
+
+
+def refolded(
+    held: PositionState, trail: list[BookedFill], method: CostMethod, at: int, points: Sequence[FoldPoint] = ()
+) -> PositionState:
+    """
+    Return the position folded again from the fills of its book, restated at `at` (ns UTC).
+
+    Args:
+        held: the position before.
+        trail: the fills of its book.
+        method: the cost method.
+        at: of the restatement.
+        points: the book after some of its first fills, which are unchanged; the last one is where the fold begins.
+    """
+    lots, gross, fees = fold(trail, method, points[-1] if points else None)
     quantity, cost, units = total(lots)
     return replace(
         held,
@@ -128,11 +149,8 @@ def refolded(held: PositionState, trail: list[BookedFill], method: CostMethod, a
     )
 
 
-def restated(trail: list[BookedFill], trade: Trade, new: Lot | None, fee: Decimal) -> list[BookedFill]:
-    """Return the fills of a book with the last fill of `trade` removed (`new` is None) or corrected."""
-    place = last_place(trail, trade)
-    if place is None:
-        raise LookupError(f"no fill {trade} is booked")
+def restated(trail: list[BookedFill], place: int, new: Lot | None, fee: Decimal) -> list[BookedFill]:
+    """Return the fills of a book with the one at `place` removed (`new` is None) or corrected."""
     old = trail[place]
     right = None if new is None else Lot(new.quantity, new.cost, new.units, old.lot.source)
     kept = [] if right is None else [replace(old, lot=right, fee=fee)]
@@ -144,11 +162,11 @@ def last_place(trail: list[BookedFill], trade: Trade) -> int | None:
     return next((place for place in range(len(trail) - 1, -1, -1) if trail[place].trade == trade), None)
 
 
-def fold(trail: list[BookedFill], method: CostMethod) -> tuple[Lots, Decimal, Decimal]:
-    """Return the open lots, gross realized P&L and fees after the fills of a book."""
-    lots: Lots = ()
-    gross = fees = ZERO
-    for booked in trail:
+def fold(trail: list[BookedFill], method: CostMethod, point: FoldPoint | None = None) -> tuple[Lots, Decimal, Decimal]:
+    """Return the open lots, gross realized P&L and fees after the fills of a book; a fold may begin at a point."""
+    begun = FoldPoint(0, (), ZERO, ZERO) if point is None else point
+    lots, gross, fees = begun.lots, begun.gross, begun.fees
+    for booked in trail[begun.fills :]:
         lots, realized = book(lots, booked.lot, method)
         gross, fees = plus(gross, realized), plus(fees, booked.fee)
     return lots, gross, fees

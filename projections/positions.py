@@ -7,14 +7,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from oms_es.decimals import ONE, ZERO, added, canonical, minus, plus
-from oms_es.domain.accounting import Lot, lot, match, summed
+from oms_es.decimals import ONE, ZERO, added, canonical, minus, negate, plus
+from oms_es.domain.accounting import Lot, lot, match, summed, without_fee
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, InstrumentDefined, MarkRecorded
 from oms_es.projections.position_state import (
     BookedFill,
     DailyPnl,
     DayKey,
+    FoldPoint,
     Instrument,
     Key,
     Mark,
@@ -30,6 +31,9 @@ from oms_es.projections.rows import DAY, BookedDay, digest_row, position_row
 from oms_es.projections.undo import UndoDict, UndoLists, UndoLog
 from oms_es.vocabulary import CostMethod
 
+POINT = 100  # fills between two fold points
+POINTS = 8  # fold points of a book that a correction leaves
+_UNDEFINED = Instrument()
 _NO_DAY = PositionDay()
 _NO_PNL = DailyPnl()
 
@@ -65,6 +69,7 @@ class Positions(Projection):
         self.symbols: UndoDict[str, tuple[str, ...]] = UndoDict(undo)  # account → symbols
         self.touched: PositionState | None = None  # after the last fill, bust or correction
         self._booked: UndoLists[PositionKey, BookedFill] = UndoLists(undo)
+        self._points: UndoLists[PositionKey, FoldPoint] = UndoLists(undo)  # a correction folds from one of them
         self._earlier = earlier
         self._loaded: set[PositionKey] = set()
 
@@ -77,7 +82,10 @@ class Positions(Projection):
         key = (event.account, event.symbol, event.currency)
         held, level = self._held(key), self.unrealized(key)
         opened = lot(event.side, event.fill_quantity, event.fill_price, event.multiplier, at.seq)
-        self._booked.append(key, BookedFill((event.order_id, event.trade_id), opened, event.fee, event.multiplier))
+        fee = event.fee
+        if event.fee_currency:
+            held, opened, fee = _other_fee(held, opened, event)
+        self._booked.append(key, BookedFill((event.order_id, event.trade_id), opened, fee, event.multiplier))
         lots, matches = match(held.lots, opened, self.method)
         realized, closed = ZERO, ZERO
         for each in matches:
@@ -91,30 +99,54 @@ class Positions(Projection):
             cost_basis=added(held.cost_basis, plus(opened.cost, realized)),
             units=added(held.units, minus(opened.units, closed)),
             gross=added(held.gross, realized),
-            fees=added(held.fees, event.fee),
+            fees=added(held.fees, fee),
             fills=held.fills + 1,
             multiplier=event.multiplier,
             updated_at=max(held.updated_at, at.effective_at),
         )
         self.held[key] = self.touched = after
-        self._count(key, at.trading_day, level, PositionDay(realized, event.fee, 1))
+        if not after.fills % POINT:
+            if len(self._points.get(key)) >= 2 * POINTS:
+                self._points.replace(key, self._points.get(key)[-POINTS:])
+            self._points.append(key, FoldPoint(after.fills, lots, after.gross, after.fees))
+        self._count(key, at.trading_day, level, PositionDay(realized, fee, 1))
 
     @on(FillBusted)
     def _bust(self, event: FillBusted, at: Recorded) -> None:
-        self._restate(event, None, ZERO, at)
+        self._restate(event, None, at)
 
     @on(FillCorrected)
     def _correct(self, event: FillCorrected, at: Recorded) -> None:
         new = lot(event.side, event.fill_quantity, event.fill_price, event.multiplier)
-        self._restate(event, new, event.fee, at)
+        if event.fee_in_base:
+            new = without_fee(new, event.fee, event.multiplier)
+        self._restate(event, new, at)
 
-    def _restate(self, event: FillBusted | FillCorrected, new: Lot | None, fee: Decimal, at: Recorded) -> None:
-        """Fold the book again with the fill restated; the difference of P&L belongs to the day of this event."""
+    def _restate(self, event: FillBusted | FillCorrected, new: Lot | None, at: Recorded) -> None:
+        """Book the fill restated, and those after it again; the difference of P&L belongs to the day of this event."""
         key = self._book_of(event)
-        trail = restated(self.trail(key), (event.booked_as or event.order_id, event.trade_id), new, fee)
+        trail, held, level = self.trail(key), self._held(key), self.unrealized(key)
+        trade = (event.booked_as or event.order_id, event.trade_id)
+        place = last_place(trail, trade)
+        if place is None:
+            raise LookupError(f"no fill {trade} is booked")
+        is_own = event.fee_currency in ("", key[2])
+        fee = ZERO if new is None or not is_own else event.fee
+        old = trail[place]
+        if not is_own:
+            held = _with_other_fee(held, event)
+        if new is not None and (new.quantity, new.cost, new.units) == (old.lot.quantity, old.lot.cost, old.lot.units):
+            self._booked.assign(key, place, replace(old, fee=fee))
+            fees, updated_at = added(held.fees, minus(fee, old.fee)), max(held.updated_at, at.effective_at)
+            self._put(self._held(key), replace(held, fees=fees, updated_at=updated_at), level, at.trading_day)
+            self._points.replace(key, [each for each in self._points.get(key) if each.fills <= place])
+            return
+        trail = restated(trail, place, new, fee)
         self._booked.replace(key, trail)
-        held, level = self._held(key), self.unrealized(key)
-        self._put(held, refolded(held, trail, self.method, at.effective_at), level, at.trading_day)
+        points = [each for each in self._points.get(key) if each.fills <= place]
+        after = refolded(held, trail, self.method, at.effective_at, points)
+        self._points.replace(key, points[-POINTS:])
+        self._put(self._held(key), after, level, at.trading_day)
 
     def _book_of(self, event: FillBusted | FillCorrected) -> PositionKey:
         """Return the book that has the trade; of several, the one in which it was booked last."""
@@ -147,13 +179,22 @@ class Positions(Projection):
     def _define(self, event: InstrumentDefined, _: Recorded) -> None:
         if event.multiplier <= 0:
             raise ValueError("a multiplier is above 0")
-        self.instruments[event.symbol] = Instrument(event.multiplier, event.currency)
+        self.instruments[event.symbol] = Instrument(
+            event.multiplier,
+            event.currency,
+            event.base,
+            event.quote,
+            event.quantity_step,
+            event.price_step,
+            event.min_quantity,
+        )
 
     def follow(self, method: CostMethod, at: Recorded) -> None:
         """Change the cost method: every book is folded again; the difference of P&L belongs to the day of `at`."""
         self.set("method", method)
         for key, _ in sorted(self._booked.items()):
             held, level = self._held(key), self.unrealized(key)
+            self._points.replace(key, [])
             again = refolded(held, self.trail(key), method, held.updated_at)
             self._put(held, again, level, at.trading_day)
 
@@ -206,6 +247,10 @@ class Positions(Projection):
             self._loaded.add(key)
             self._booked.replace(key, [*self._earlier(key), *self._booked.get(key)])
         return self._booked.get(key)
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the instrument of the symbol now; the default one if it was never defined."""
+        return self.instruments.get(symbol) or _UNDEFINED
 
     def multiplier(self, symbol: str) -> Decimal:
         """Return the multiplier of the symbol now: quote units per price unit and base unit."""
@@ -292,3 +337,24 @@ class Positions(Projection):
             "days": self.day_rows(),
         }
         return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def _other_fee(held: PositionState, opened: Lot, event: FillAdded) -> tuple[PositionState, Lot, Decimal]:
+    """Return the position, the lot and the fee in the instrument's currency of a fill that names its fee's currency."""
+    if event.fee_currency == event.currency:
+        return held, opened, event.fee
+    if event.fee_in_base:
+        opened = without_fee(opened, event.fee, event.multiplier)
+    return replace(held, other_fees=_sums(held, event.fee_currency, event.fee)), opened, ZERO
+
+
+def _with_other_fee(held: PositionState, event: FillBusted | FillCorrected) -> PositionState:
+    """Return the position after a restated fill whose fee is in another currency."""
+    change = minus(event.fee, event.old_fee) if isinstance(event, FillCorrected) else negate(event.fee)
+    return replace(held, other_fees=_sums(held, event.fee_currency, change))
+
+
+def _sums(held: PositionState, currency: str, change: Decimal) -> tuple[tuple[str, Decimal], ...]:
+    fees = dict(held.other_fees)
+    fees[currency] = canonical(plus(fees.get(currency, ZERO), change))
+    return tuple(sorted((name, fee) for name, fee in fees.items() if fee))

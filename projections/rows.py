@@ -127,6 +127,7 @@ FILL = ReadModel[OrderFill](
     inferred=lambda each: each.fill.inferred,
     fee_currency=lambda each: each.fill.fee_currency or each.fill.currency,
     liquidity=lambda each: each.fill.liquidity,
+    tags=lambda each: each.order.submitted.tags or None,
 )
 
 POSITION = ReadModel[MarkedPosition](

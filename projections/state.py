@@ -18,7 +18,7 @@ from oms_es.projections.projection import UNFIT, Projection, canonical_json, dam
 from oms_es.projections.rows import digest_row, order_row
 from oms_es.projections.trading_days import Days
 from oms_es.projections.undo import UndoLog
-from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
+from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod, OrderSide
 
 
 class State:
@@ -126,7 +126,15 @@ class State:
         }
         return {name: hashlib.sha256(canonical_json(value)).hexdigest() for name, value in content.items()}
 
-    def exposure(self, account: str, symbol: str, trading_day: str, now: int, clock_behind: int = 0) -> Exposure:
+    def exposure(
+        self,
+        account: str,
+        symbol: str,
+        trading_day: str,
+        now: int,
+        clock_behind: int = 0,
+        oco: tuple[str, OrderSide] | None = None,
+    ) -> Exposure:
         """
         Return what risk is judged on.
 
@@ -136,11 +144,13 @@ class State:
             trading_day: the day that `now` is booked on.
             now: the moment of the decision, ns UTC.
             clock_behind: seconds that our clock is behind the log's head.
+            oco: the OCO group of the order, and its side.
         """
-        policy = self.policies.policy(account)
+        policy = self.policies.policy(account).of(symbol, self.positions.currency(symbol))
         sides = self.orders.exposed(account, symbol)
         mark = self.positions.marks.get(symbol)
         pnl = ZERO
+        instrument = self.positions.instrument(symbol)
         if policy.max_daily_loss is not None:
             currency = self.positions.currency(symbol)
             pnl = self.positions.daily_pnl(account, trading_day, currency, policy.basis)
@@ -152,7 +162,11 @@ class State:
             daily_pnl=pnl,
             level=self.policies.level(account),
             mark=None if mark is None else mark.price,
-            multiplier=self.positions.multiplier(symbol),
+            multiplier=instrument.multiplier,
             recent_orders=self.rates.count(account, now),
             clock_behind=clock_behind,
+            group_open=ZERO if oco is None else self.orders.group_open(account, symbol, *oco),
+            quantity_step=instrument.quantity_step,
+            price_step=instrument.price_step,
+            min_quantity=instrument.min_quantity,
         )

@@ -126,6 +126,16 @@ class UndoDict(Table[K, V]):
         dict.__setitem__(self, key, value)
 
 
+class _Item:
+    """One value of a list, and its place."""
+
+    __slots__ = ("place", "value")
+
+    def __init__(self, place: int, value: Any) -> None:
+        self.place = place
+        self.value = value
+
+
 class UndoLists(Generic[K, V]):
     """A list per key, which grows or is replaced as a whole; both can be undone."""
 
@@ -148,6 +158,12 @@ class UndoLists(Generic[K, V]):
         self._steps.append((self, key, self._lists.get(key)))
         self._lists[key] = values
 
+    def assign(self, key: K, place: int, value: V) -> None:
+        """Replace one value of the list of `key`."""
+        values = self._lists[key]
+        self._steps.append((self, key, _Item(place, values[place])))
+        values[place] = value
+
     def get(self, key: K) -> list[V]:
         """Return the list of `key`, which must not be changed."""
         return self._lists.get(key, [])
@@ -156,8 +172,13 @@ class UndoLists(Generic[K, V]):
         """Return every key with its list, without empty lists."""
         return [(key, values) for key, values in self._lists.items() if values]
 
-    def swap(self, key: K, old: int | tuple[V, ...] | list[V] | None) -> int | tuple[V, ...] | list[V] | None:
+    def swap(self, key: K, old: int | _Item | tuple[V, ...] | list[V] | None) -> Any:
         """Cut the list back to a length, add values again, or put another list in its place."""
+        if isinstance(old, _Item):
+            values = self._lists[key]
+            current_item = _Item(old.place, values[old.place])
+            values[old.place] = old.value
+            return current_item
         if isinstance(old, int):
             values = self._lists[key]
             added = tuple(values[old:])

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from oms_es.decimals import ZERO, canonical, divide, minus
+from oms_es.domain.events import FillQuarantined, QuarantineResolved
 from oms_es.domain.order import Order
 from oms_es.domain.order_fills import Fill
 from oms_es.projections.position_state import PositionState
@@ -90,6 +91,58 @@ class Position:
     fees: Decimal = ZERO
     mark_price: Decimal | None = None
     currency: str = "USD"  # of its prices, fees and P&L
+    other_fees: dict[str, Decimal] = field(default_factory=dict)  # in other currencies, by currency
+    tag: str | None = None  # of a query by tag: the value of the tag
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineChange:
+    """A fill that was put in quarantine, accepted or rejected; the figures are None of one that was decided."""
+
+    quarantine_id: str
+    account: str
+    order_id: str
+    state: str  # waiting, accepted or rejected
+    waiting: int  # fills in quarantine after the change
+    why: str | None = None
+    symbol: str | None = None
+    side: OrderSide | None = None
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    fee: Decimal | None = None
+    trade_id: str | None = None
+    reason: str = ""
+    actor: str = ""
+
+
+def quarantine_change(event: FillQuarantined | QuarantineResolved, waiting: int) -> QuarantineChange:
+    """Return an event of quarantine as the API shows it."""
+    if isinstance(event, QuarantineResolved):
+        return QuarantineChange(
+            quarantine_id=event.quarantine_id,
+            account=event.account,
+            order_id=event.order_id,
+            state="accepted" if event.accepted else "rejected",
+            waiting=waiting,
+            reason=event.reason,
+            actor=event.actor,
+        )
+    return QuarantineChange(
+        quarantine_id=event.quarantine_id,
+        account=event.account,
+        order_id=event.order_id,
+        state="waiting",
+        waiting=waiting,
+        why=event.why.value,
+        symbol=event.symbol,
+        side=event.side,
+        quantity=event.fill_quantity,
+        price=event.fill_price,
+        fee=event.fee,
+        trade_id=event.trade_id,
+        reason=event.reason,
+        actor=event.actor,
+    )
 
 
 def order_view(order: Order) -> OMSOrder:
@@ -172,4 +225,5 @@ def position_view(positions: Positions, held: PositionState) -> Position:
         fees=held.fees,
         mark_price=row["mark_price"],
         currency=held.currency,
+        other_fees=dict(held.other_fees),
     )

@@ -135,7 +135,7 @@ def answers(day: str, log: Log, rows: Iterable[StoredRow]) -> dict[str, str]:
 def _early_columns(fill: dict[str, Any]) -> dict[str, Any]:
     """Return the row of a fill without the columns of later releases, where they say nothing new."""
     is_plain = fill["fee_currency"] == fill["currency"] and not fill["inferred"] and fill["liquidity"] is None
-    later = ("fee_currency", "inferred", "liquidity") if is_plain else ()
+    later = ("fee_currency", "inferred", "liquidity", "tags") if is_plain and fill["tags"] is None else ()
     return {name: value for name, value in fill.items() if name not in later}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
 from oms_es import OrderManagementSystem
 from oms_es.cli.basis import print_basis
@@ -41,6 +42,10 @@ Multiplier = Annotated[
     str | None, typer.Option(metavar="NUMBER", help="Quote units per price unit and base unit [at first: 1].")
 ]
 Currency = Annotated[str | None, typer.Option(metavar="NAME", help="The currency of its P&L [at first: USD].")]
+Base = Annotated[str | None, typer.Option(metavar="NAME", help="The asset that is bought and sold.")]
+Quote = Annotated[str | None, typer.Option(metavar="NAME", help="The asset that is paid.")]
+Step = Annotated[str | None, typer.Option(metavar="NUMBER", help="Orders are multiples of it.")]
+Least = Annotated[str | None, typer.Option(metavar="NUMBER", help="The least quantity of an order.")]
 Level = Annotated[str, typer.Option(metavar="NAME", help="halted, or reduce_only: only orders that reduce a position.")]
 Changes = Annotated[
     list[str], typer.Argument(metavar="KEY=VALUE...", help="null means no limit; restricted takes A,B,C.")
@@ -68,10 +73,19 @@ def mark(symbol: SymbolArgument, price: MarkPrice, *, options: TimedCommandOptio
 
 
 def instrument(
-    symbol: SymbolArgument, multiplier: Multiplier = None, currency: Currency = None, *, options: CommandOptions
+    symbol: SymbolArgument,
+    multiplier: Multiplier = None,
+    currency: Currency = None,
+    base: Base = None,
+    quote: Quote = None,
+    quantity_step: Step = None,
+    price_step: Step = None,
+    min_quantity: Least = None,
+    *,
+    options: CommandOptions,
 ) -> None:
     """
-    Show or set a symbol's multiplier and currency.
+    Show or set a symbol's multiplier, currency, assets and steps.
 
     Values that the command does not name stay as they are.
 
@@ -80,18 +94,23 @@ def instrument(
         oms instrument CLZ4 --multiplier 1000 --currency USD
     """
     name = identifier(symbol, "symbol")
+    named = {
+        "multiplier": multiplier,
+        "currency": currency,
+        "base": base,
+        "quote": quote,
+        "quantity_step": quantity_step,
+        "price_step": price_step,
+        "min_quantity": min_quantity,
+    }
+    changes = {key: value for key, value in named.items() if value is not None}
 
     async def run(oms: OrderManagementSystem) -> Row:
-        before = oms.sequencer.state.positions
-        await oms.define_instrument(
-            name,
-            multiplier=before.multiplier(name) if multiplier is None else multiplier,
-            currency=before.currency(name) if currency is None else currency,
-            **options.recorded(),
-        )
+        before = oms.sequencer.state.positions.instrument(name)
+        await oms.define_instrument(name, **{**asdict(before), **changes}, **options.recorded())
         return _instrument_row(name, oms.sequencer.state.positions, oms.sequencer.state.seq)
 
-    if multiplier is None and currency is None:
+    if not changes:
         with options.open() as opened:
             basis = opened.queries.basis(AsOf())
             _show_instrument(_instrument_row(name, opened.queries.positions(basis), basis.seq), options)
@@ -110,12 +129,7 @@ def _show_instrument(row: Row, options: CommonOptions) -> None:
 
 
 def _instrument_row(symbol: str, positions: Positions, seq: int) -> Row:
-    return {
-        "symbol": symbol,
-        "multiplier": positions.multiplier(symbol),
-        "currency": positions.currency(symbol),
-        "seq": seq,
-    }
+    return {"symbol": symbol, **asdict(positions.instrument(symbol)), "seq": seq}
 
 
 def halt(level: Level = "halted", account: Scope = None, reason: Reason = "", *, options: CommandOptions) -> None:

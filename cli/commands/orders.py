@@ -7,7 +7,7 @@ import typer
 
 from oms_es import OMSOrder, OrderManagementSystem, OrderRejected
 from oms_es.cli.columns import ORDERS
-from oms_es.cli.options import CommandOptions, OrderCommandOptions, OrderId, Reason, TimedCommandOptions
+from oms_es.cli.options import CommandOptions, OrderCommandOptions, OrderId, Reason, TimedCommandOptions, tags_from
 from oms_es.cli.render import show_json, show_table
 from oms_es.projections.rows import order_row
 from oms_es.vocabulary import OrderState
@@ -15,7 +15,7 @@ from oms_es.vocabulary import OrderState
 Act = Callable[[OrderManagementSystem], Awaitable[OMSOrder | None]]
 Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="The symbol to trade.")]
 Side = Annotated[str, typer.Argument(metavar="SIDE", help="buy or sell.")]
-Type = Annotated[str, typer.Argument(metavar="TYPE", help="limit or market.")]
+Type = Annotated[str, typer.Argument(metavar="TYPE", help="limit, market, stop or stop_limit.")]
 Quantity = Annotated[str, typer.Argument(metavar="QUANTITY", help="In base units.")]
 Price = Annotated[str | None, typer.Argument(metavar="PRICE", help="The limit price; none for a market order.")]
 NewId = Annotated[str | None, typer.Option("--order-id", metavar="ID", help="Unique per account [default: generated].")]
@@ -24,9 +24,15 @@ ForAccount = Annotated[
 ]
 InForce = Annotated[str, typer.Option(metavar="NAME", help="gtc, day, ioc, fok or gtd.")]
 ReduceOnly = Annotated[bool, typer.Option("--reduce-only", help="Reject the order unless it reduces the position.")]
+StopPrice = Annotated[str | None, typer.Option(metavar="NUMBER", help="Of a stop or stop_limit order.")]
+Group = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Orders of one group count once in the limits, by the largest.")
+]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="A tag; repeatable.")]
 ExternalId = Annotated[str | None, typer.Option("--external-id", metavar="ID", help="The venue's order id.")]
 NewExternalId = Annotated[str, typer.Argument(metavar="EXTERNAL_ID", help="The venue's order id.")]
 Message = Annotated[str | None, typer.Option(metavar="TEXT", help="The venue's message.")]
+Request = Annotated[bool, typer.Option("--request", help="Request it: the order is open until it is confirmed.")]
 NewQuantity = Annotated[str | None, typer.Option(metavar="NUMBER", help="The new total quantity.")]
 NewPrice = Annotated[str | None, typer.Option(metavar="NUMBER", help="The new limit price.")]
 
@@ -64,6 +70,9 @@ def submit(
     account: ForAccount = None,
     time_in_force: InForce = "gtc",
     reduce_only: ReduceOnly = False,
+    stop_price: StopPrice = None,
+    oco_group: Group = None,
+    tag: Tags = None,
     *,
     options: TimedCommandOptions,
 ) -> None:
@@ -86,6 +95,9 @@ def submit(
             account=account,
             reduce_only=reduce_only,
             time_in_force=time_in_force,
+            stop_price=stop_price,
+            oco_group=oco_group,
+            tags=tags_from(tag),
             **options.recorded(),
         ),
     )
@@ -151,7 +163,9 @@ def _end(order_id: str, state: OrderState, message: str | None, options: OrderCo
     )
 
 
-def cancel(order_id: OrderId, reason: Reason = "User requested", *, options: OrderCommandOptions) -> None:
+def cancel(
+    order_id: OrderId, reason: Reason = "User requested", request: Request = False, *, options: OrderCommandOptions
+) -> None:
     """
     Cancel an order.
 
@@ -159,7 +173,12 @@ def cancel(order_id: OrderId, reason: Reason = "User requested", *, options: Ord
 
         oms cancel a-4 --reason "end of day"
     """
-    change_order(options, lambda oms: oms.cancel_order(order_id, reason, **options.recorded()))
+
+    def act(oms: OrderManagementSystem) -> Awaitable[OMSOrder]:
+        call = oms.request_cancel if request else oms.cancel_order
+        return call(order_id, reason, **options.recorded())
+
+    change_order(options, act)
 
 
 def amend(

@@ -127,6 +127,7 @@ _FIGURES = (
 
 
 def _limited(row: Row, policy: Policy) -> Row:
+    policy = policy.of("", row["currency"])
     result = row["total_pnl"] if policy.basis == "total" else row["realized_pnl"]
     loss, limit = max(ZERO, canonical(negate(result))), policy.max_daily_loss
     return {

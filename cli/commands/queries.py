@@ -6,7 +6,7 @@ import typer
 from msgspec.structs import replace
 
 from oms_es.cli.basis import print_basis
-from oms_es.cli.columns import AT, FILLS, HISTORY, METHODS, ORDERS, POSITIONS
+from oms_es.cli.columns import AT, FILLS, HISTORY, METHODS, ORDERS, POSITIONS, TAG
 from oms_es.cli.context import OpenLog
 from oms_es.cli.filters import named_order
 from oms_es.cli.options import AnyMethod, AsOfQuery, Every, OfAccount, OrderId, RowsQuery, each_checked
@@ -18,7 +18,7 @@ from oms_es.projections.rows import order_row, quarantine_row
 from oms_es.queries.answers import event_row, position_rows
 from oms_es.queries.filters import RowFilter
 from oms_es.queries.moments import span_of_time
-from oms_es.queries.queries import Basis, fill_rows
+from oms_es.queries.queries import Basis, Queries, fill_rows
 from oms_es.queries.series import Grid, position_series
 from oms_es.vocabulary import OrderState
 
@@ -31,10 +31,11 @@ OfState = Annotated[
         help="Only orders in this state, like working; may be repeated.",
     ),
 ]
+ByTag = Annotated[str | None, typer.Option(metavar="NAME", help="The positions of each value of this tag.")]
 Open = Annotated[bool, typer.Option("--open", help="Only open orders: pending and working.")]
 
 
-def positions(method: AnyMethod = None, every: Every = None, *, query: RowsQuery) -> None:
+def positions(method: AnyMethod = None, every: Every = None, by_tag: ByTag = None, *, query: RowsQuery) -> None:
     """
     Show positions, now or at any moment.
 
@@ -53,12 +54,20 @@ def positions(method: AnyMethod = None, every: Every = None, *, query: RowsQuery
 
     def ask(opened: OpenLog, basis: Basis) -> Rows:
         only = query.rows_at(opened)
-        if step is not None:
-            return position_series(opened.queries, basis, Grid(every=step, calendar=opened.moments.calendar, only=only))
-        found = opened.queries.positions(basis)
-        return only.rows(position_rows(found, opened.queries.latest(basis, found)))
+
+        def rows(queries: Queries) -> Rows:
+            if step is not None:
+                return position_series(queries, basis, Grid(every=step, calendar=opened.moments.calendar, only=only))
+            found = queries.positions(basis)
+            return only.rows(position_rows(found, queries.latest(basis, found)))
+
+        if by_tag is None:
+            return rows(opened.queries)
+        return [{"tag": tag, **row} for tag, each in opened.queries.by_tag(by_tag) for row in rows(each)]
 
     columns, by_method = (POSITIONS, METHODS) if every is None else ((AT, *POSITIONS), (AT, *METHODS))
+    if by_tag is not None:
+        columns, by_method = (TAG, *columns), (TAG, *by_method)
     answer(ask, "positions", columns, query, method=method, by_method=by_method, show_method=True)
 
 

@@ -6,12 +6,12 @@ from oms_es.api.refusals import raise_known_fill
 from oms_es.api.session import Session
 from oms_es.decimals import ZERO, decimal
 from oms_es.domain.commands import AddFill, BustFill, CorrectFill, ResolveQuarantined
-from oms_es.domain.validation import Number, choice, flag, named, named_account, named_actor, positive
+from oms_es.domain.validation import Number, choice, currency_of, flag, named, named_account, named_actor, positive
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import identifier
 from oms_es.identifiers import reason as checked_reason
 from oms_es.projections.views import OMSOrder, order_view
-from oms_es.vocabulary import OrderSide
+from oms_es.vocabulary import Liquidity, OrderSide
 
 
 class FillMethods(Session):
@@ -25,8 +25,10 @@ class FillMethods(Session):
         trade_id: str | None = None,
         fee: Number = ZERO,
         *,
+        fee_currency: str = "",
         symbol: str | None = None,
         side: OrderSide | str | None = None,
+        liquidity: Liquidity | str | None = None,
         account: str | None = None,
         command_id: str | None = None,
         occurred_at: Any = None,
@@ -40,9 +42,12 @@ class FillMethods(Session):
             fill_quantity: base units, above 0.
             fill_price: quote units per base unit.
             trade_id: unique per account and order; without it a repetition cannot be recognised.
-            fee: quote units, negative for a rebate.
+            fee: negative for a rebate.
+            fee_currency: of the fee; "": that of the instrument. A fee in the base asset changes the quantity held, one
+                in a third currency is added up apart.
             symbol: with `side`, opens an external order if the order is unknown.
             side: see `symbol`.
+            liquidity: maker or taker.
             account: of the order; None searches all accounts.
             command_id: as in `submit_order`.
             occurred_at: time of the execution; None: now.
@@ -61,6 +66,8 @@ class FillMethods(Session):
             fee=decimal(fee, "fee"),
             symbol=named(symbol, "symbol"),
             side=None if side is None else choice(OrderSide, side, "side"),
+            fee_currency=currency_of(fee_currency),
+            liquidity=None if liquidity is None else choice(Liquidity, liquidity, "liquidity").value,
         )
         answer = await self._perform(command, command_id, occurred_at, any_account=account is None)
         if answer.order is None and isinstance(answer.command, AddFill):
@@ -82,7 +89,7 @@ class FillMethods(Session):
         Bust a fill (FIX TradeCancel); lots are computed again without it.
 
         Raises:
-            UnknownFill: the order has no fill with this trade id that is not busted.
+            UnknownFill: the order has no fill with this trade id; the bust waits for it.
         """
         command = BustFill(
             account=named_account(account),
@@ -101,6 +108,7 @@ class FillMethods(Session):
         fill_quantity: Number | None = None,
         fill_price: Number | None = None,
         fee: Number | None = None,
+        correction_id: str | None = None,
         reason: str = "",
         account: str | None = None,
         command_id: str | None = None,
@@ -110,8 +118,11 @@ class FillMethods(Session):
         """
         Correct a fill (FIX TradeCorrect); None: unchanged.
 
+        The correction's own execution id (`correction_id`, FIX ExecID 17) names the fill from then on; a report under
+        either id is a repetition.
+
         Raises:
-            UnknownFill: the order has no fill with this trade id that is not busted.
+            UnknownFill: the order has no fill with this trade id (the correction waits for it), or it is busted.
             FillQuarantinedError: the new quantity overfills the order.
         """
         if fill_quantity is None and fill_price is None and fee is None:
@@ -124,6 +135,7 @@ class FillMethods(Session):
             fill_quantity=None if fill_quantity is None else positive(fill_quantity, "fill_quantity"),
             fill_price=None if fill_price is None else decimal(fill_price, "fill_price"),
             fee=None if fee is None else decimal(fee, "fee"),
+            correction_id=named(correction_id, "correction_id"),
             reason=checked_reason(reason),
         )
         return self._order(await self._perform(command, command_id, occurred_at, any_account=account is None))

@@ -8,7 +8,7 @@ from oms_es.api.session import Session
 from oms_es.decimals import decimal
 from oms_es.domain.commands import AcceptClock, CloseDay, DefineInstrument, RecordMark, SetLevel, SetLimits
 from oms_es.domain.policy import path_of
-from oms_es.domain.validation import Number, choice, flag, limits, named_actor, named_scope, positive
+from oms_es.domain.validation import Number, choice, currency_of, flag, limits, named_actor, named_scope, positive
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import identifier, shown
 from oms_es.identifiers import reason as checked_reason
@@ -39,28 +39,47 @@ class LimitMethods(Session):
         symbol: str,
         *,
         multiplier: Number = 1,
-        currency: str = "USD",
+        currency: str | None = None,
+        base: str = "",
+        quote: str = "",
+        quantity_step: Number | None = None,
+        price_step: Number | None = None,
+        min_quantity: Number | None = None,
         command_id: str | None = None,
         actor: str = "",
     ) -> None:
         """
-        Define the multiplier and currency of a symbol; an undefined symbol has multiplier 1 and currency USD.
+        Define the multiplier, currency, assets and steps of a symbol.
+
+        An undefined symbol has multiplier 1, currency USD and no steps. An order off a step, or below the minimum, is
+        refused.
 
         Args:
             symbol: of the instrument.
             multiplier: quote units per price unit and base unit, above 0 (a future on 50 barrels: 50).
-            currency: the quote currency; sums and limits in money apply per currency.
+            currency: the currency of its prices; sums and limits in money apply per currency. None: the quote asset,
+                else USD.
+            base: the asset that is bought and sold; a fee in it changes the quantity held.
+            quote: the asset that is paid.
+            quantity_step: quantities of orders are multiples of it.
+            price_step: limit prices are multiples of it.
+            min_quantity: the least quantity of an order, unless it closes the position exactly.
             command_id: as in `record_mark`.
             actor: name of the sender.
 
         Raises:
-            InstrumentInUse: an account has an open position in the symbol.
+            InstrumentInUse: an account has an open position, and the multiplier or currency would change.
         """
         command = DefineInstrument(
             actor=named_actor(actor),
             symbol=identifier(symbol, "symbol"),
             multiplier=positive(multiplier, "multiplier"),
-            currency=identifier(currency, "currency"),
+            currency=identifier(currency if currency is not None else quote or "USD", "currency"),
+            base=currency_of(base, "base"),
+            quote=currency_of(quote, "quote"),
+            quantity_step=None if quantity_step is None else positive(quantity_step, "quantity_step"),
+            price_step=None if price_step is None else positive(price_step, "price_step"),
+            min_quantity=None if min_quantity is None else positive(min_quantity, "min_quantity"),
         )
         await self._perform(command, command_id, None)
 
@@ -179,7 +198,8 @@ class LimitMethods(Session):
 
 def _check_scope(account: str | None, changes: dict[str, Any]) -> None:
     """Refuse to change the calendar or the cost method for a single account."""
-    common = [name for name in changes if path_of(name).startswith(("day.", "accounting."))]
+    common = [name for name in changes if name not in ("symbols", "currencies")
+              and path_of(name).startswith(("day.", "accounting."))]  # fmt: skip
     if common and account not in (None, EVERY_ACCOUNT):
         raise InvalidInput(
             f"{', '.join(sorted(common))}: applies to every account and cannot differ for {shown(account)}"

@@ -1,5 +1,7 @@
 """API methods for queries of the log: at any time, by either clock, and over time."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from oms_es.engine.settings import Settings
@@ -29,6 +31,8 @@ class LogQueries:
         at_seq: uses only events up to this seq.
         method: fifo, lifo or average; the log's policy when None.
         symbol, account: only these; one name or several.
+        tags: only orders with these tags and their fills, like {"strategy": "maker"}.
+        by_tag: the rows of each value of this tag, with the value as `tag`.
         start, end: only rows with a time between these two.
         limit: only the first rows; -N for the last N.
 
@@ -38,8 +42,8 @@ class LogQueries:
     log: Log
     settings: Settings
 
-    def _queries(self) -> Queries:
-        return Queries(self.log, self.settings.policy.method)
+    def _queries(self, tags: Mapping[str, str] | None = None) -> Queries:
+        return Queries(self.log, self.settings.policy.method).tagged(tags or {})
 
     def positions(
         self,
@@ -50,17 +54,22 @@ class LogQueries:
         method: CostMethod | str | None = None,
         symbol: Names = None,
         account: Names = None,
+        tags: Mapping[str, str] | None = None,
+        by_tag: str | None = None,
     ) -> QueryResult[Position]:
         """Return the positions at an earlier time or seq; without one, now."""
-        only, queries = RowFilter.of(symbol=symbol, account=account), self._queries()
+        only, queries = RowFilter.of(symbol=symbol, account=account), self._queries(tags)
         basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
-        positions = queries.positions(basis)
-        found = [held for key, held in positions.sorted() if only.accepts(key[0], key[1])]
-
-        def rows() -> list[dict[str, Any]]:
-            return only.rows(position_rows(positions, queries.latest(basis, positions)))
-
-        return QueryResult((position_view(positions, held) for held in found), basis, _POSITION, rows)
+        groups = [(None, queries)] if by_tag is None else queries.by_tag(by_tag)
+        found, rows = [], list[dict[str, Any]]()
+        for tag, each in groups:
+            positions = each.positions(basis)
+            held = (held for key, held in positions.sorted() if only.accepts(key[0], key[1]))
+            found += [replace(position_view(positions, one), tag=tag) for one in held]
+            own = only.rows(position_rows(positions, each.latest(basis, positions)))
+            rows += own if by_tag is None else [{"tag": tag, **row} for row in own]
+        columns = _POSITION if by_tag is None else ("tag", *_POSITION)
+        return QueryResult(found, basis, columns, lambda: rows)
 
     def orders(
         self,
@@ -75,10 +84,11 @@ class LogQueries:
         start: Any = None,
         end: Any = None,
         limit: int | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> QueryResult[OMSOrder]:
         """Return the orders at an earlier time or seq; `start` and `end` are about their submission."""
         only = RowFilter.of(symbol=symbol, account=account, state=state, start=start, end=end, limit=limit)
-        queries = self._queries()
+        queries = self._queries(tags)
         basis = queries.basis(as_of_from(as_of, known_at, at_seq))
         orders = queries.orders(basis, symbols=only.symbols, only_open=only_open or only.only_open)
         found = only.orders(each for each in orders.sorted() if each.is_open or not only_open)
@@ -95,10 +105,11 @@ class LogQueries:
         start: Any = None,
         end: Any = None,
         limit: int | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Rows:
         """Return the fills as in `oms fills --json`; `start` and `end` are about their times at the venue."""
         only = RowFilter.of(symbol=symbol, account=account, start=start, end=end, limit=limit)
-        queries = self._queries()
+        queries = self._queries(tags)
         basis = queries.basis(as_of_from(as_of, known_at, at_seq))
         found = queries.fills(basis, symbol if isinstance(symbol, str) else None)
         return QueryResult(only.rows(found, "occurred_at"), basis, FILL.columns)
@@ -116,6 +127,8 @@ class LogQueries:
         start: Any = None,
         end: Any = None,
         limit: int | None = None,
+        tags: Mapping[str, str] | None = None,
+        by_tag: str | None = None,
     ) -> Rows:
         """
         Return the P&L per trading day, account and symbol, one row (dict) each.
@@ -124,10 +137,15 @@ class LogQueries:
         day's end, `unrealized_change` its change on that day; `start` and `end` are about the trading day they are in.
         """
         only = RowFilter.of(symbol=symbol, account=account, start=start, end=end, limit=limit)
-        queries = self._queries()
+        queries = self._queries(tags)
         basis = queries.basis(as_of_from(as_of, known_at, at_seq), cost_method(method))
-        found = (row for row in only.named(queries.days(basis)) if day in (None, row["trading_day"]))
-        return QueryResult(only.of_days(found, queries.calendar(self.settings.policy)), basis, DAY.columns)
+        if by_tag is None:
+            found = queries.days(basis)
+        else:
+            found = [{"tag": tag, **row} for tag, each in queries.by_tag(by_tag) for row in each.days(basis)]
+        chosen = (row for row in found if day in (None, row["trading_day"]))
+        columns = DAY.columns if by_tag is None else ("tag", *DAY.columns)
+        return QueryResult(only.of_days(only.named(chosen), queries.calendar(self.settings.policy)), basis, columns)
 
     # --- over time ---
 

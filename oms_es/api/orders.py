@@ -1,10 +1,12 @@
 """API methods for orders: submit, states, cancel, amend."""
 
 import uuid
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from oms_es.api.session import Session
-from oms_es.decimals import decimal
+from oms_es.decimals import decimal, nearest
 from oms_es.domain.commands import AmendOrder, CancelOrder, ChangeState, SubmitOrder
 from oms_es.domain.validation import (
     Number,
@@ -16,7 +18,9 @@ from oms_es.domain.validation import (
     named_actor,
     not_negative,
     positive,
+    tags_of,
 )
+from oms_es.domain.validation import stop_price as checked_stop_price
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import identifier
 from oms_es.identifiers import reason as checked_reason
@@ -39,6 +43,10 @@ class OrderMethods(Session):
         account: str | None = None,
         reduce_only: bool = False,
         time_in_force: TimeInForce | str = TimeInForce.GTC,
+        stop_price: Number | None = None,
+        tags: Mapping[str, str] | None = None,
+        oco_group: str | None = None,
+        round_to_step: bool = False,
         command_id: str | None = None,
         occurred_at: Any = None,
         actor: str = "",
@@ -49,13 +57,17 @@ class OrderMethods(Session):
         Args:
             symbol: of the instrument.
             side: buy or sell.
-            order_type: limit or market.
+            order_type: limit, market, stop or stop_limit.
             quantity: base units, above 0.
-            price: quote units; required for a limit order.
+            price: quote units; required for a limit or stop-limit order.
             order_id: unique per account for ever; generated when None. Idempotent for the same id and content.
             account: "default" when None.
             reduce_only: refuse the order unless it reduces the position.
             time_in_force: recorded and shown; the venue applies it.
+            stop_price: of a stop or stop-limit order; recorded and shown, the venue applies it.
+            tags: names with values (strategy, trader, …); queries can filter by them.
+            oco_group: orders of one group (a target and a stop) count once in the limits, by the largest.
+            round_to_step: round quantity and price to the nearest step of the instrument before the checks.
             command_id: idempotency key: a repetition has the same id and content, and returns the first outcome.
             occurred_at: time of the order (ISO text with zone, aware datetime or int ns); None: now.
             actor: name of the sender; recorded in the log.
@@ -66,6 +78,9 @@ class OrderMethods(Session):
             InvalidInput: an argument is invalid; nothing is recorded.
         """
         kind = choice(OrderType, order_type, "order_type")
+        wanted, limit = positive(quantity, "quantity"), limit_price(kind, price)
+        if flag(round_to_step, "round_to_step"):
+            wanted, limit = self._rounded(identifier(symbol, "symbol"), wanted, limit)
         command = SubmitOrder(
             account=named_account(account),
             actor=named_actor(actor),
@@ -73,12 +88,24 @@ class OrderMethods(Session):
             symbol=identifier(symbol, "symbol"),
             side=choice(OrderSide, side, "side"),
             order_type=kind,
-            quantity=positive(quantity, "quantity"),
-            price=limit_price(kind, price),
+            quantity=wanted,
+            price=limit,
             reduce_only=flag(reduce_only, "reduce_only"),
             time_in_force=choice(TimeInForce, time_in_force, "time_in_force"),
+            stop_price=checked_stop_price(kind, stop_price),
+            oco_group=named(oco_group, "oco_group"),
+            tags=tags_of(tags) if tags is not None else {},
         )
         return self._order(await self._perform(command, command_id, occurred_at, drawn_id=order_id is None))
+
+    def _rounded(self, symbol: str, quantity: Decimal, price: Decimal | None) -> tuple[Decimal, Decimal | None]:
+        """Return quantity and price at the nearest steps of the instrument; a quantity is at least one step."""
+        instrument = self.sequencer.state.positions.instrument(symbol)
+        if instrument.quantity_step is not None:
+            quantity = max(nearest(quantity, instrument.quantity_step), instrument.quantity_step)
+        if instrument.price_step is not None and price is not None:
+            price = nearest(price, instrument.price_step)
+        return quantity, price
 
     async def update_order_state(
         self,

@@ -39,8 +39,9 @@ class RiskManager:
         with self._sequencer.reading() as state, self._sequencer.with_next_policy(state):
             time = self._decision_time(state)
             today, behind = time.day_of(time.now), -(-time.behind // SECOND)
-            exposure = state.exposure(order.account, order.symbol, today, time.now, behind)
-            limits = state.policies.policy(order.account)
+            oco = None if order.oco_group is None else (order.oco_group, order.side)
+            exposure = state.exposure(order.account, order.symbol, today, time.now, behind, oco)
+            limits = state.policies.policy(order.account).of(order.symbol, state.positions.currency(order.symbol))
             known = state.orders.orders.get((order.account, order.order_id))
         if known is not None and known.is_open:
             exposure = replace(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from oms_es.api.refusals import raise_refusal
 from oms_es.api.risk_manager import RiskManager
 from oms_es.domain.commands import Command, Request
-from oms_es.engine.callbacks import Callbacks, OrderCallback, PositionCallback
+from oms_es.engine.callbacks import Callbacks, OrderCallback, PositionCallback, QuarantineCallback
 from oms_es.engine.command_result import CommandResult
 from oms_es.engine.log_poller import LogPoller
 from oms_es.engine.metrics import Metrics
@@ -117,6 +117,11 @@ class Session:
         """Call `callback` with the position for each of its changes, as `add_order_callback`."""
         self._listen()
         self._callbacks.add_position_callback(callback)
+
+    def add_quarantine_callback(self, callback: QuarantineCallback) -> None:
+        """Call `callback` with each change of the quarantine (a fill put in, accepted, rejected)."""
+        self._listen()
+        self._callbacks.add_quarantine_callback(callback)
 
     def _listen(self) -> None:
         """Start polling the log for events that other processes append from now on."""

@@ -53,6 +53,7 @@ class HighWaterMarks(Struct):
 
     def _raise(self, state: State, account: str, symbol: str, at: Recorded) -> None:
         policy = self.policies[account] = state.policies.policy(account)
+        policy = policy.of(symbol, state.positions.currency(symbol))
         sides = state.orders.exposed(account, symbol)
         held = state.positions.position(account, symbol)
         worst = max(plus(held, sides.buys).copy_abs(), minus(held, sides.sells).copy_abs(), held.copy_abs())
@@ -60,9 +61,8 @@ class HighWaterMarks(Struct):
         currencies = {each.currency for each in state.positions.held_in(account, symbol)}
         for currency in sorted(currencies or {state.positions.currency(symbol)}):
             loss = negate(state.positions.daily_pnl(account, at.trading_day, currency, policy.basis))
-            self.worst_loss.setdefault(f"{account}/{currency}", HighWaterMark()).take(
-                loss, policy.max_daily_loss, at.seq
-            )
+            most = state.policies.policy(account).of("", currency).max_daily_loss
+            self.worst_loss.setdefault(f"{account}/{currency}", HighWaterMark()).take(loss, most, at.seq)
 
 
 def _touched(state: State, at: Recorded) -> set[tuple[str, str]]:

@@ -75,8 +75,11 @@ def verdict_on(state: State, events: list[Recorded]) -> Verdict | None:
         return None
     recorded = recorded_violations(events)
     behind = decision_time_of(state, events).behind // SECOND
-    exposure = state.exposure(command.account, proposal.symbol, first.trading_day, first.decided_at, behind)
-    policy, limits = state.policies.policy(command.account), state.policies.merged(command.account)
+    oco = None if proposal.oco_group is None else (proposal.oco_group, proposal.side)
+    exposure = state.exposure(command.account, proposal.symbol, first.trading_day, first.decided_at, behind, oco)
+    policy = state.policies.policy(command.account).of(proposal.symbol, state.positions.currency(proposal.symbol))
+    limits = state.policies.merged(command.account)
+    limits = limits | {key: limits[in_force] for key, in_force in policy.overridden}
     measured = tuple(each for each in recorded if _is_measured(each))
     found = []  # by each version of the rules that may have decided
     for version in rules_of(state):

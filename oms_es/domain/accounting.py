@@ -6,7 +6,7 @@ positive for a long lot, negative for a short lot.
 """
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, Inexact
 
 from msgspec import Struct
 
@@ -47,6 +47,12 @@ def lot(side: OrderSide, quantity: Decimal, price: Decimal, multiplier: Decimal,
     signed = quantity if side is OrderSide.BUY else negate(quantity)
     units = times(signed, multiplier)
     return Lot(signed, times(units, price), units, source)
+
+
+def without_fee(fill: Lot, fee: Decimal, multiplier: Decimal) -> Lot:
+    """Return a fill less a fee in the base asset; its cost is that of the whole fill."""
+    quantity = minus(fill.quantity, fee)
+    return Lot(quantity, fill.cost, times(quantity, multiplier), fill.source)
 
 
 def book(lots: Lots, fill: Lot, method: CostMethod) -> tuple[Lots, Decimal]:
@@ -113,13 +119,13 @@ def _close(held: Lot, fill: Lot, method: CostMethod) -> tuple[Match, Lot, Lot | 
     """Return the match, the rest of the fill, and the rest of the lot (None: fully closed)."""
     size, wanted = held.quantity.copy_abs(), fill.quantity.copy_abs()
     if wanted >= size:
-        # The whole lot is closed with its whole cost; a fill has one price, so its cost divides exactly.
+        # The whole lot is closed with its whole cost; a fill has one price, so its cost nearly always divides exactly.
         quantity, cost, remainder = held.quantity, held.cost, None
-        proceeds, units = (quotient(times(each, size), wanted) for each in (fill.cost, fill.units))
+        proceeds, units = (_share(times(each, size), wanted) for each in (fill.cost, fill.units))
         closed = held.units
     else:
         # By average cost a lot has several prices, so its share is rounded; the difference stays in the open part.
-        share = divide if method is CostMethod.AVERAGE else quotient
+        share = divide if method is CostMethod.AVERAGE else _share
         quantity, proceeds, units = negate(fill.quantity), fill.cost, fill.units
         cost = share(times(held.cost, wanted), size)
         same = times(held.units, fill.quantity) == times(fill.units, held.quantity)  # the same multiplier: exact
@@ -129,6 +135,14 @@ def _close(held: Lot, fill: Lot, method: CostMethod) -> tuple[Match, Lot, Lot | 
     proceeds = negate(proceeds)
     both = plus(closed, units)
     return Match(held.source, fill.source, quantity, cost, proceeds, minus(proceeds, cost), both), rest, remainder
+
+
+def _share(product: Decimal, whole: Decimal) -> Decimal:
+    """Return the quotient; rounded only where a fee in the base asset has left no exact price."""
+    try:
+        return quotient(product, whole)
+    except Inexact:
+        return divide(product, whole)
 
 
 def _check_one_sided(lots: Lots) -> None:

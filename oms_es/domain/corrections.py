@@ -8,7 +8,7 @@ from oms_es.decimals import ZERO, minus, plus
 from oms_es.domain.commands import AddFill, BustFill, CorrectFill
 from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
-from oms_es.domain.executions import completed, quarantine, symbol_and_side
+from oms_es.domain.executions import completed, is_in_base, quarantine, symbol_and_side
 from oms_es.domain.order import Order, after, find_fill
 from oms_es.domain.order_fills import Fill
 from oms_es.errors import UnknownFill
@@ -34,6 +34,8 @@ def bust(command: BustFill, order: Order, context: DecisionContext) -> list[Even
         fee=fill.fee,
         reason=command.reason,
         booked_as=fill.booked_as,
+        fee_currency=fill.fee_currency,
+        fee_in_base=fill.fee_in_base,
         asked_trade_id=None if command.trade_id == fill.booked_trade_id else command.trade_id,
         actor=command.actor,
     )
@@ -109,6 +111,8 @@ def _joined(command: CorrectFill, order: Order, result: Fill) -> list[Event]:
         fee=fill.fee,
         reason=f"corrected as {command.correction_id}",
         booked_as=fill.booked_as,
+        fee_currency=fill.fee_currency,
+        fee_in_base=fill.fee_in_base,
         actor=command.actor,
     )
     filled = after(order, [*events, busted]).filled_quantity
@@ -303,7 +307,7 @@ def fill_without_fee(command: AddFill, order: Order, context: DecisionContext) -
     return fill
 
 
-def complete_with_fee(command: AddFill, order: Order, fill: Fill) -> list[Event]:
+def complete_with_fee(command: AddFill, order: Order, fill: Fill, context: DecisionContext) -> list[Event]:
     """Return the events of a trade that is reported again with its fee."""
     assert command.trade_id is not None, "a fill without a trade id is never recognised"
     asked = CorrectFill(
@@ -316,4 +320,5 @@ def complete_with_fee(command: AddFill, order: Order, fill: Fill) -> list[Event]
     )
     first, *others = corrected(asked, order, fill, (fill.quantity, fill.price, command.fee), forced=False)
     assert isinstance(first, FillCorrected), "a correction comes first"
-    return [replace(first, completes=True), *others]
+    in_base = is_in_base(command.fee_currency, command.fee, fill.quantity, context)
+    return [replace(first, completes=True, fee_currency=command.fee_currency, fee_in_base=in_base), *others]

@@ -210,6 +210,8 @@ class FillBusted(OrderEvent, frozen=True, kw_only=True):
     booked_as: str | None = None  # the order id that the fill was booked under, if its order was merged later
     asked_trade_id: str | None = None  # the id in the command, if it is not the booked one
     inferred: bool = False  # an inferred fill, replaced by the real ones that follow
+    fee_currency: str = ""  # as in `FillAdded`
+    fee_in_base: bool = False
 
 
 class FillCorrected(OrderEvent, frozen=True, kw_only=True):

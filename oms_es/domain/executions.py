@@ -108,7 +108,7 @@ def execute(
             forced=forced,
             quarantine_id=quarantine_id,
             fee_currency=command.fee_currency,
-            fee_in_base=command.fee_currency != "" and command.fee_currency == context.base,
+            fee_in_base=is_in_base(command.fee_currency, command.fee, command.fill_quantity, context),
             liquidity=command.liquidity,
             inferred=command.inferred,
             actor=command.actor,
@@ -119,6 +119,11 @@ def execute(
         amended = _replaced(command, order)
         return [*events, amended, *completed(command, replace(order, quantity=amended.quantity), state, filled)]
     return events + completed(command, order, state, filled)
+
+
+def is_in_base(currency: str, fee: Decimal, quantity: Decimal, context: DecisionContext) -> bool:
+    """Return whether a fee is in the base asset and changes the quantity held; never more than the fill itself."""
+    return currency != "" and currency == context.base and fee.copy_abs() < quantity
 
 
 def _replaced(command: AddFill, order: Order) -> OrderAmended:

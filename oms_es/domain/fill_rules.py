@@ -37,7 +37,7 @@ def add_fill(command: AddFill, order: Order, context: DecisionContext) -> list[E
     if any(is_repetition(command, each, order, context) for each in known):
         return []
     if (fill := fill_without_fee(command, order, context)) is not None:
-        return complete_with_fee(command, order, fill)
+        return complete_with_fee(command, order, fill, context)
     if context.rules >= 4:
         return _booked(command, order, context, is_conflict=bool(known))
     why = Q.CONFLICT if known else broken_rule(command, order, context)

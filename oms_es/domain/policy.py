@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from oms_es.decimals import decimal, text
 from oms_es.errors import InvalidInput
@@ -45,6 +46,23 @@ class Policy(Struct, frozen=True, kw_only=True):
     roll: str = "00:00"
     label: str = "start"
     max_clock_step: int = 5  # seconds
+    symbols: dict[str, dict[str, Decimal | None]] = {}  # limits of single symbols, by name
+    currencies: dict[str, dict[str, Decimal | None]] = {}
+    overridden: tuple[tuple[str, str], ...] = ()  # keys with the one that is in force in their place
+
+    def of(self, symbol: str, currency: str) -> "Policy":
+        """Return the policy of one symbol: its own limits over those of its currency and of all symbols."""
+        if not self.symbols and not self.currencies:
+            return self
+        scopes = (
+            (f"risk.currencies.{currency}", self.currencies.get(currency, {})),
+            (f"risk.symbols.{symbol}", self.symbols.get(symbol, {})),
+        )
+        values, paths = dict[str, Any](), dict[str, str]()
+        for scope, own in scopes:
+            values |= own
+            paths |= {_PATHS[name]: f"{scope}.{name}" for name in own}
+        return replace(self, **values, overridden=tuple(sorted(paths.items())))
 
 
 def non_negative(value: str, name: str) -> Decimal:
@@ -137,9 +155,35 @@ DEFAULTS: dict[str, Value] = {path: key.default for path, key in KEYS.items()}
 _PATHS = {path.rpartition(".")[2]: path for path in KEYS}
 
 
+# The limits that a symbol or a currency can have of its own: `risk.symbols.BTCUSDT.max_position_size`.
+SCOPES: dict[str, tuple[str, ...]] = {
+    "risk.symbols.": (
+        "max_position_size", "max_order_quantity", "max_order_notional", "price_collar", "min_quote_size", "max_skew",
+    ),
+    "risk.currencies.": ("max_daily_loss", "max_order_notional"),
+}  # fmt: skip
+
+
+def scope_of(path: str) -> tuple[str, str, str] | None:
+    """Return the scope, the symbol or currency, and the limit of a key of one symbol or currency; else None."""
+    for prefix, names in SCOPES.items():
+        subject, _, name = path.removeprefix(prefix).rpartition(".")
+        if path.startswith(prefix) and subject and name in names:
+            return prefix, subject, name
+    return None
+
+
+def key_of(path: str) -> Key | None:
+    """Return how to read a key; None if it is unknown."""
+    if path in KEYS:
+        return KEYS[path]
+    scope = scope_of(path) if path.startswith("risk.") else None
+    return None if scope is None else KEYS[_PATHS[scope[2]]]
+
+
 def path_of(name: str) -> str:
     """Return the full path of a key: `risk.max_daily_loss` for itself and for `max_daily_loss`."""
-    path = name if name in KEYS else _PATHS.get(name)
+    path = name if key_of(name) is not None else _PATHS.get(name)
     if path is None:
         raise InvalidInput(f"{shown(name)} is not a limit; the limits are: {', '.join(sorted(_PATHS))}")
     return path
@@ -147,7 +191,8 @@ def path_of(name: str) -> str:
 
 def checked(path: str, value: Value) -> Value:
     """Return a valid value in canonical text, as the log stores it."""
-    key = KEYS[path]
+    key = key_of(path)
+    assert key is not None, "the path was checked"
     if path == "risk.restricted":
         if value is None or isinstance(value, str):
             raise InvalidInput(f"{path}: {shown(value)} is not a list of symbols")
@@ -167,13 +212,19 @@ def checked(path: str, value: Value) -> Value:
 def typed(values: Mapping[str, Value]) -> Policy:
     """Return the policy of these values; unknown keys of later versions are ignored."""
     fields: dict[str, Any] = {}
+    own: dict[str, dict[str, dict[str, Any]]] = {prefix: {} for prefix in SCOPES}
     for path, value in values.items():
-        key = KEYS.get(path)
+        key = key_of(path)
         if key is None:
             continue
-        name = path.rpartition(".")[2]
-        fields[name] = value if value is None or isinstance(value, tuple) else key.read(value, path)
-    return Policy(**fields)
+        read = value if value is None or isinstance(value, tuple) else key.read(value, path)
+        scope = None if path in KEYS else scope_of(path)
+        if scope is None:
+            fields[path.rpartition(".")[2]] = read
+        else:
+            prefix, subject, name = scope
+            own[prefix].setdefault(subject, {})[name] = read
+    return Policy(**fields, symbols=own["risk.symbols."], currencies=own["risk.currencies."])
 
 
 def differing(values: Mapping[str, Value], last: Mapping[str, Value], keys: Iterable[str]) -> dict[str, Value]:

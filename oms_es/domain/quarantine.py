@@ -183,7 +183,7 @@ def book_waiting(
     if known:
         booked = any(is_repetition(add, each, order, context) for each in known)
         if not booked and (without_fee := fill_without_fee(add, order, context)) is not None:
-            return [_linked(fill, actor, accepted=True), *complete_with_fee(add, order, without_fee)]
+            return [_linked(fill, actor, accepted=True), *complete_with_fee(add, order, without_fee, context)]
         return [_linked(fill, actor, accepted=False, reason="booked under another id of the order")] if booked else []
     why = broken_rule(add, order, context)
     if why is not None and not context.accept_exceptions:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from oms_es.decimals import ZERO, minus, negate, plus, text, times
+from oms_es.decimals import ZERO, minus, multiples_around, negate, plus, text, times
 from oms_es.domain.policy import DECISION_RULES_VERSION as VERSION
 from oms_es.domain.policy import Policy
 from oms_es.vocabulary import OrderSide, OrderType, TradingLevel
@@ -27,6 +27,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
     price: Decimal | None
     reduce_only: bool = False
     amends: bool = False
+    oco_group: str | None = None  # of a new order
 
 
 class Exposure(Struct, frozen=True, kw_only=True):
@@ -42,12 +43,17 @@ class Exposure(Struct, frozen=True, kw_only=True):
     multiplier: Decimal = Decimal(1)
     recent_orders: int = 0  # submits and amends in the last second
     clock_behind: int = 0  # seconds by which our clock is behind the log's head
+    group_open: Decimal = ZERO  # the part of the open quantity on its side that the order's OCO group makes up
+    quantity_step: Decimal | None = None  # of the instrument, as the two fields below
+    price_step: Decimal | None = None
+    min_quantity: Decimal | None = None
 
     def worst_case(self, order: Proposal) -> Decimal:
         """Return the position after a complete fill of the order and all open orders on its side."""
+        added = max(ZERO, minus(order.quantity, self.group_open)) if self.group_open else order.quantity
         if order.side is OrderSide.BUY:
-            return plus(plus(self.position, self.open_buys), order.quantity)
-        return minus(minus(self.position, self.open_sells), order.quantity)
+            return plus(plus(self.position, self.open_buys), added)
+        return minus(minus(self.position, self.open_sells), added)
 
     def reduced_by(self, order: Proposal) -> bool:
         """Return whether the order only reduces the position, after the open orders on its side."""
@@ -57,8 +63,10 @@ class Exposure(Struct, frozen=True, kw_only=True):
     def left_after(self, order: Proposal) -> Decimal:
         """Return the quantity that orders on this side can still close; negative if none is left."""
         if order.side is OrderSide.BUY:
-            return minus(negate(self.position), self.open_buys)
-        return minus(self.position, self.open_sells)
+            left = minus(negate(self.position), self.open_buys)
+        else:
+            left = minus(self.position, self.open_sells)
+        return plus(left, self.group_open) if self.group_open else left
 
 
 Check = Callable[[Proposal, Exposure, Policy], str | None]
@@ -108,6 +116,31 @@ def order_quantity(order: Proposal, exposure: Exposure, limits: Policy) -> str |
         size = f"{text(order.total)} {order.symbol}"
         return f"ORDER_QUANTITY: {size} is above the maximum of {text(most)} (risk.max_order_quantity)"
     return None
+
+
+def order_step(order: Proposal, exposure: Exposure, _: Policy) -> str | None:
+    """Refuse a quantity or a limit price off the instrument's step, and a quantity below its minimum."""
+    if exposure.quantity_step is None and exposure.price_step is None and exposure.min_quantity is None:
+        return None  # nearly always
+    if order.quantity or not order.amends:
+        least = exposure.min_quantity
+        closes = exposure.reduced_by(order) and order.quantity == exposure.left_after(order)
+        if least is not None and order.total < least and not closes:
+            return f"ORDER_QUANTITY: {text(order.total)} is below the minimum of {text(least)} of {order.symbol}"
+        if off := _off_step(order.total, exposure.quantity_step):
+            return f"ORDER_QUANTITY: {off}"
+    if order.price is not None and (off := _off_step(order.price, exposure.price_step)):
+        return f"ORDER_QUANTITY: the price {off}"
+    return None
+
+
+def _off_step(value: Decimal, step: Decimal | None) -> str:
+    if step is None:
+        return ""
+    low, high = multiples_around(value, step)
+    if low == high:
+        return ""
+    return f"{text(value)} is not a multiple of {text(step)}; the nearest are {text(low)} and {text(high)}"
 
 
 def order_quantity_before_3(order: Proposal, exposure: Exposure, limits: Policy) -> str | None:
@@ -239,6 +272,14 @@ CHECKS: tuple[RiskCheck, ...] = (
         before_3=order_quantity_before_3,
     ),
     RiskCheck(
+        "ORDER_QUANTITY",
+        order_step,
+        (),
+        ("position", "open_buys", "open_sells"),
+        "quantity and limit price are multiples of the instrument's steps, and the quantity is at least its minimum",
+        binds_reducing=True,
+    ),
+    RiskCheck(
         "ORDER_NOTIONAL",
         order_notional,
         ("risk.max_order_notional",),
@@ -335,4 +376,7 @@ def violation(
     if broken is None or (not rule.binds_reducing and exposure.reduced_by(order)):
         return None
     named = not rule.setting or any(f"({key})" in broken for key in rule.keys)
-    return broken if named else f"{broken} ({rule.setting})"
+    found = broken if named else f"{broken} ({rule.setting})"
+    for key, in_force in limits.overridden:
+        found = found.replace(f"({key})", f"({in_force})")
+    return found

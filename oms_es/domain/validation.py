@@ -1,12 +1,12 @@
 """Validate arguments; an error message names the argument, its value and the accepted values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
 
 from oms_es.decimals import decimal, text
-from oms_es.domain.policy import Value, checked, path_of
+from oms_es.domain.policy import SCOPES, Value, checked, path_of
 from oms_es.errors import InvalidInput, SettingsError
 from oms_es.identifiers import account, actor, escaped, identifier, shown
 from oms_es.vocabulary import DEFAULT_ACCOUNT, EVERY_ACCOUNT, OrderType
@@ -83,7 +83,7 @@ def limits(changes: Mapping[str, Any]) -> dict[str, Value]:
     if not changes:
         raise InvalidInput("no limit was named; name at least one, like max_position_size=500")
     values: dict[str, Value] = {}
-    for name, value in changes.items():
+    for name, value in _flat(changes):
         path = path_of(name)
         many = isinstance(value, list | tuple | set | frozenset)
         stored: Value = tuple(identifier(each, path) for each in value) if many else limit_text(value, path)
@@ -91,6 +91,24 @@ def limits(changes: Mapping[str, Any]) -> dict[str, Value]:
     if "risk.emergency_stop" in values:
         raise InvalidInput("risk.emergency_stop: use halt and resume to change it")
     return values
+
+
+def _flat(changes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield limits by key; `symbols={"BTCUSDT": {"max_skew": 5}}` is one limit of one symbol."""
+    for name, value in changes.items():
+        scope = f"risk.{name.removeprefix('risk.')}"
+        if f"{scope}." not in SCOPES:
+            yield name, value
+            continue
+        for subject, own in _mapping(value, scope).items():
+            for limit, figure in _mapping(own, f"{scope}.{subject}").items():
+                yield f"{scope}.{identifier(subject, scope)}.{limit}", figure
+
+
+def _mapping(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{name}: expected a mapping, got {shown(value)}")
+    return value
 
 
 def flag(value: object, name: str) -> bool:

@@ -36,6 +36,7 @@ from oms_es.engine.decision_time import DecisionTime, drafts
 from oms_es.errors import DayNotClosable, InstrumentInUse, InvalidInput
 from oms_es.identifiers import shown
 from oms_es.projections.policies import Policies
+from oms_es.projections.position_state import Instrument
 from oms_es.projections.state import State
 from oms_es.vocabulary import EVERY_ACCOUNT, Origin, TradingLevel
 
@@ -103,20 +104,41 @@ def _accept_clock(command: AcceptClock, request: Request, moment: DecisionTime) 
 def _define(state: State, command: DefineInstrument, request: Request, moment: DecisionTime) -> list[Draft]:
     """Return the definition; [] when it changes nothing."""
     symbol, positions = command.symbol, state.positions
-    was = (positions.multiplier(symbol), positions.currency(symbol))
-    if was == (command.multiplier, command.currency):
+    was, new = positions.instrument(symbol), _instrument_of(command)
+    if was == new:
         return remembered(command, request, moment)
+    same_money = (was.multiplier, was.currency) == (new.multiplier, new.currency)
     holders = positions.holders.get(symbol) or ()
     open_in = [account for account in holders if any(held.quantity for held in positions.held_in(account, symbol))]
-    if open_in:
+    if open_in and not same_money:
         raise InstrumentInUse(
-            f"{shown(symbol)} is held in {', '.join(open_in)}, booked with multiplier {text(was[0])} in {was[1]}; "
-            "close the positions before it becomes another instrument"
+            f"{shown(symbol)} is held in {', '.join(open_in)}, booked with multiplier {text(was.multiplier)} in "
+            f"{was.currency}; close the positions before it becomes another instrument"
         )
     event = InstrumentDefined(
-        symbol=symbol, multiplier=command.multiplier, currency=command.currency, actor=command.actor
+        symbol=symbol,
+        multiplier=command.multiplier,
+        currency=command.currency,
+        base=command.base,
+        quote=command.quote,
+        quantity_step=command.quantity_step,
+        price_step=command.price_step,
+        min_quantity=command.min_quantity,
+        actor=command.actor,
     )
     return drafts([(event, moment.now, moment.now)], request, moment)
+
+
+def _instrument_of(command: DefineInstrument) -> Instrument:
+    return Instrument(
+        command.multiplier,
+        command.currency,
+        command.base,
+        command.quote,
+        command.quantity_step,
+        command.price_step,
+        command.min_quantity,
+    )
 
 
 def _close(state: State, command: CloseDay, request: Request, moment: DecisionTime) -> list[Draft]:

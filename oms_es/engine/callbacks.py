@@ -1,5 +1,5 @@
 """
-Order and position callbacks. They run after the commit, in log order; each has its own queue.
+Order, position and quarantine callbacks. They run after the commit, in log order; each has its own queue.
 
 A callback that raises is logged; one that hangs delays no other. A synchronous one runs in its own thread, so it cannot
 block the event loop. A command waits up to `PATIENCE` for synchronous callbacks, but not for one that was slow before.
@@ -22,13 +22,15 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from oms_es.domain.envelope import Recorded
-from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
+from oms_es.domain.events import FillAdded, FillBusted, FillCorrected, FillQuarantined, QuarantineResolved
 from oms_es.domain.order import Order, is_order_event
 from oms_es.projections.state import State
-from oms_es.projections.views import OMSOrder, Position, order_view, position_view
+from oms_es.projections.views import OMSOrder, Position, QuarantineChange, order_view, position_view, quarantine_change
 
 OrderCallback: TypeAlias = Callable[[OMSOrder], Awaitable[None] | None]
 PositionCallback: TypeAlias = Callable[[Position], Awaitable[None] | None]
+QuarantineCallback: TypeAlias = Callable[[QuarantineChange], Awaitable[None] | None]
+_QUARANTINE = frozenset({FillQuarantined, QuarantineResolved})
 PATIENCE = 0.05  # seconds
 _in_callback = ContextVar("oms_es_in_callback", default=False)  # its own commands never wait for room in its queue
 _log = logging.getLogger("oms_es")
@@ -39,6 +41,7 @@ class Notice(Struct, frozen=True):
 
     order: Order | None = None
     position: Position | None = None
+    quarantine: QuarantineChange | None = None
 
 
 _NOTHING = Notice()
@@ -211,6 +214,12 @@ class Callbacks:
         self._bound = (most, when_full)
         self._orders: list[_Queue] = []
         self._positions: list[_Queue] = []
+        self._quarantine: list[_Queue] = []
+        self.quarantine_changed: Callable[[QuarantineChange], None] = lambda _: None
+
+    def add_quarantine_callback(self, callback: QuarantineCallback) -> None:
+        """Call `callback` after every change of the quarantine."""
+        self._quarantine.append(_Queue(callback, *self._bound))
 
     def add_order_callback(self, callback: OrderCallback) -> None:
         """Call `callback` after every event of an order, with the order right after it."""
@@ -222,9 +231,12 @@ class Callbacks:
 
     def notice(self, state: State, recorded: Recorded) -> Notice:
         """Return the views for the callbacks of an event that was just applied."""
-        if not self._orders and not self._positions:
-            return _NOTHING
         event = recorded.event
+        quarantine = None
+        if type(event) in _QUARANTINE:
+            quarantine = quarantine_change(event, len(state.orders.all_waiting()))  # type: ignore[arg-type]
+        elif not self._orders and not self._positions:
+            return _NOTHING
         order = position = None
         if self._orders and is_order_event(event):
             order = state.orders.order((event.account, event.order_id))  # type: ignore[attr-defined]
@@ -232,13 +244,18 @@ class Callbacks:
         if self._positions and isinstance(event, FillAdded | FillBusted | FillCorrected):
             held = state.positions.touched
             position = None if held is None else position_view(state.positions, held)
-        return Notice(order, position) if order is not None or position is not None else _NOTHING
+        is_empty = order is None and position is None and quarantine is None
+        return _NOTHING if is_empty else Notice(order, position, quarantine)
 
     def publish(self, notices: Sequence[Notice]) -> None:
         """Queue the views for every callback, in log order."""
-        if not self.anybody:
-            return
         for notice in notices:
+            if notice is _NOTHING:
+                continue
+            if notice.quarantine is not None:
+                self.quarantine_changed(notice.quarantine)
+                for each in self._quarantine:
+                    each.put(notice.quarantine)
             if notice.order is not None:
                 view = order_view(notice.order)
                 for each in self._orders:
@@ -255,7 +272,7 @@ class Callbacks:
     @property
     def anybody(self) -> bool:
         """Return whether a callback is registered."""
-        return bool(self._orders or self._positions)
+        return bool(self._orders or self._positions or self._quarantine)
 
     @property
     def is_blocking(self) -> bool:
@@ -274,7 +291,7 @@ class Callbacks:
 
     @property
     def _all(self) -> list[_Queue]:
-        return [*self._orders, *self._positions]
+        return [*self._orders, *self._positions, *self._quarantine]
 
     async def told(self) -> None:
         """Wait up to `PATIENCE` for the synchronous callbacks; a slow one is not waited for again."""

@@ -193,8 +193,10 @@ def _violations(
 def violations_of(state: State, account: str, proposal: Proposal, moment: DecisionTime) -> tuple[str, ...]:
     """Return the limits that an order would violate at this moment."""
     behind = -(-moment.behind // SECOND)
-    exposure = state.exposure(account, proposal.symbol, moment.day_of(moment.now), moment.now, behind)
-    return risk_checks.violations(proposal, exposure, state.policies.policy(account), moment.rules)
+    oco = None if proposal.oco_group is None else (proposal.oco_group, proposal.side)
+    exposure = state.exposure(account, proposal.symbol, moment.day_of(moment.now), moment.now, behind, oco)
+    limits = state.policies.policy(account).of(proposal.symbol, state.positions.currency(proposal.symbol))
+    return risk_checks.violations(proposal, exposure, limits, moment.rules)
 
 
 def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
@@ -208,6 +210,7 @@ def proposal_of(command: OrderCommand, order: Order | None) -> Proposal | None:
             total=command.quantity,
             price=command.price,
             reduce_only=command.reduce_only,
+            oco_group=command.oco_group,
         )
     if not isinstance(command, AmendOrder | RequestReplace) or order is None or not order.is_open:
         return None

@@ -84,7 +84,7 @@ class Sequencer:
         self._fallback = settings.policy  # its calendar is used while the log has no policy
         self._clock = clock
         self._callbacks = callbacks
-        self._write_model = WriteModel(log, settings)
+        self._write_model = WriteModel(log, settings, callbacks)
         self._jobs: deque[_Job] = deque()
         self._draining: asyncio.Task[None] | None = None
         self._latest: _Job | None = None  # the last one that was queued

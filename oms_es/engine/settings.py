@@ -4,27 +4,30 @@ Settings from YAML, with the spec's keys. Scalars are read as text and typed her
 So `1e3`, `yes` and `12:30` are no surprises: an unknown or ill-typed key is an error that names its path.
 """
 
+import math
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from oms_es.domain.policy import DEFAULTS, KEYS, Policy, Value, checked, count, one_of, typed
+from oms_es.domain.policy import DEFAULTS, KEYS, SCOPES, Policy, Value, checked, count, one_of, typed
 from oms_es.domain.validation import limit_text, settings_error
 from oms_es.errors import InvalidInput
 from oms_es.files import not_a_file
-from oms_es.identifiers import shown
+from oms_es.identifiers import identifier, shown
 
 _MAX_FILE = 1_000_000
 _MAX_NODES = 10_000
-_MAX_DEPTH = 4
+_MAX_DEPTH = 9
 _MODES = ("600", "640", "660")  # of a new log file: its owner alone, or its group too
 _RUNNING = {  # settings that are not part of the policy: path → reader and default
     "system.order_history_retention": (count, "86400"),
     "system.position_snapshot_interval": (count, "300"),
     "system.risk_check_timeout": (count, "1000"),
+    "system.quarantine_reminder": (count, "600"),
     "callbacks.backlog": (count, "10000"),
     "callbacks.when_full": (one_of("drop_oldest", "block", "disconnect"), "drop_oldest"),
     "log.path": (lambda value, _: value, "oms.db"),
@@ -46,6 +49,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     order_history_retention: int = 86400  # seconds
     position_snapshot_interval: int = 300  # seconds
     risk_check_timeout: int = 1000  # milliseconds
+    quarantine_reminder: int = 600  # seconds between warnings while a fill is in quarantine; 0: none
     callback_backlog: int = 10_000  # calls that may wait for one callback; 0: any number
     callbacks_when_full: str = "drop_oldest"
     log_path: str = "oms.db"
@@ -100,7 +104,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Settings":
-        """Return the settings of a mapping shaped like the YAML file; no floats."""
+        """Return the settings of a mapping shaped like the YAML file; a float is read by its shortest text."""
         return cls._from_tree(_texts(mapping, ""), "settings")
 
     @classmethod
@@ -122,6 +126,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             order_history_retention=int(running["system.order_history_retention"]),
             position_snapshot_interval=int(running["system.position_snapshot_interval"]),
             risk_check_timeout=int(running["system.risk_check_timeout"]),
+            quarantine_reminder=int(running["system.quarantine_reminder"]),
             callback_backlog=int(running["callbacks.backlog"]),
             callbacks_when_full=running["callbacks.when_full"],
             log_path=running["log.path"],
@@ -138,7 +143,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 def _take(path: str, value: Any, deciding: dict[str, Value], running: dict[str, str], source: str) -> None:
     try:
-        if path in KEYS:
+        if f"{path}." in SCOPES:
+            _take_scope(path, value, deciding)
+        elif path in KEYS:
             deciding[path] = checked(path, tuple(value) if isinstance(value, list) else value)
         elif path in _RUNNING and isinstance(value, str):
             read, _ = _RUNNING[path]
@@ -152,6 +159,23 @@ def _take(path: str, value: Any, deciding: dict[str, Value], running: dict[str, 
             raise InvalidInput(f"{path}: unknown key ({known})")
     except InvalidInput as error:
         raise settings_error(f"{source}: {error}") from None
+
+
+def _take_scope(path: str, scope: Any, deciding: dict[str, Value]) -> None:
+    """Add the limits of single symbols or currencies."""
+    names = SCOPES[f"{path}."]
+    for subject, limits in _mapping(scope, path).items():
+        identifier(subject, path)
+        for name, value in _mapping(limits, f"{path}.{subject}").items():
+            if name not in names:
+                raise InvalidInput(f"{path}.{subject}.{name}: unknown key (known here: {', '.join(names)})")
+            deciding[f"{path}.{subject}.{name}"] = checked(f"{path}.{subject}.{name}", value)
+
+
+def _mapping(value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{path}: expected keys below it, found {shown(value)}")
+    return value
 
 
 class _Tree:
@@ -185,6 +209,15 @@ class _Tree:
 def _texts(value: Any, path: str) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _texts(item, f"{path}.{key}".lstrip(".")) for key, item in value.items()}
+    if isinstance(value, float) and not path.endswith("restricted"):
+        return _shortest(value, path)
     if isinstance(value, list | tuple):
         return [_texts(item, path) for item in value]
     return limit_text(value, path)
+
+
+def _shortest(value: float, path: str) -> str:
+    """Return a float as decimal text: the shortest that is this float, as Python shows it."""
+    if not math.isfinite(value):
+        raise settings_error(f"{path}: {value} is no number that can be a limit")
+    return f"{Decimal(repr(value)):f}"

@@ -7,7 +7,9 @@ from functools import partial
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
 from oms_es.domain.order import Order, evolve
+from oms_es.engine.callbacks import Callbacks
 from oms_es.engine.checkpoint_worker import CheckpointWorker
+from oms_es.engine.quarantine_alerts import QuarantineAlerts
 from oms_es.engine.settings import Settings
 from oms_es.errors import LogError
 from oms_es.log.contract import Log
@@ -28,9 +30,10 @@ class WriteModel:
     Args:
         log: the event store.
         settings: for how long completed orders stay in memory, and how often checkpoints are made.
+        callbacks: they report changes of the quarantine.
     """
 
-    def __init__(self, log: Log, settings: Settings) -> None:
+    def __init__(self, log: Log, settings: Settings, callbacks: Callbacks) -> None:
         self._log = log
         self._method = settings.policy.method
         self._retention = settings.order_history_retention * SECOND
@@ -41,6 +44,8 @@ class WriteModel:
         self._has_late_events = False
         self._stored_seq = 0  # seq of the state that is stored beside the log
         self._has_rules = False  # whether the state was folded by the cost method of the log's first policy
+        self.alerts = QuarantineAlerts(self.current, settings.quarantine_reminder)
+        callbacks.quarantine_changed = self.alerts.changed
 
     @property
     def is_open(self) -> bool:
@@ -53,7 +58,12 @@ class WriteModel:
         if self._state is None:
             self._state = self._folded()
             self._checkpoints.begin(self._state.committed_seq, self._state.recorded_at)
+            self.alerts.opened(self._state)
         return self._state
+
+    def current(self) -> State:
+        """Return the state, for those who hold only a weak reference."""
+        return self.state
 
     def note_late_event(self, recorded: Recorded) -> None:
         """Note an event that changes positions far back in the past."""
@@ -81,6 +91,7 @@ class WriteModel:
 
         With `stopped` (the end of the log is uncertain) nothing is made or stored.
         """
+        self.alerts.end()
         state = self._state
         if state is None:
             return

@@ -148,6 +148,8 @@ def _text(value: Any) -> str | None:
         if any(isinstance(each, dict) for each in value):
             raise InvalidInput("a row with rows inside it has no table; use to_dicts()")
         return "; ".join(map(str, value))
+    if isinstance(value, dict):
+        return "; ".join(f"{name}={_text(each)}" for name, each in value.items())
     return None if value is None else str(getattr(value, "value", value))
 
 

@@ -155,6 +155,8 @@ def _value(value: Any) -> Any:
         return text(value)
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, dict):
+        return "; ".join(f"{name}={_value(each)}" for name, each in value.items())
     return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 

@@ -14,7 +14,8 @@ def portfolio_summary(state: State, trading_day: str, account: str | None = None
 
     Keys: `total_positions` (not flat), `open_orders`, `total_notional` (at the last mark, at cost without one),
     `total_realized_pnl` (net of fees), `total_unrealized_pnl` (None when a mark is missing), `total_fees`,
-    `daily_pnl` of `trading_day`, `quarantined` (fills that wait), `currencies` (the same sums by currency) and
+    `daily_pnl` of `trading_day`, `other_fees` (in other currencies, by currency), `quarantined` (fills that wait),
+    `currencies` (the same sums by currency) and
     `positions` (a row each). Money of several currencies does not add up: then every total is None, and `currencies`
     has them apart.
     """
@@ -31,6 +32,7 @@ def portfolio_summary(state: State, trading_day: str, account: str | None = None
         "total_positions": sum(bool(each.quantity) for each in held),
         "open_orders": sum(count for name, count in opened.items() if account in (None, name)),
         **totals,
+        "other_fees": _other_fees(held),
         "quarantined": sum(account in (None, each.fill.account) for each in state.orders.all_waiting()),
         "trading_day": trading_day,
         "accounts": sorted({each.account for each in held}),
@@ -58,3 +60,12 @@ def _sums(state: State, held: list[PositionState], trading_day: str) -> dict[str
         daily = plus(daily, state.positions.daily_pnl(account, trading_day, currency, basis))
     figures = (canonical(notional), canonical(realized), unrealized, canonical(fees), canonical(daily))
     return dict(zip(_SUMS, figures, strict=True))
+
+
+def _other_fees(held: list[PositionState]) -> dict[str, Decimal]:
+    """Return the fees in currencies other than the instrument's, by currency."""
+    sums: dict[str, Decimal] = {}
+    for each in held:
+        for currency, fee in each.other_fees:
+            sums[currency] = canonical(plus(sums.get(currency, ZERO), fee))
+    return sums

@@ -4,11 +4,11 @@ Queries of a log: positions, orders, fills and P&L at any time, by either clock;
 A query reads and never writes. Without a time it answers for the end of the log.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from decimal import Decimal
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -41,6 +41,7 @@ from oms_es.projections.rows import FILL, OrderFill, order_row
 from oms_es.projections.snapshots.fill_index import FILL_TOPICS
 from oms_es.projections.snapshots.positions_at import Checkpoints
 from oms_es.queries.filters import Names, RowFilter
+from oms_es.queries.tagged_log import TaggedLog, values_of
 from oms_es.timestamps import Calendar, calendar, instant, iso, local_iso
 from oms_es.vocabulary import EVERY_ACCOUNT, CostMethod
 
@@ -108,6 +109,14 @@ class Queries:
         self.log = self._log = log
         self._method = method
         self._wrap = wrap
+
+    def tagged(self, tags: Mapping[str, str]) -> "Queries":
+        """Return the queries of the orders with these tags, and of their fills, alone."""
+        return Queries(cast(Log, TaggedLog(self._log, tags)), self._method, self._wrap, cached=False) if tags else self
+
+    def by_tag(self, name: str) -> list[tuple[str, "Queries"]]:
+        """Return each value of a tag with the queries of the orders that have it, sorted."""
+        return [(value, self.tagged({name: value})) for value in values_of(self._log, name)]
 
     def basis(self, when: AsOf, method: CostMethod | None = None) -> Basis:
         """

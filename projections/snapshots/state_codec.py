@@ -37,6 +37,7 @@ _CELLS: dict[str, Any] = {
     "orders.waiting": list[tuple[str, tuple[str, ...]]],
     "orders.unknown": list[tuple[Key, UnknownOrderFills]],
     "orders.unknown_count": list[tuple[str, int]],
+    "orders.groups": list[tuple[Key, tuple[Key, ...]]],
     "orders.merged": list[tuple[Key, Key]],
     "orders.waiting_day": list[tuple[str, str]],
     "positions.held": list[tuple[PositionKey, PositionState]],
@@ -58,8 +59,9 @@ _CELLS: dict[str, Any] = {
     "days.closed": list[tuple[str, int]],
     "days.ended": list[tuple[str, tuple[int, int]]],
 }
-VERSION = 3
+VERSION = 4
 _FIRST = ("positions.held", "positions._booked", "positions.days")
+_DERIVED = {("orders", "open"), ("positions", "_points")}  # worked out again from the others
 _PARTS = ("orders", "positions", "policies", "rates", "days")
 
 
@@ -104,6 +106,8 @@ def decode_state(stored: bytes) -> State:
         content = _from_first(content)
     if version < 3:  # no order was merged yet
         content = {**content, "orders.merged": msgspec.Raw(b"[]")}
+    if version < 4:  # no order was in a group yet
+        content = {**content, "orders.groups": msgspec.Raw(b"[]")}
     state = State(msgspec.json.decode(content["method"], type=CostMethod))
     for name, cell in _cells(state).items():
         for key, value in msgspec.json.decode(content[name], type=_CELLS[name], dec_hook=_from_set):
@@ -157,7 +161,7 @@ def _cells(state: State) -> dict[str, UndoDict[Any, Any] | UndoLists[Any, Any]]:
         f"{part}.{name}": cell
         for part in _PARTS
         for name, cell in vars(getattr(state, part)).items()
-        if isinstance(cell, UndoDict | UndoLists) and cell is not state.orders.open
+        if isinstance(cell, UndoDict | UndoLists) and (part, name) not in _DERIVED
     }
     assert found.keys() == _CELLS.keys(), f"cells and types differ: {found.keys() ^ _CELLS.keys()}"
     return found

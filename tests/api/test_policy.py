@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from oms_es import OrderManagementSystem, Settings
+import pytest
+
+from oms_es import InvalidInput, OrderManagementSystem, OrderRejected, Settings, SettingsError
+from oms_es.audit.replay import replay
 from oms_es.domain.events import PolicyChanged
 from tests.desk import (
     ADA,
@@ -180,3 +183,44 @@ async def test_the_cost_method_comes_from_the_policy_in_the_log_and_not_from_the
         assert by_method == {"fifo": 20, "lifo": 10, "average": 15}
         await oms.set_limits(method="fifo")
         assert position_of(oms, ADA).realized_pnl == 20
+
+
+async def test_a_symbol_and_a_currency_can_have_limits_of_their_own(path: Path) -> None:
+    settings = ruled(
+        risk={
+            "max_position_size": 100.5, "max_daily_loss": 20, "max_open_orders": None,
+            "symbols": {"BTC": {"max_position_size": 2.5, "min_quote_size": "0.1"}, "BRK.B": {"max_skew": None}},
+            "currencies": {"JPY": {"max_daily_loss": 1e3}},
+        },
+        trading={"max_skew": None},
+    )  # fmt: skip
+    async with desk(path, settings=settings) as oms:
+        await oms.define_instrument("NIKKEI", currency="JPY")
+        await oms.submit_order("BTC", "buy", "limit", "0.5", 10)
+        with pytest.raises(OrderRejected, match=r"3 BTC would exceed the limit of 2\.5 \(risk\.symbols\.BTC\.max_pos"):
+            await oms.submit_order("BTC", "buy", "limit", "2.5", 10)
+        with pytest.raises(OrderRejected, match=r"101 ETH would exceed the limit of 100\.5 \(risk\.max_position_size"):
+            await oms.submit_order("ETH", "buy", "limit", 101, 10)
+        for symbol, loss in (("NIKKEI", 500), ("ETH", 0)):
+            await oms.submit_order(symbol, "buy", "limit", 10, 100, f"{symbol}-1")
+            await oms.add_fill(f"{symbol}-1", 10, 100, "t")
+            await oms.submit_order(symbol, "sell", "limit", 10, 50, f"{symbol}-2")
+            await oms.add_fill(f"{symbol}-2", 10, 100 - loss // 10, "t")
+        await oms.submit_order("NIKKEI", "buy", "limit", 10, 100)  # a loss of 500 JPY is below the limit of 1000
+        await oms.set_limits(currencies={"JPY": {"max_daily_loss": 400}})
+        with pytest.raises(OrderRejected, match=r"DAILY_LOSS: 500 .* \(risk\.currencies\.JPY\.max_daily_loss\)"):
+            await oms.submit_order("NIKKEI", "buy", "limit", 10, 100)
+        await oms.set_limits(symbols={"BTC": {"max_position_size": None}})
+        await oms.submit_order("BTC", "buy", "limit", 900, 10)
+    async with desk(path) as oms:
+        assert replay(oms.log.read(), check=True).divergent == []
+        with pytest.raises(InvalidInput, match="max_open_orders"):
+            await oms.set_limits(symbols={"BTC": {"max_open_orders": 1}})
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_limit_may_be_a_finite_float_and_is_read_by_its_shortest_text(wrong: float) -> None:
+    assert ruled(risk={"max_daily_loss": 0.1}).values["risk.max_daily_loss"] == "0.1"
+    assert ruled(risk={"max_daily_loss": 1e16}).values["risk.max_daily_loss"] == "10000000000000000"
+    with pytest.raises(SettingsError, match="no number that can be a limit"):
+        ruled(risk={"max_daily_loss": wrong})

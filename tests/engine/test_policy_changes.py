@@ -58,4 +58,4 @@ def test_a_log_of_an_earlier_release_records_the_rules_version_that_decides_from
         asyncio.run(submit(oms, f"n-{number}", price=D(10)))
 
     told = [each.event for each in oms.log.read(topics={"PolicyChanged"}) if isinstance(each.event, PolicyChanged)]
-    assert [(each.rules, each.values == {}) for each in told] == [(1, False), (3, True)]
+    assert [(each.rules, each.values == {}) for each in told] == [(1, False), (4, True)]

@@ -61,7 +61,8 @@ def one(file: Path, key: str, given: str) -> Settings:
 RUNNING = {
     "system.order_history_retention": "order_history_retention",
     "system.position_snapshot_interval": "position_snapshot_interval",
-    "system.risk_check_timeout": "risk_check_timeout", "callbacks.backlog": "callback_backlog",
+    "system.risk_check_timeout": "risk_check_timeout",
+    "system.quarantine_reminder": "quarantine_reminder", "callbacks.backlog": "callback_backlog",
     "callbacks.when_full": "callbacks_when_full", "log.path": "log_path", "log.durability": "durability",
 }  # fmt: skip
 
@@ -292,7 +293,10 @@ def test_a_mapping_shaped_like_the_file_gives_the_same_settings(file: Path) -> N
 
 
 @pytest.mark.parametrize(("mapping", "path"), [
-    ({"risk": {"max_position_size": 2.5}}, "risk.max_position_size"),
+    ({"risk": {"max_position_size": float("nan")}}, "risk.max_position_size"),
+    ({"risk": {"symbols": 5}}, "risk.symbols"),
+    ({"risk": {"symbols": {"BTC": {"max_open_orders": "5"}}}}, "risk.symbols.BTC.max_open_orders"),
+    ({"risk": {"currencies": {"JPY": "5"}}}, "risk.currencies.JPY"),
     ({"risk": {"max_position_size": Decimal("NaN")}}, "risk.max_position_size"),
     ({"risk": {"max_position_size": True}}, "risk.max_position_size"),
     ({"risk": {"max_position_size": b"5"}}, "risk.max_position_size"),
