@@ -27,7 +27,8 @@ class Pacing(Struct, frozen=True, kw_only=True):
     asks: int = 3  # answers "not found" before an order counts as unknown to the venue
     ask_again: float = 2.0  # between those asks
     overlap: float = 300.0  # fills are listed again from so long before the last known one
-    reconcile_every: float = 60.0
+    stream_within: float = 5.0  # the first reconciliation does not wait longer for the stream
+    reconcile_every: float = 15.0
     close_within: float = 10.0  # for orders in flight, when the gateway closes
 
 

@@ -50,7 +50,8 @@ class Venue(Protocol):
     """
     The adapter of a venue. A method raises `Refused` or `Unsure`, and nothing else.
 
-    It must not block the event loop, and a call must end in a bounded time: no answer is `Unsure`.
+    It must not block the event loop, and a call must end in a bounded time: no answer is `Unsure`. It may also have
+    `close()`, and `balances()`, which returns what the account holds by asset, for the comparison of positions.
     """
 
     async def instruments(self) -> list[Instrument]:

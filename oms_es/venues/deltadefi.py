@@ -9,14 +9,15 @@ Source: the models of the PyPI package `deltadefi` 1.1.1, and the venue's docume
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
-from oms_es.decimals import text
+from oms_es.decimals import plus, text
 from oms_es.domain.reports import FillReport, OrderReport
 from oms_es.errors import InvalidInput
 from oms_es.projections.views import OMSOrder
 from oms_es.venues.contract import Connected, Instrument, Refused, Unsure
-from oms_es.venues.deltadefi_messages import Pair, fill_report, loads, order_report, pairs, stream_reports
+from oms_es.venues.deltadefi_messages import Pair, fill_report, loads, number, order_report, pairs, stream_reports
 from oms_es.venues.pacing import RateLimiter
 from oms_es.vocabulary import OrderSide
 
@@ -168,6 +169,12 @@ class DeltaDefi:
                     found.append(await self._with_side(row, fill))
         return found
 
+    async def balances(self) -> dict[str, Decimal]:
+        """Return what the account holds of each token, free and locked."""
+        names = {token.unit: token.name for pair in self._pairs.values() for token in (pair.base, pair.quote)}
+        rows = await self._call("GET", "/accounts/balance")
+        return _read(_holdings, rows, names)
+
     def _fill(self, row: Mapping[str, Any], symbol: str) -> FillReport:
         external = str(row["order_id"])
         return fill_report(row, external, symbol, self._sides.get(external), self._pairs)
@@ -279,6 +286,12 @@ def _read(parse: Callable[..., T], *arguments: Any) -> T:
         return parse(*arguments)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, InvalidInput) as error:
         raise Unsure(f"the venue's answer cannot be read: {_name(error)}") from None
+
+
+def _holdings(rows: list[Mapping[str, Any]], names: Mapping[str, str]) -> dict[str, Decimal]:
+    return {
+        names.get(row["asset_unit"], row["asset"]): plus(number(row["free"]), number(row["locked"])) for row in rows
+    }
 
 
 def _order_in(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ from oms_es.venues.calls import Pacing, VenueCalls
 from oms_es.venues.contract import Connected, Instrument, Refused, Unsure, Venue
 from oms_es.venues.pacing import Backoff
 from oms_es.venues.placing import Placing
-from oms_es.venues.reconciliation import Reconciliation, first_event_at, last_fill_at
+from oms_es.venues.reconciliation import Balances, Reconciliation, first_event_at, last_fill_at
 from oms_es.venues.rounding import rounded
 from oms_es.venues.status import Break, GatewayStatus, StatusCollector
 from oms_es.vocabulary import DEFAULT_ACCOUNT
@@ -73,6 +73,7 @@ class Gateway:
         self._ready = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._newest_fill: int | None = None
+        self._balances = Balances(oms, account)
         self._breaks: dict[str, Break] = {}  # of instruments; the others are found again each time
         self._shown_breaks: tuple[Break, ...] = ()
         self._connected = False
@@ -127,7 +128,14 @@ class Gateway:
     async def _define(self, instrument: Instrument) -> None:
         self._instruments[instrument.symbol] = instrument
         try:
-            await self._oms.define_instrument(instrument.symbol, currency=instrument.quote or "USD")
+            await self._oms.define_instrument(
+                instrument.symbol,
+                base=instrument.base,
+                quote=instrument.quote,
+                quantity_step=instrument.quantity_step,
+                price_step=instrument.price_step,
+                min_quantity=instrument.min_quantity,
+            )
         except InstrumentInUse as error:
             self._breaks[instrument.symbol] = Break("instrument", instrument.symbol, str(error))
 
@@ -220,7 +228,7 @@ class Gateway:
     async def _reconcile_when_due(self) -> None:
         """Reconcile after each connection and from time to time, because a message may be lost without a trace."""
         backoff = self._calls.backoff()
-        await self._wanted.wait()
+        await self._due(self._pacing.stream_within)  # at start too, if the stream does not connect
         while True:
             self._wanted.clear()
             try:
@@ -238,9 +246,13 @@ class Gateway:
                 continue
             backoff.reset()
             self._ready.set()
-            with suppress(TimeoutError):  # not `wait_for`, which loses a cancellation in Python 3.11
-                async with asyncio.timeout(self._pacing.reconcile_every):
-                    await self._wanted.wait()
+            await self._due(self._pacing.reconcile_every)
+
+    async def _due(self, seconds: float) -> None:
+        """Return when a reconciliation is wanted, or after `seconds`."""
+        with suppress(TimeoutError):  # not `wait_for`, which loses a cancellation in Python 3.11
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
 
     def _stop(self, error: LogError) -> None:
         self._failure = f"the gateway has stopped: {error}"
@@ -260,10 +272,15 @@ class Gateway:
             self._newest_fill = max(filter(None, (newest, self._newest_fill)), default=None)
             for order_id in run.uncancelled:  # its request was lost, or a process ended before it sent it
                 self._placing.cancel_again(order_id)
-            self._show(run.breaks)
+            self._show([*run.breaks, *await self._position_breaks()])
             self._reconciled_at = time.time_ns()
             self._reconciliations += 1
         return self.status()
+
+    async def _position_breaks(self) -> list[Break]:
+        if not hasattr(self._venue, "balances"):
+            return []
+        return self._balances.breaks(await self._calls.once("balances"), self._instruments.values())
 
     def _since(self) -> int:
         if self._newest_fill is None:

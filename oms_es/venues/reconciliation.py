@@ -1,15 +1,17 @@
 """Reconciliation: what the venue has and the log has not, or the reverse, settled by reports."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from decimal import Decimal
 
 from oms_es.api.oms import OrderManagementSystem
-from oms_es.decimals import decimal, text
+from oms_es.decimals import ZERO, decimal, minus, plus, text
 from oms_es.domain.events import FillAdded
 from oms_es.domain.reports import FillReport, OrderReport
 from oms_es.errors import AmbiguousOrder
 from oms_es.projections.views import OMSOrder
 from oms_es.timestamps import SECOND
 from oms_es.venues.calls import VenueCalls
+from oms_es.venues.contract import Instrument
 from oms_es.venues.status import Break
 from oms_es.vocabulary import OrderState, ReportStatus
 
@@ -130,6 +132,45 @@ def _disagreement(order: OMSOrder, report: OrderReport) -> tuple[str, str] | Non
     if filled >= order.filled_quantity:
         return None
     return "filled_quantity", f"the log has {text(order.filled_quantity)} filled, the venue {text(filled)}"
+
+
+class Balances:
+    """
+    The account's holdings at the venue beside the positions of the log.
+
+    Both have their own beginning, so the difference at the first comparison is the normal one. A later change of it is
+    a break when two reconciliations find the same: a fill is missing on one side, or there was a transfer.
+
+    Args:
+        oms: the log's side.
+        account: whose positions count.
+    """
+
+    def __init__(self, oms: OrderManagementSystem, account: str) -> None:
+        self._oms = oms
+        self._account = account
+        self._normal: dict[str, Decimal] = {}
+        self._last: dict[str, Decimal] = {}
+
+    def breaks(self, holdings: Mapping[str, Decimal], instruments: Iterable[Instrument]) -> list[Break]:
+        """Compare holdings by asset with the positions in the instruments that have this base asset."""
+        found = []
+        for asset, held in sorted(self._positions(instruments).items()):
+            difference = minus(holdings.get(asset, ZERO), held)
+            off = minus(difference, self._normal.setdefault(asset, difference))
+            if off and self._last.get(asset) == difference:
+                detail = f"the venue holds {text(off)} more than the log: a fill is missing, or there was a transfer"
+                found.append(Break("position", asset, detail))
+            self._last[asset] = difference
+        return found
+
+    def _positions(self, instruments: Iterable[Instrument]) -> dict[str, Decimal]:
+        bases = {each.symbol: each.base for each in instruments if each.base}
+        found = dict.fromkeys(bases.values(), ZERO)
+        for each in self._oms.get_all_positions(account=self._account):
+            if each.symbol in bases:
+                found[bases[each.symbol]] = plus(found[bases[each.symbol]], each.quantity)
+        return found
 
 
 def unknown_to_the_venue(order: OMSOrder) -> OrderReport:

@@ -212,6 +212,16 @@ class SimulatedVenue:
             lambda: [fill for book in self._orders.values() for fill in book.fills if fill.occurred_at >= since]
         )
 
+    async def balances(self) -> dict[str, Decimal]:
+        """Return the holdings of each base asset by the fills."""
+        found = dict.fromkeys((each.base for each in self._instruments), ZERO)
+        bases = {each.symbol: each.base for each in self._instruments}
+        for book in self._orders.values():
+            if book.symbol in bases:
+                change = times(book.filled(), Decimal(book.side.sign))
+                found[bases[book.symbol]] = plus(found[bases[book.symbol]], change)
+        return await self._answered(lambda: found)
+
     async def stream(self) -> AsyncIterator[OrderReport | FillReport | Connected]:
         """Yield `Connected`, then reports until the stream is cut."""
         queue: asyncio.Queue[OrderReport | FillReport | None] = asyncio.Queue()

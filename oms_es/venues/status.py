@@ -9,8 +9,8 @@ from msgspec import Struct
 class Break(Struct, frozen=True, order=True):
     """A disagreement between the log and the venue that reports did not settle."""
 
-    kind: str  # unknown_order, open_order, filled_quantity, instrument
-    name: str  # an order id, or a symbol
+    kind: str  # unknown_order, open_order, filled_quantity, position, instrument
+    name: str  # an order id, an asset, or a symbol
     detail: str
 
 

@@ -267,7 +267,7 @@ def differences(oms: OrderManagementSystem, gateway: Gateway, server: FakeDeltaD
         for each in oms.get_open_orders()
         if each.external_order_id not in venue_ids
     ]
-    base = server.traded()
+    base, _ = server.balance()
     position = oms.get_position(ADA)
     held = Decimal(0) if position is None else position.quantity
     if held != base:
@@ -279,29 +279,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--at-once", type=int, default=4, help="runs side by side; most of a run is waiting")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None  # abandoned objects complain when they are freed
-    totals = Outcome(-1)
-    failed = 0
+    outcomes: list[Outcome] = []
+    seeds = range(options.first, options.first + options.seeds)
+    for number, begin in enumerate(seeds[:: options.at_once], 1):
+        outcomes += asyncio.run(several(range(begin, min(begin + options.at_once, seeds.stop))))
+        if number % 10 == 0:
+            print(summary(outcomes), flush=True)
+    print(summary(outcomes))
+    sys.exit(any(each.wrong for each in outcomes))
+
+
+async def several(seeds: range) -> list[Outcome]:
+    """Run seeds side by side, each with its own server and log."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
-        for seed in range(options.first, options.first + options.seeds):
-            outcome = asyncio.run(run(seed, Path(folder)))
-            for name in ("submits", "orders", "fills", "crashes", "cancelled_awaits", "calls"):
-                setattr(totals, name, getattr(totals, name) + getattr(outcome, name))
-            failed += bool(outcome.wrong)
-            for each in outcome.wrong:
-                print(f"seed {seed}: {each}", flush=True)
-            for path in Path(folder).glob(f"chaos-{seed}.db*"):
-                if path.is_file():
-                    path.unlink()
-    print(
-        f"{options.seeds} seeds: {totals.submits:,} submits, {totals.orders:,} live orders, {totals.fills:,} fills, "
-        f"{totals.crashes:,} crashes, {totals.cancelled_awaits:,} cancelled awaits, {totals.calls:,} calls; "
+        found = await asyncio.gather(*(run(seed, Path(folder)) for seed in seeds))
+    for outcome in found:
+        for each in outcome.wrong:
+            print(f"seed {outcome.seed}: {each}", flush=True)
+    return list(found)
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """Return the sums of all runs."""
+    sums = {
+        name: sum(getattr(each, name) for each in outcomes)
+        for name in ("submits", "orders", "fills", "crashes", "cancelled_awaits", "calls")
+    }
+    failed = sum(bool(each.wrong) for each in outcomes)
+    return (
+        f"{len(outcomes)} seeds: {sums['submits']:,} submits, {sums['orders']:,} live orders, {sums['fills']:,} fills, "
+        f"{sums['crashes']:,} crashes, {sums['cancelled_awaits']:,} cancelled awaits, {sums['calls']:,} calls; "
         f"{failed} runs with a difference"
     )
-    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":

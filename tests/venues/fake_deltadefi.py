@@ -342,10 +342,6 @@ class FakeDeltaDefi:
                 quote -= sign * D(each["filled_quote_qty"]) + (D(each["commission"]) if sign < 0 else 0)
         return base, quote
 
-    def traded(self) -> D:
-        """Return the base quantity of all executions, bought less sold, without fees."""
-        return sum((each.filled * (1 if each.side == "buy" else -1) for each in self.orders.values()), D(0))
-
     # --- REST ---
 
     def _happens(self, chance: float) -> bool:

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from oms_es import OrderManagementSystem, Settings
+from msgspec import structs
+
+from oms_es import OrderManagementSystem, OrderReport, Settings
 from oms_es.venues.calls import Pacing
 from oms_es.venues.contract import Instrument
 from oms_es.venues.gateway import Gateway
@@ -21,6 +23,7 @@ QUICK = Pacing(
     tries=4,
     asks=3,
     ask_again=0.005,
+    stream_within=0.5,
     reconcile_every=60.0,
     close_within=0.2,
 )
@@ -40,6 +43,7 @@ class Scripted(SimulatedVenue):
         super().__init__(instruments=[PAIR], **options)
         self.script: dict[str, list[str | Exception]] = {}
         self.calls: list[str] = []
+        self.lists_fills = True  # else only cumulative quantities
         self.gates: dict[str, asyncio.Event] = {}  # a call waits for its event before it is carried out
 
     async def prepare(self, order: Any) -> str | None:
@@ -58,7 +62,15 @@ class Scripted(SimulatedVenue):
         return await self._scripted("open_orders", super().open_orders)
 
     async def fills(self, since: int) -> Any:
-        return await self._scripted("fills", super().fills, since)
+        return await self._scripted("fills", super().fills, since) if self.lists_fills else []
+
+    def _report(self, book: Any) -> OrderReport:
+        report = super()._report(book)
+        return report if self.lists_fills else structs.replace(report, fills=None)
+
+    def _send(self, report: Any) -> None:
+        if self.lists_fills or isinstance(report, OrderReport):
+            super()._send(report)
 
     async def _scripted(self, name: str, call: Any, *arguments: Any, **named: Any) -> Any:
         from oms_es.venues.contract import Unsure

@@ -1,5 +1,6 @@
 """The adapter of ccxt with ccxt's own class of an exchange, against a local server."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from oms_es import OrderRejected, OrderState
 from oms_es.venues.ccxt import Ccxt
 from oms_es.venues.contract import Instrument
-from tests.desk import D
+from tests.desk import D, until
 from tests.venues.fake_binance import FakeBinance
 from tests.venues.scripted import connected
 
@@ -66,4 +67,37 @@ async def test_orders_and_fills_of_an_exchange_of_ccxt_are_those_of_the_log(tmp_
             order = oms.orders(symbol=ADA)[-1]
             assert order.state is OrderState.FILLED
             assert position is not None
-            assert position.quantity == D("40.2") - 50
+            assert position.quantity == D("40.2") - 50 - D("0.0402") - D("0.05")  # the fees are in ADA
+
+
+async def test_orders_and_trades_that_an_exchange_streams_are_recorded_until_the_connection_is_lost(
+    tmp_path: Path,
+) -> None:
+    import ccxt
+
+    async with FakeBinance() as server:
+        adapter = venue(server)
+        exchange, news = adapter._exchange, asyncio.Queue[Any]()
+
+        async def watch_orders() -> Any:  # as ccxt.pro does, which parses what the exchange sends with the same methods
+            if (number := await news.get()) is None:
+                raise ccxt.NetworkError("connection closed")
+            return [exchange.parse_order(server.orders[number - 1])]
+
+        async def watch_my_trades() -> Any:
+            await until(lambda: bool(server.trades))
+            await asyncio.sleep(0.01)
+            return [exchange.parse_trade(each) for each in server.trades]
+
+        exchange.watch_orders, exchange.watch_my_trades = watch_orders, watch_my_trades
+        exchange.has |= {"watchOrders": True, "watchMyTrades": True}
+        async with connected(tmp_path / "bot.db", adapter) as (oms, gateway):
+            await gateway.submit(ADA, "buy", "limit", "100", "0.65", order_id="first")
+            server.fill(1, "100")
+            await news.put(1)
+            await until(lambda: [fill["trade_id"] for fill in oms.orders(symbol=ADA)[0].fills] == ["1"])
+            await news.put(None)
+            await until(lambda: gateway.status().reconnects == 1)
+
+            (order,) = oms.orders(symbol=ADA)
+            assert (order.state, [fill["trade_id"] for fill in order.fills]) == (OrderState.FILLED, ["1"])

@@ -135,6 +135,7 @@ async def test_an_order_is_built_signed_submitted_filled_and_listed(old: bool) -
             D("0.04"),
             "buy",
         )
+        assert await venue.balances() == {"ADA": D("39.96"), "USDM": D("-26")}
         await venue.cancel(live)
         assert await venue.open_orders() == []
         with pytest.raises(Refused, match="4201"):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from oms_es import OrderManagementSystem, OrderRejected, OrderState
 from oms_es.domain.reports import FillReport, OrderReport
@@ -141,6 +142,14 @@ async def test_an_order_off_the_step_is_rounded_before_it_is_judged(path: Path, 
     assert (order.quantity, order.price) == (D("384.9"), D("0.65"))
 
 
+async def test_an_order_off_the_step_is_refused_unless_the_gateway_rounds(path: Path, venue: Scripted) -> None:
+    async with connected(path, venue) as (_, gateway):
+        with pytest.raises(OrderRejected, match=r"ORDER_QUANTITY: .*384\.89.*384\.9"):
+            await gateway.submit(ADA, "buy", "limit", "384.895", "0.65")
+
+    assert "place" not in venue.calls
+
+
 # --- crashes ---
 
 
@@ -235,6 +244,25 @@ async def test_a_stream_that_is_cut_is_opened_again_and_reconciled(path: Path, v
         assert (after.state, gateway.status().reconnects) == (S.FILLED, 1)
 
 
+async def test_a_venue_without_a_stream_is_reconciled_from_time_to_time(
+    path: Path, venue: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Any:
+        raise Unsure("no stream")
+
+    monkeypatch.setattr(venue, "stream", broken)
+    pacing = structs.replace(QUICK, stream_within=0.05, reconcile_every=0.05)
+    async with connected(path, venue, pacing=pacing) as (oms, gateway):
+        assert not gateway.status().connected
+        await gateway.submit(*BUY)
+        venue.set_price(ADA, "0.64")
+        await until(lambda: not oms.get_open_orders())
+
+        position = oms.get_position(ADA)
+        assert position is not None
+        assert position.quantity == 100
+
+
 async def test_a_message_that_is_repeated_counts_once(path: Path, venue: Scripted) -> None:
     async with connected(path, venue) as (oms, gateway):
         order = await gateway.submit(*BUY)
@@ -268,6 +296,22 @@ async def test_a_fill_before_the_answer_to_place_is_booked_once(path: Path, venu
         after = oms.get_order(order.order_id)
         assert after is not None
         assert (after.state, after.filled_quantity, len(after.fills)) == (S.FILLED, D(100), 1)
+
+
+async def test_a_venue_without_trade_ids_works_by_cumulative_quantities(path: Path, venue: Scripted) -> None:
+    venue.lists_fills = False
+    async with connected(path, venue) as (oms, gateway):
+        order = await gateway.submit(*BUY)
+        venue.troubles = type(venue.troubles)(partial_fills=1.0, drops=0.5, duplicates=0.5)
+        for price in ("0.64", "0.63", "0.62"):
+            venue.set_price(ADA, price)
+            await asyncio.sleep(0.01)
+        await gateway.reconcile()
+
+        after, theirs = oms.get_order(order.order_id), await venue.order(order_id=order.order_id)
+        assert after is not None
+        assert (after.filled_quantity, after.avg_fill_price) == (theirs.filled_quantity, theirs.avg_fill_price)
+        assert all(fill["trade_id"].startswith("inferred:") for fill in after.fills)
 
 
 async def test_an_order_in_flight_is_not_reconciled(path: Path, venue: Scripted) -> None:
@@ -385,6 +429,22 @@ async def test_an_order_that_is_done_here_and_open_at_the_venue_is_a_break(path:
         position = oms.get_position(ADA)
         assert position is not None
         assert position.quantity == 100
+
+
+async def test_a_balance_that_changes_without_a_fill_is_a_break(path: Path, venue: Scripted) -> None:
+    async with connected(path, venue) as (_, gateway):
+        await gateway.submit(*BUY)
+        venue.set_price(ADA, "0.64")
+        await gateway.reconcile()
+        assert (await gateway.reconcile()).breaks == ()
+        transfer = {"ADA": D(130)}
+        venue.balances = lambda: asyncio.sleep(0, transfer)  # type: ignore[method-assign]
+        first, second = await gateway.reconcile(), await gateway.reconcile()
+
+        assert first.breaks == ()  # a fill may be on its way
+        (found,) = second.breaks
+        assert (found.kind, found.name) == ("position", "ADA")
+        assert "30 more than the log" in found.detail
 
 
 async def test_an_order_that_the_venue_forgot_is_cancelled(path: Path, venue: Scripted) -> None:
