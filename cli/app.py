@@ -42,6 +42,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "bisect": ("bisect.bisect", "Find the first event after which a claim is false."),
         "replay": ("replay.replay", "Replay the log and report each trading day."),
         "report": ("report.report", "Write a trading day as one offline HTML page."),
+        "serve": ("serve.serve", "Serve the page of the last trading day, live."),
         "close-day": ("export.close_day", "Close a trading day."),
     },
     "Prove": {

@@ -36,6 +36,8 @@ HOMES = {
     "sqlite_utils": "oms_es.projections.tables",
     "typer": "oms_es.cli",
     "rich": "oms_es.cli",
+    "starlette": "oms_es.report.server",
+    "uvicorn": "oms_es.cli.commands.serve",
 }
 
 PURE: tuple[str, ...] = ("oms_es.decimals", "oms_es.domain", "oms_es.log.codec", "oms_es.projections")

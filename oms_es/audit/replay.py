@@ -129,7 +129,7 @@ def replay(
         watcher: sees the state at each event.
         digests: whether the digests of the state are computed; they take as long as a third of the replay.
     """
-    replayer = _Replayer(State() if state is None else state, day, account, check=check, keep=keep)
+    replayer = Replayer(State() if state is None else state, day, account, check=check, keep=keep)
     replayer.watcher, replayer.digests = watcher, digests
     with replayer.state.undo.off():
         for group in by_command(events):
@@ -164,12 +164,20 @@ def _count_outcome(day: DayReport, event: StateChanged | AmendRefused) -> None:
         day.refusals.update(text.partition(":")[0] for text in event.violations)
 
 
-class _Replayer:
+class Replayer:
+    """A replay, command by command; the arguments are those of `replay`."""
+
     watcher: Watcher | None = None
     digests = True
 
     def __init__(
-        self, state: State, day: str | None, account: str | None, *, check: bool, keep: Callable[[State], None]
+        self,
+        state: State,
+        day: str | None,
+        account: str | None,
+        *,
+        check: bool,
+        keep: Callable[[State], None] = lambda _: None,
     ) -> None:
         self._keep = keep
         self.state, self._only, self._account = state, day, account
@@ -179,6 +187,7 @@ class _Replayer:
         self._result = Replay(checked=Counter() if check else None)
 
     def take(self, group: list[Recorded]) -> None:
+        """Fold the events of a command."""
         is_reported = self._only in (None, group[0].trading_day) and not is_input(group[0].event)
         if self._result.checked is not None and is_reported:
             kind = type(command_of([each.event for each in group])).__name__
@@ -223,6 +232,7 @@ class _Replayer:
             day.digest = self.state.digest()
 
     def finished(self) -> Replay:
+        """Return the report up to the last command."""
         if self._current is not None:
             self._end(self._days[self._current])
         rows = self.state.positions.day_rows()

@@ -3,7 +3,7 @@
 
 const Chart = (() => {
   const { day, tracks } = Data;
-  const first = day.first_seq - 1, last = day.last_seq;
+  const first = day.first_seq - 1;
   let plot = null, drawn = null, marked = [day.last_seq, null], onPick = () => {}, playhead = null, start = null, between = null;
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -30,8 +30,8 @@ const Chart = (() => {
     if (found.seq.length && found.seq[0] > first) { // flat before the first fill
       for (const [name, value] of [["seq", first], ["quantity", 0], ["pnl", 0], ["mark", null]]) found[name].unshift(value);
     }
-    if (found.seq.length && found.seq[found.seq.length - 1] < last) {
-      found.seq.push(last);
+    if (found.seq.length && found.seq[found.seq.length - 1] < day.last_seq) {
+      found.seq.push(day.last_seq);
       for (const name of ["quantity", "pnl", "mark"]) found[name].push(found[name][found[name].length - 1]);
     }
     return found;
@@ -104,7 +104,7 @@ const Chart = (() => {
     return {
       width, height, padding: [10, 4, 0, 4], legend: { show: false }, axes: axes(),
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      scales: { x: { time: false, range: [first, Math.max(last, first + 1)] }, y: { range: withZero }, pnl: { range: withZero }, mark: { range: padded } },
+      scales: { x: { time: false, range: [first, Math.max(day.last_seq, first + 1)] }, y: { range: withZero }, pnl: { range: withZero }, mark: { range: padded } },
       series: [
         {},
         { ...common, scale: "y", stroke: color("--position"), width: 2 },
@@ -159,7 +159,7 @@ const Chart = (() => {
     const pen = sheet.getContext("2d");
     pen.scale(devicePixelRatio, devicePixelRatio);
     for (const tick of day.ticks) {
-      const [name, shape] = TICKS[tick.kind], x = ((tick.seq - first) / Math.max(1, last - first)) * width;
+      const [name, shape] = TICKS[tick.kind], x = ((tick.seq - first) / Math.max(1, day.last_seq - first)) * width;
       pen.fillStyle = color(name);
       pen.beginPath();
       if (shape === 0) { // a triangle

@@ -50,6 +50,14 @@ const Data = (() => {
     return low - 1;
   }
 
+  /** Rows that arrived after the page was made: in a list, row by row. */
+  class NewRows {
+    constructor() { this.list = []; }
+    get length() { return this.list.length; }
+    get(name, n) { return this.list[n][name]; }
+    row(n) { return this.list[n]; }
+  }
+
   const bookKey = (row) => JSON.stringify([row.account, row.symbol, row.currency]);
 
   /** Positions, or sums per currency, by one clock: the row of each key that is valid at an event. */
@@ -58,6 +66,22 @@ const Data = (() => {
       this.name = name;
       this.keyOf = keyOf;
       this.places = new Map();
+      this.newer = new NewRows();
+      this.newerSeqs = new Map();
+    }
+    /** Add rows that a live page has received. */
+    append(rows) {
+      for (let i = 0; i < rows.length; i++) {
+        const key = this.keyOf(rows, i);
+        if (!this.newerSeqs.has(key)) this.newerSeqs.set(key, { seqs: [], at: [] });
+        this.newerSeqs.get(key).seqs.push(rows.get("seq", i));
+        this.newerSeqs.get(key).at.push(this.newer.list.push(rows.row(i)) - 1);
+      }
+    }
+    /** Replace all rows. */
+    replace(rows) {
+      [this.newer, this.newerSeqs, this.gone] = [new NewRows(), new Map(), true];
+      this.append(rows);
     }
     chunk(n) {
       if (!this.places.has(n)) {
@@ -74,7 +98,9 @@ const Data = (() => {
     }
     /** Return the row of a key at an event; null before its first. */
     at(seq, key) {
-      const n = lastUpTo(day.index[this.name], seq);
+      const newer = this.newerSeqs.get(key), last = newer === undefined ? -1 : lastUpTo(newer.seqs, seq);
+      if (last >= 0) return this.newer.row(newer.at[last]);
+      const n = this.gone ? -1 : lastUpTo(day.index[this.name], seq);
       if (n < 0) return null;
       const { rows, seqs } = this.chunk(n), found = seqs.get(key);
       if (found === undefined) return null;
@@ -83,13 +109,14 @@ const Data = (() => {
     }
     /** Yield every row of a key, without the rows that repeat the state at the start of a chunk. */
     *all(key) {
-      for (let n = 0; n < day.index[this.name].length; n++) {
+      for (let n = 0; n < day.index[this.name].length && !this.gone; n++) {
         const { rows, seqs } = this.chunk(n), found = seqs.get(key);
         if (found === undefined) continue;
         for (let i = 0; i < found.at.length; i++) {
           if (n === 0 || found.seqs[i] >= day.index[this.name][n]) yield [rows, found.at[i]];
         }
       }
+      for (const place of this.newerSeqs.get(key)?.at ?? []) yield [this.newer, place];
     }
   }
 
@@ -102,8 +129,25 @@ const Data = (() => {
     sums[clock] = new Track(`sums-${clock}`, byCurrency);
   }
 
+  const newEvents = new NewRows(), newOf = { orders: new Map(), fills: new Map() };
+  const nameOf = { orders: (row) => JSON.stringify([row.account, row.order_id]), fills: (row) => row.seq };
+
+  /** Add what a live page has received. */
+  function append(news) {
+    Object.assign(day, news.day);
+    const events = new Table(news.events);
+    for (let i = 0; i < events.length; i++) newEvents.list.push(events.row(i));
+    tracks.recorded.append(new Table(news.rows));
+    sums.recorded.append(new Table(news.sums));
+    for (const name of ["orders", "fills"]) for (const row of news[name]) newOf[name].set(nameOf[name](row), row);
+    json("verdicts").push(...news.verdicts);
+    json("positions").positions = news.positions;
+    json("pnl").days = news.pnl;
+  }
+
   /** Return the event of the day at `seq`, or the last one before it; null before the first. */
   function eventAt(seq) {
+    if (newEvents.length && newEvents.get("seq", 0) <= seq) return newEvents.row(lastUpTo(newEvents.list.map((row) => row.seq), seq));
     const n = lastUpTo(day.index.events, seq);
     if (n < 0) return null;
     const rows = table(`events-${n}`);
@@ -126,17 +170,24 @@ const Data = (() => {
         if (seq >= first) yield [rows, i];
       }
     }
+    for (let i = 0; i < newEvents.length; i++) {
+      const seq = newEvents.get("seq", i);
+      if (seq >= first && seq <= last) yield [newEvents, i];
+    }
   }
 
   /** Yield every row of a list in chunks: orders, fills. */
   function* each(name) {
     for (let n = 0; n < day.index[name].length; n++) {
       const rows = table(`${name}-${n}`);
-      for (let i = 0; i < rows.length; i++) yield [rows, i];
+      for (let i = 0; i < rows.length; i++) if (!newOf[name].size || !newOf[name].has(nameOf[name](rows.row(i)))) yield [rows, i];
     }
+    const newer = new NewRows();
+    newer.list.push(...newOf[name].values());
+    for (let i = 0; i < newer.length; i++) yield [newer, i];
   }
 
-  return { day, json, Table, tracks, sums, bookKey, eventAt, eventsBetween, each, lastUpTo };
+  return { day, json, append, Table, NewRows, tracks, sums, bookKey, eventAt, eventsBetween, each, lastUpTo };
 })();
 
 /* Text for the eye: groups of three digits, signs, times. Nothing is rounded here. */
@@ -181,6 +232,9 @@ const Text = {
   },
   minute(iso) {
     return iso.slice(11, 16);
+  },
+  pairs(values) {
+    return Object.entries(values).map(([name, value]) => `${Text.plain(value)} ${name}`).join(", ");
   },
   plain(value) {
     if (value === null || value === undefined) return "–";

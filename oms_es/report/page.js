@@ -1,7 +1,7 @@
 "use strict";
 /* The page: the chosen event, clock and book; keys, the address, and what follows from them. */
 
-(() => {
+const Page = (() => {
   const { day, tracks, sums } = Data;
   const first = day.first_seq - 1;
   const start = { seq: day.last_seq, clock: "recorded", book: busiest(), from: null };
@@ -51,6 +51,7 @@
     byId("to-end").disabled = end;
   }
 
+  const atEnd = () => state.seq === day.last_seq;
   const cells = new Map();
   for (const row of document.querySelectorAll("[data-row]")) {
     cells.set(Number(row.dataset.row), { row, figures: [...row.querySelectorAll("[data-name]")] });
@@ -252,6 +253,7 @@
   });
   byId("clock").addEventListener("change", (event) => {
     state.clock = event.target.value;
+    Page.onClock();
     drawChart();
     changed();
     if (Panel.isOpen) Panel.render();
@@ -274,8 +276,7 @@
     return [found, total];
   }
 
-  byId("find").hidden = false;
-  byId("find").addEventListener("input", () => {
+  function showOrders() {
     const [found, total] = findOrders(byId("find").value);
     document.querySelector(".orders .note").textContent = total > found.length ? `the first ${found.length} of ${count(total)}` : count(total);
     const cell = (value, right) => el("td", { class: right ? "num" : null }, value);
@@ -285,14 +286,31 @@
       el("th", { scope: "row" }, el("button", { type: "button", class: "link", "data-open": `order:${row.account}/${row.order_id}` }, row.order_id)),
       cell(row.symbol), cell(row.side), cell(Text.number(row.quantity), true), cell(Text.number(row.price), true), cell(Text.number(row.filled_quantity), true),
       el("td", {}, el("span", { class: `state ${row.state}` }, row.state)))));
-  });
+  }
+
+  byId("find").hidden = false;
+  byId("find").addEventListener("input", showOrders);
 
   // --- begin ---
 
-  for (const input of [range, rangeFrom]) {
-    input.min = first;
-    input.max = day.last_seq;
+  function showRange() {
+    for (const input of [range, rangeFrom]) {
+      input.min = first;
+      input.max = day.last_seq;
+    }
   }
+
+  /** Show what a live page has received; a reader at the end stays at the end. */
+  function grown(wasLast) {
+    if (state.seq === wasLast) state.seq = day.last_seq;
+    showRange();
+    drawChart();
+    showOrders();
+    changed();
+    if (Panel.isOpen && Panel.target.startsWith("position:") && atEnd()) Panel.render();
+  }
+
+  showRange();
   for (const id of ["chart-card", "near-card"]) byId(id).hidden = false;
   document.body.classList.add("scripted");
   addEventListener("hashchange", readAddress);
@@ -302,4 +320,5 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawChart(); changed(); });
   document.addEventListener("DOMContentLoaded", readAddress);
+  return { grown, get clock() { return state.clock; }, onClock: () => {} };
 })();

@@ -26,7 +26,6 @@ def page(content: DayContent, *, live: bool = False) -> str:
     scripts = [*map(_asset, (*SCRIPTS, *(("live.js",) if live else ())))]
     source = content.source
     account = "every account" if source.account is None else f"account {source.account}"
-    positions = f"{len(content.positions)} position{'' if len(content.positions) == 1 else 's'}"
     count = len(content.orders)
     shown = f"{count:,}" if count <= tables.SHOWN else f"the first {tables.SHOWN} of {count:,}"
     blocks, more = _blocks(content)
@@ -37,7 +36,7 @@ def page(content: DayContent, *, live: bool = False) -> str:
         "day": source.trading_day,
         "log": source.name,
         "account": account,
-        "basis": f"{positions} {content.basis.words()}, {content.basis.method.value.upper()}",
+        "basis": basis_words(content),
         "strip": tables.strip(content, None),
         "figures": tables.figures(content),
         "positions": tables.positions(content),
@@ -52,6 +51,13 @@ def page(content: DayContent, *, live: bool = False) -> str:
     }
     template = files("oms_es.report").joinpath("page.html").read_text(encoding="utf-8")
     return Template(template).substitute({name: html(value) for name, value in parts.items()})
+
+
+def basis_words(content: DayContent) -> str:
+    """Return the basis line of `oms positions`."""
+    count = len(content.positions)
+    positions = f"{count:,} position{'' if count == 1 else 's'}"
+    return f"{positions} {content.basis.words()}, {content.basis.method.value.upper()}"
 
 
 def _asset(name: str) -> str:
@@ -109,10 +115,10 @@ def _blocks(content: DayContent) -> tuple[dict[str, str], dict[str, str]]:
         lists = {name: packed(why[name]) for name in ("lots", "matches", "fees_paid")}
         more[f"why-{n}"] = inert({**why, **lists})
     more["verdicts"] = inert(content.verdicts)
-    return {"day": inert(_day(content, index)), **now}, more
+    return {"day": inert({**day_of(content), "index": index}), **now}, more
 
 
-def _day(content: DayContent, index: dict[str, list[int]]) -> Row:
+def day_of(content: DayContent) -> Row:
     """Return what the scripts need at first."""
     source, report = content.source, content.report
     books = [{name: row[name] for name in ("account", "symbol", "currency")} for row in content.positions]
@@ -130,10 +136,10 @@ def _day(content: DayContent, index: dict[str, list[int]]) -> Row:
         "checked": content.checked,
         "divergent": content.divergent,
         "books": books,
-        "why": [{name: row[name] for name in ("account", "symbol", "currency")} for row in content.why],
         "spans": content.spans,
         "ticks": content.ticks,
         "exceptions": content.exceptions,
         "quarantine": content.quarantine,
-        "index": index,
+        "basis": basis_words(content),
+        "worst": tables.worst_of(report),
     }

@@ -5,7 +5,7 @@ const Panel = (() => {
   const { day } = Data;
   const MOST = 100; // rows of a table before "more"
   const panel = byId("panel"), body = byId("panel-body");
-  let path = [], state = null, opener = null, onChange = () => {};
+  let path = [], state = null, why = null, opener = null, onChange = () => {};
 
   // --- parts ---
 
@@ -66,6 +66,13 @@ const Panel = (() => {
     return el("div", { class: "scroll" }, el("table", { class: kind }, head, rows), more);
   }
 
+  /** Return an element that is filled when an answer has arrived. */
+  function later(answer, shown) {
+    const place = el("div", {}, note("…"));
+    answer.then((found) => place.replaceChildren(...shown(found)), () => place.replaceChildren(note("The server does not answer.")));
+    return place;
+  }
+
   // --- a position ---
 
   function position(number) {
@@ -79,16 +86,17 @@ const Panel = (() => {
       ["Cost basis", Text.number(row.cost_basis)], ["Mark", Text.number(row.mark_price)],
       ["P&L", gain(row.total_pnl)], ["Unrealized", gain(row.unrealized_pnl)],
       ["Realized", gain(row.realized_pnl)], ["Before fees", gain(row.gross_realized_pnl)],
-      ["Fees", Text.number(row.fees)], ["Fills", Text.number(String(row.fills))], ["In", row.currency],
+      ["Fees", Text.number(row.fees)], ["Fees in other currencies", row.other_fees ? Text.pairs(row.other_fees) : null], ["Fills", Text.number(String(row.fills))], ["In", row.currency],
     ]));
-    const place = day.why.findIndex((each) => Data.bookKey(each) === key);
-    if (place >= 0) content.push(...parts(Data.json(`why-${place}`), seq));
+    if (why === null) content.push(...parts(Data.json(`why-${number}`), seq));
+    else content.push(later(why(book), (found) => parts(found, seq)));
     content.push(oms(["why", "position", book.symbol], { account: book.account, seq: day.last_seq < day.log_seq ? day.last_seq : null }));
     return { title: book.symbol, content };
   }
 
   function parts(why, seq) {
-    const [lots, matches, fees] = ["lots", "matches", "fees_paid"].map((name) => new Data.Table(why[name]));
+    const listed = (rows) => (Array.isArray(rows) ? Object.assign(new Data.NewRows(), { list: rows }) : new Data.Table(rows));
+    const [lots, matches, fees] = ["lots", "matches", "fees_paid"].map((name) => listed(why[name]));
     const fill = (name) => (row) => open(`fill:${row[name]}`, Text.number(String(row[name])));
     const order = (name) => (row) => open(`order:${why.account}/${row[name]}`, row[name]);
     const when = (name) => (row) => Text.time(row[name]);
@@ -303,6 +311,8 @@ const Panel = (() => {
     get isOpen() { return path.length > 0; },
     set state(reader) { state = reader; },
     set onChange(handler) { onChange = handler; },
+    /** How a live page asks for the parts of a position; an offline page has them. */
+    set why(ask) { why = ask; },
     words,
   };
 })();

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from oms_es.audit.high_water import HighWaterMark
+from oms_es.audit.replay import DayReport
 from oms_es.decimals import ZERO, canonical, divide, plus, short
 from oms_es.report.content import DayContent
 from oms_es.report.markup import NO_VALUE, Html, joined, number, sparkline, tag, tone
@@ -148,18 +149,29 @@ def _figure(title: str, name: str, values: Sequence[tuple[str, object]], note: o
 
 
 def _worst(content: DayContent) -> Html:
-    """Return the largest daily loss against its limit; of several accounts the one that used most of it."""
-    marks = content.report.worst_loss
+    """Return the largest daily loss against its limit."""
+    worst = worst_of(content.report)
+    if worst is None:
+        return _figure("Worst loss", "worst", [("USD", number(ZERO))], "no order or fill yet")
+    when = opener(f"at event {worst['seq']:,}", f"seq:{worst['seq']}", "link") if worst["seq"] else "no loss"
+    bar = tag("progress", max="1", value=worst["used"], aria_label="Use of the loss limit")
+    return _figure(
+        "Worst loss", "worst", [(worst["currency"], number(worst["most"]))], joined([worst["of"], when]), bar
+    )
+
+
+def worst_of(report: DayReport) -> Row | None:
+    """Return the largest daily loss with the limit in force; of several accounts the one nearest to it."""
+    marks = report.worst_loss
     if not marks:
-        return _figure("Worst loss", "worst", [("USD", number(ZERO))], "no limit was used")
+        return None
     name = max(marks, key=lambda each: (_used(marks[each]), marks[each].most, each))
     mark, (account, _, currency) = marks[name], name.rpartition("/")
     of = "no limit" if mark.limit is None else f"of {number(mark.limit)}"
     share = f" ({number(short(_used(mark) * 100).quantize(Decimal('0.01')))} %)" if mark.limit else ""
-    when = opener(f"at event {mark.seq:,}", f"seq:{mark.seq}", "link") if mark.seq else "no loss"
-    bar = tag("progress", max="1", value=f"{min(Decimal(1), _used(mark)):.4f}", aria_label="Use of the loss limit")
-    note = joined([f"{of}{share}, account {account}, ", when])
-    return _figure("Worst loss", "worst", [(currency, number(mark.most))], note, bar)
+    used = f"{min(Decimal(1), _used(mark)):.4f}"
+    words = f"{of}{share}, account {account}, "
+    return {"most": mark.most, "currency": currency, "seq": mark.seq, "used": used, "of": words}
 
 
 def _used(mark: HighWaterMark) -> Decimal:

@@ -1,15 +1,18 @@
 """The page in a real Chromium; without one these tests are skipped."""
 
+import asyncio
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from oms_es import OrderRejected
-from tests.desk import desk, submit
+from tests.desk import Clock, desk, submit
 from tests.report.conftest import answer, oms
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright's Python package")
@@ -36,7 +39,7 @@ class Shown:
 
     def open(self, path: Path, fragment: str = "") -> "Shown":
         self.page.goto(f"{path.as_uri()}{fragment}")
-        self.page.wait_for_function("document.querySelector('#moment-seq').textContent !== ''")
+        self.frame()
         return self
 
     def frame(self) -> None:
@@ -47,6 +50,13 @@ class Shown:
         for key in keys:
             self.page.keyboard.press(key)
         self.frame()
+
+    def has(self, selector: str, text: str, seconds: float) -> bool:
+        """Return whether an element has a text before the time is over; the page's policy allows no polling in it."""
+        until = time.monotonic() + seconds
+        while self.page.text_content(selector) != text and time.monotonic() < until:
+            self.page.wait_for_timeout(20)
+        return bool(self.page.text_content(selector) == text)
 
     @property
     def seq(self) -> int:
@@ -73,8 +83,6 @@ def browser(demo_page: Path, hostile_page: Path) -> Iterator[Any]:  # noqa: ARG0
 @pytest.fixture(scope="module")
 def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the report of a day whose names are meant to do harm."""
-    import asyncio
-
     folder = tmp_path_factory.mktemp("hostile")
 
     async def trade() -> None:
@@ -271,3 +279,37 @@ def test_scrubbing_shows_thirty_events_a_second_or_more(shown: Shown, demo_page:
 
     assert shown.seq == 60
     assert sorted(times)[len(times) // 2] < 1000 / 30
+
+
+def test_a_fill_is_on_the_live_page_within_a_second(browser: Any, tmp_path: Path) -> None:
+    """The desk runs in a thread, because the driver of the browser has the event loop of this one."""
+    pytest.importorskip("uvicorn", reason="needs oms_es[serve]")
+    from tests.report.test_server import TOKEN, Served
+
+    runner, thread = asyncio.Runner(), ThreadPoolExecutor(1)
+    made = desk(tmp_path / "day.db", Clock())
+
+    def carry_out(command: Coroutine[Any, Any, object]) -> None:
+        thread.submit(runner.run, command).result()
+
+    carry_out(submit(made, "o-1", quantity=100))
+    carry_out(made.add_fill("o-1", 10, 10, "t-1"))
+    context = browser.new_context(viewport=LAPTOP)
+    with Served(tmp_path / "day.db") as served:
+        live = Shown(context.new_page())
+        live.page.goto(f"http://{served.name}/?token={TOKEN}")
+        assert live.has("#live", "\u25cf live", seconds=10)
+        was = live.seq
+        carry_out(made.add_fill("o-1", 25, 10, "t-2"))
+
+        assert live.has("[data-name=quantity]", "35", seconds=1)
+        assert live.seq == was + 1
+        assert TOKEN not in live.page.url
+        live.click("[data-name=quantity]")
+        live.page.wait_for_selector("#panel tr.sum")
+        assert live.page.inner_text("#panel tr.sum").split() == ["in", "all", "35", "350"]
+        assert live.problems == []
+        context.close()
+    carry_out(made.close())
+    thread.submit(runner.close).result()
+    thread.shutdown()
