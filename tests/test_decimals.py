@@ -39,7 +39,7 @@ REFUSED: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize("value", [pytest.param(value, id=what) for what, value in REFUSED])
-def test_what_is_no_exact_number_in_range_is_refused_and_the_message_says_where_it_stood(value: Any) -> None:
+def test_decimal_refuses_a_value_that_is_no_exact_number_and_names_the_argument(value: Any) -> None:
     with pytest.raises(InvalidInput, match="quantity") as refusal:
         decimal(value, "quantity")
 

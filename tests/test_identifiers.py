@@ -48,7 +48,7 @@ def test_a_name_that_cannot_be_is_refused(check: Callable[[Any], str], named: st
             check(value)
 
 
-def test_no_control_character_is_let_in_wherever_it_stands() -> None:
+def test_identifier_refuses_every_control_character() -> None:
     assert len(CONTROLS) == 65
     for control in CONTROLS:
         for value in (control, f"o-1{control}", f"{control}o-1", f"o{control}1"):

@@ -80,7 +80,7 @@ WITHOUT_A_ZONE: list[Any] = [
 
 
 @pytest.mark.parametrize("value", WITHOUT_A_ZONE)
-def test_a_moment_without_a_zone_is_refused_and_told_what_is_missing(value: Any) -> None:
+def test_instant_refuses_a_time_without_a_zone(value: Any) -> None:
     with pytest.raises(InvalidInput, match=r"as_of: .* zone"):
         instant(value, "as_of")
 
@@ -124,7 +124,7 @@ NO_MOMENTS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize("value", [pytest.param(value, id=what) for what, value in NO_MOMENTS])
-def test_what_is_no_moment_is_refused_and_the_message_says_where_it_stood(value: Any) -> None:
+def test_instant_refuses_a_value_that_is_no_time_and_names_the_argument(value: Any) -> None:
     with pytest.raises(InvalidInput, match="as_of"):
         instant(value, "as_of")
 
@@ -233,7 +233,7 @@ def test_days_never_go_backwards(zone: str, roll: str, asked: list[int]) -> None
 
 
 @given(zones, rolls, st.sampled_from(["start", "end"]), since_1990, st.lists(st.integers(-90_000, 90_000), min_size=2))
-def test_the_answer_does_not_depend_on_what_was_asked_before(
+def test_a_calendar_gives_the_same_trading_day_whatever_was_asked_before(
     zone: str, roll: str, label: str, first: int, steps: list[int]
 ) -> None:
     asked = [first + seconds * SECOND for seconds in steps]

@@ -134,7 +134,7 @@ STARTS = [ROWS[0].index(name) for name in ROWS[0].split()]
 
 
 @pytest.mark.parametrize("row", ROWS[1:])
-def test_what_would_have_been_is_what_one_can_work_out_by_hand(row: str, tmp_path: Path) -> None:
+def test_what_if_gives_the_flips_and_pnl_worked_out_by_hand(row: str, tmp_path: Path) -> None:
     cells = [row[start:end].strip() for start, end in zip(STARTS, [*STARTS[1:], None], strict=True)]
     limit, flips, lost, alfa, beta, exposure, loss = cells
     key, value = limit.split("=")
@@ -203,7 +203,7 @@ def test_other_limits_may_hold_for_one_day_only(boxed: bool, tmp_path: Path) -> 
 # --- in a box ---
 
 
-def test_a_box_replays_to_the_same_report_byte_for_byte(day: str, log: SqliteLog, tmp_path: Path) -> None:
+def test_a_day_archive_replays_to_the_report_of_the_log(day: str, log: SqliteLog, tmp_path: Path) -> None:
     path = tmp_path / "day.omsday"
     pack(log, DATES[day], path, FIFO, "1")
     box = unpack(path)
@@ -316,7 +316,7 @@ def test_the_rows_of_an_archive_are_never_in_memory_together(tmp_path: Path) -> 
 
 
 @given(cuts=st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), min_size=1, max_size=5))
-def test_a_damaged_box_is_told_in_words_or_replays_as_before(cuts: list[tuple[int, int]]) -> None:
+def test_a_damaged_day_archive_is_refused_or_has_the_same_events(cuts: list[tuple[int, int]]) -> None:
     packed = (DAYS / "ordinary_day" / "2024-03-04.omsday").read_bytes()
     body = bytearray(packed)
     for place, byte in cuts:
@@ -401,7 +401,7 @@ def test_an_export_is_narrowed_by_day_symbol_account_and_order(
     assert len(exported(log, what, narrowed)) == count
 
 
-def test_orders_and_positions_of_a_day_and_what_an_orders_fills_went_into(tmp_path: Path) -> None:
+def test_an_export_narrowed_by_day_or_order_has_its_orders_positions_and_pnl(tmp_path: Path) -> None:
     log = restore("three_days", tmp_path / "days.db")
 
     def keys(what: str, *names: str, **narrowed: Any) -> list[Any]:
@@ -433,7 +433,7 @@ def _head(path: Path) -> object:
     return pyarrow.parquet.read_schema(path)
 
 
-def test_an_export_that_fails_leaves_what_stood_there(tmp_path: Path) -> None:
+def test_an_export_that_fails_leaves_the_file_that_was_there(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("precious", encoding="utf-8")
 

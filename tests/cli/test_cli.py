@@ -123,7 +123,7 @@ def run_program(*words: str, **environment: str) -> str:
     return done.stdout
 
 
-def test_the_version_is_told(oms: Oms) -> None:
+def test_oms_version_shows_the_version(oms: Oms) -> None:
     assert oms("--version").stdout == f"oms_es {__version__}\n"
 
 

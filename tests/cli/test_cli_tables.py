@@ -23,7 +23,7 @@ def held(path: Path) -> dict[str, str]:
 # --- tables and checkpoints ---
 
 
-def test_tables_hold_what_the_questions_answer(demo: Oms, tmp_path: Path) -> None:
+def test_tables_have_the_positions_of_oms_positions(demo: Oms, tmp_path: Path) -> None:
     done = demo.json("tables desk.db")
 
     assert (done["events"], done["seq"]) == (68, 68)

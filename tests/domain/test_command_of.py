@@ -66,7 +66,7 @@ from tests.random_days import Step, commands, days, play
 
 
 @given(days)
-def test_the_events_of_a_command_say_what_was_asked(steps: list[Step]) -> None:
+def test_command_of_the_events_of_a_command_is_that_command(steps: list[Step]) -> None:
     desk = Desk()
     for step in steps:
         events = [each.event for each in play(desk, step)]
@@ -83,7 +83,7 @@ def test_the_events_of_a_command_say_what_was_asked(steps: list[Step]) -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in table("orders") if row.values[0]["events"][0].islower()])
-def test_every_outcome_of_the_table_of_orders_says_what_was_asked(row: dict[str, str]) -> None:
+def test_command_of_every_outcome_in_the_table_of_orders_is_its_command(row: dict[str, str]) -> None:
     events: list[Event] = []
     for words in row["history"].split(", "):
         order = order_of(events)
@@ -145,7 +145,7 @@ def test_a_submit_that_was_refused_comes_back_whole() -> None:
     assert command_of(Desk(min_quote_size="10").perform(command)) == command
 
 
-def test_a_cancel_reported_by_the_venue_is_told_from_one_that_was_asked_for() -> None:
+def test_command_of_tells_a_reported_cancel_from_cancel_order() -> None:
     reported, asked = change_state(S.CANCELLED), cancel(reason="")
 
     assert not same_content(reported, asked)
@@ -155,7 +155,7 @@ def test_a_cancel_reported_by_the_venue_is_told_from_one_that_was_asked_for() ->
         assert same_content(command_of(desk.perform(command)), command)
 
 
-def test_a_correction_keeps_what_was_left_open_apart_from_what_was_asked_for() -> None:
+def test_command_of_a_correction_has_only_the_figures_that_were_named() -> None:
     desk = Desk()
     desk.say("buy 100@10", "ack", "fill 40@10 t1")
 

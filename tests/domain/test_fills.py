@@ -31,7 +31,7 @@ from tests.builders import (
 from tests.domain.order_words import after, waiting
 
 
-def test_a_fill_says_what_was_executed_of_what() -> None:
+def test_add_fill_records_quantity_price_fee_and_trade_id() -> None:
     (event,) = outcome(WORKING, add_fill("40", "9.99", "t1", fee="-0.5", actor="gateway"))
 
     assert event == filled("40", "9.99", "t1", fee="-0.5", actor="gateway")
@@ -77,7 +77,7 @@ def test_every_fill_in_quarantine_has_an_id_of_its_own() -> None:
     assert len(desk.waiting()) == len(set(desk.waiting())) == 20
 
 
-def test_a_repeated_fill_of_an_unknown_order_is_told_where_it_waits() -> None:
+def test_a_repeated_fill_of_an_unknown_order_raises_its_quarantine_id() -> None:
     desk = Desk()
     desk.say("fill 40@10 t1", "fill 50@10 t2")
     first, second = add_fill("40", trade="t1"), add_fill("50", trade="t2")

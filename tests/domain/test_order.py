@@ -85,7 +85,7 @@ def test_the_states_that_nothing_leaves_are_the_ends(state: OrderState) -> None:
     assert known_order(HISTORIES[state]).state is state
 
 
-def test_what_the_venue_says_is_kept() -> None:
+def test_update_order_state_records_the_venues_id_and_error_message() -> None:
     acknowledged = change_state(S.WORKING, external_order_id="v-1")
     refused = change_state(S.REJECTED, external_order_id="v-2", error_message="no such symbol")
 
@@ -128,7 +128,7 @@ def test_a_command_gives_the_events_and_the_order_worked_out_by_hand(row: dict[s
 
 
 @pytest.mark.parametrize("row", table("unknown_orders"))
-def test_fills_of_orders_nobody_placed_here_are_kept_apart_or_open_an_external_order(row: dict[str, str]) -> None:
+def test_fills_of_unknown_orders_are_quarantined_or_open_an_external_order(row: dict[str, str]) -> None:
     desk = Desk()
     desk.say(*filter(None, row["history"].split(", ")))
 
@@ -187,7 +187,7 @@ def test_an_order_is_still_the_same_after_it_was_amended() -> None:
     {"symbol": "BBB"}, {"side": SELL}, {"quantity": num("101")}, {"price": num("10.01")},
     {"order_type": OrderType.MARKET, "price": None}, {"reduce_only": True}, {"time_in_force": TimeInForce.DAY},
 ])  # fmt: skip
-def test_an_order_id_is_used_for_one_content_only(other: dict[str, Any]) -> None:
+def test_submit_order_refuses_an_order_id_with_other_content(other: dict[str, Any]) -> None:
     with pytest.raises(CommandConflict, match="o-1"):
         outcome(WORKING, replace(submit(), **other))
 
@@ -209,7 +209,7 @@ def test_a_refused_order_submitted_again_is_refused_again_in_the_same_words() ->
     assert again.value.violations == refusal.value.violations
 
 
-def test_an_amendment_records_what_was_asked_beside_what_came_of_it() -> None:
+def test_order_amended_has_the_quantity_and_price_that_were_asked_for() -> None:
     history = [*WORKING, filled("40")]
 
     (first, _) = outcome(history, amend("30", "11"))

@@ -125,7 +125,7 @@ def test_a_limit_never_traps_anyone_in_a_position(
 
 
 @given(held_amounts, amounts, amounts, amounts.filter(bool), st.sampled_from(OrderSide))
-def test_what_reduces_is_opposite_to_the_position_and_fits_into_what_is_left_of_it(
+def test_a_reducing_order_is_opposite_to_the_position_and_not_larger_than_the_rest_of_it(
     held: Decimal, buys: Decimal, sells: Decimal, quantity: Decimal, side: OrderSide
 ) -> None:
     order = proposal(f"{side.value} {text(quantity)}@market reduce")
@@ -155,7 +155,7 @@ def exposed(desk: Desk) -> Exposure:
 
 
 @pytest.mark.parametrize("row", table("exposure"))
-def test_what_is_held_and_open_is_what_the_log_says(row: dict[str, str]) -> None:
+def test_exposure_is_the_position_and_the_open_orders_of_the_log(row: dict[str, str]) -> None:
     found = exposed(after(row["history"]).desk)
 
     figures = [text(found.position), text(found.open_buys), text(found.open_sells), str(found.open_orders)]

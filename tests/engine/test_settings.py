@@ -95,7 +95,7 @@ def test_a_key_can_be_set_and_nothing_else_changes(row: dict[str, str], file: Pa
 
 
 @pytest.mark.parametrize("row", table("settings"))
-def test_only_what_decides_is_named_for_the_log(row: dict[str, str], file: Path) -> None:
+def test_settings_name_only_the_policy_keys_for_the_log(row: dict[str, str], file: Path) -> None:
     settings = one(file, row["key"], row["given"])
 
     assert settings.named == (() if row["key"] in RUNNING else (row["key"],))
@@ -107,7 +107,7 @@ def test_the_table_names_every_key_there_is() -> None:
     assert listed == {*Settings.default().values, *RUNNING}
 
 
-def test_the_file_of_the_design_says_what_is_the_default_anyhow(file: Path) -> None:
+def test_the_settings_file_of_the_design_has_the_defaults(file: Path) -> None:
     settings = read(file, DESIGN)
 
     assert settings.values == Settings.default().values
@@ -144,7 +144,7 @@ def test_the_policy_of_the_settings_is_typed(file: Path) -> None:
 
 
 @pytest.mark.parametrize("row", table("settings_taken"))
-def test_a_value_is_taken_as_it_stands_or_refused_with_its_path(row: dict[str, str], file: Path) -> None:
+def test_settings_take_a_value_as_written_or_refuse_it_with_its_key(row: dict[str, str], file: Path) -> None:
     if row["kept"] != "refused":
         assert kept(one(file, row["key"], row["given"]), row["key"]) == row["kept"]
         return
@@ -262,7 +262,7 @@ def test_a_bomb_is_refused_before_it_grows(content: str, file: Path) -> None:
     ({"trading.max_skew": None}, ["trading.max_skew"], {"trading.max_skew": "5"}),
     ({"trading.max_skew": "6"}, [], {}),  # the file does not hold it
 ])  # fmt: skip
-def test_only_what_the_file_holds_and_what_differs_from_the_last_time_is_taken_again(
+def test_differing_returns_the_keys_of_the_file_that_changed_since_the_last_session(
     last: dict[str, Value], keys: list[str], changed: dict[str, Value]
 ) -> None:
     values: dict[str, Value] = {"trading.max_skew": "5", "trading.min_quote_size": "10"}

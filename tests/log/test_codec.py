@@ -146,7 +146,7 @@ def test_an_event_that_was_written_is_read_back_as_the_same_event(cls: type[Even
 
 
 @given(events)
-def test_what_the_stream_says_is_not_said_again_in_the_body(event: Event) -> None:
+def test_a_body_does_not_repeat_the_fields_of_its_stream(event: Event) -> None:
     said = {"order": {"account", "order_id"}, "market": {"symbol"}}.get(
         event.originator_id.partition("/")[0], {"account"}
     )
@@ -259,13 +259,13 @@ GROWN = CheckedCodec(upcasters={"MarkRecorded": (cents_to_price, value_to_price)
     b'{"v":2,"value":"10.50","actor":"desk"}',
     b'{"v":3,"price":"10.5","actor":"desk"}',
 ])  # fmt: skip
-def test_a_body_of_any_earlier_shape_is_brought_up_to_date(body: bytes) -> None:
+def test_codec_upcasts_a_body_of_an_earlier_version(body: bytes) -> None:
     event = GROWN.decode("market/AAA", "MarkRecorded", body)
 
     assert event == MarkRecorded(symbol="AAA", price=num("10.5"), actor="desk")
 
 
-def test_a_body_of_a_later_shape_says_which_one_it_is() -> None:
+def test_codec_writes_the_version_of_a_body_whose_shape_has_changed() -> None:
     grown_once = Codec(upcasters={"MarkRecorded": (value_to_price,)})
 
     assert CODEC.encode(marked("10.5")) == b'{"price":"10.5"}'
@@ -282,13 +282,13 @@ def test_a_shape_that_has_changed_comes_back_the_same_too(event: Event) -> None:
 
 
 @pytest.mark.parametrize("version", ["4", "99", "0", "-1", '"2"', "null", "1.5", "true", "[]", "{}"])
-def test_a_body_of_a_shape_that_nobody_knows_is_refused(version: str) -> None:
+def test_codec_refuses_a_body_of_an_unknown_version(version: str) -> None:
     with pytest.raises(CodecError, match="MarkRecorded"):
         GROWN.decode("market/AAA", "MarkRecorded", b'{"v":%b,"price":"10.5"}' % version.encode())
 
 
 @pytest.mark.parametrize("body", [b'{"v":1}', b'{"v":1,"cents":"many"}', b'{"v":1,"cents":null}', b"[]", b"{"])
-def test_an_earlier_shape_that_cannot_be_brought_up_to_date_is_refused(body: bytes) -> None:
+def test_codec_refuses_a_body_of_an_earlier_version_that_it_cannot_upcast(body: bytes) -> None:
     with pytest.raises(CodecError, match="MarkRecorded"):
         GROWN.decode("market/AAA", "MarkRecorded", body)
 

@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
     return five_marks(tmp_path / "day.db")
 
 
-def test_two_that_write_by_turns_keep_keys_and_versions_right(tmp_path: Path) -> None:
+def test_two_writers_by_turns_append_the_right_versions(tmp_path: Path) -> None:
     one, other = SqliteLog(tmp_path / "day.db"), SqliteLog(tmp_path / "day.db")
     told, head = MemoryLog(), 0
     turns = [(one, "XY"), (other, "XZ"), (other, "W"), (one, "ZWX"), (other, "VX"), (one, "VV"), (other, "XYZ")]
@@ -145,7 +145,7 @@ def test_a_lock_that_is_never_released_is_a_typed_error(path: Path, monkeypatch:
     log.close()
 
 
-def test_nobody_else_appends_while_the_log_is_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_append_of_another_writer_waits_while_the_log_is_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_connections, "LOCK_TIMEOUT", 0.1)
     one, other = SqliteLog(path), SqliteLog(path)
 

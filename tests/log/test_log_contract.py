@@ -164,7 +164,7 @@ def test_a_draft_that_cannot_be_written_takes_the_whole_append_with_it(log: Log)
     assert [(each.seq, each.originator_version) for each in log.read(after=1)] == [(2, 2), (3, 1)]
 
 
-def test_a_command_id_stands_in_the_log_once(log: Log) -> None:
+def test_append_refuses_a_command_id_that_is_in_the_log(log: Log) -> None:
     log.append([mark("X", 1, "c-1")], 0)
 
     with pytest.raises(LogError):
@@ -294,7 +294,7 @@ def test_a_log_read_in_two_parts_is_the_log_read_in_one(log: Log, cut: int) -> N
     (0, None, [1, 2, 3, 4, 5, 6]), (2, 4, [3, 4]), (4, 4, []), (5, 2, []), (6, None, []), (99, None, []),
     (4, 99, [5, 6]),
 ])  # fmt: skip
-def test_read_takes_what_lies_after_one_seq_and_up_to_another(
+def test_read_returns_the_events_after_one_seq_and_up_to_another(
     log: Log, after: int, until: int | None, seqs: list[int]
 ) -> None:
     six(log)

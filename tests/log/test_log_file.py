@@ -72,7 +72,7 @@ FORBIDDEN = (
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)
-def test_what_stands_in_the_log_cannot_be_changed_with_sql(path: Path, statement: str) -> None:
+def test_rows_of_the_log_cannot_be_changed_with_sql(path: Path, statement: str) -> None:
     before = contents(path)
 
     with pytest.raises(sqlite3.DatabaseError):
@@ -154,7 +154,7 @@ def test_a_file_that_is_no_log_of_ours_is_named_and_left_as_it_was(
     assert fingerprint(path) == before
 
 
-def test_a_newer_format_is_told_with_both_numbers(tmp_path: Path) -> None:
+def test_newer_log_names_both_formats(tmp_path: Path) -> None:
     newer(tmp_path / "day.db")
 
     with pytest.raises(NewerLog, match=r"format 2\b.* 1\b"):
@@ -236,13 +236,13 @@ def ask_everything(path: Path) -> None:
     oms.sequencer.close()
 
 
-def test_questions_to_a_log_that_is_not_there_make_none(tmp_path: Path) -> None:
+def test_queries_of_a_missing_log_create_no_file(tmp_path: Path) -> None:
     ask_everything(tmp_path / "day.db")
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_questions_leave_every_byte_of_the_log_as_it_was(path: Path) -> None:
+def test_queries_leave_every_byte_of_the_log_as_it_was(path: Path) -> None:
     before = fingerprint(path)
 
     ask_everything(path)

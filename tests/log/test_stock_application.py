@@ -225,7 +225,7 @@ def test_the_repository_of_a_stock_application_folds_our_streams(path: Path) -> 
     assert (early.filled_quantity, early.state.value) == (Decimal(0), "pending")
 
 
-def test_a_domain_event_is_ours_and_says_where_it_stands(path: Path) -> None:
+def test_an_event_of_the_repository_is_ours_and_has_its_seq_and_version(path: Path) -> None:
     with Desk(environment(path)) as app:
         events: list[Any] = list(app.events.get("order/default/o-1"))
         backwards: list[Any] = list(app.events.get("order/default/o-1", gt=1, lte=3, desc=True, limit=1))
@@ -347,7 +347,7 @@ def test_a_subscription_that_is_dropped_unread_keeps_nothing_open(path: Path) ->
 # --- writing ---
 
 
-def test_the_desk_takes_in_what_a_stock_application_saves(path: Path) -> None:
+def test_an_oms_applies_events_that_a_stock_application_saves(path: Path) -> None:
     clock = Clock(START + 60_000_000_000)
     oms = desk(path, clock)
     with Desk(environment(path)) as app:
@@ -411,7 +411,7 @@ def test_a_stock_application_and_the_desk_may_begin_the_same_file(tmp_path: Path
         assert len(list(app.events.get("order/default/o-2"))) == 5
 
 
-def test_every_connection_keeps_what_the_log_promises(path: Path) -> None:
+def test_every_connection_of_a_recorder_syncs_each_commit_and_uses_a_write_ahead_log(path: Path) -> None:
     with recorder_of(path) as recorder, recorder.datastore.transaction(commit=False) as c:
         for name, value in (("synchronous", 2), ("journal_mode", "wal")):
             c.execute(f"PRAGMA {name}")
@@ -432,7 +432,7 @@ def test_a_lock_that_another_process_keeps_is_the_library_s_operational_error(pa
         assert recorder.insert_events([stored()]) == [before + 1]
 
 
-def test_closing_lets_what_is_under_way_finish_and_leaves_no_connection_open(path: Path) -> None:
+def test_closing_a_datastore_lets_transactions_finish_and_leaves_no_connection_open(path: Path) -> None:
     with recorder_of(path) as recorder:
         with recorder.datastore.transaction(commit=True) as c:
             recorder.datastore.close()

@@ -117,7 +117,7 @@ def test_a_database_that_is_no_log_is_refused_before_a_byte_of_it_is_touched(tmp
     ("UPDATE events SET occurred_at = 'now' WHERE seq = 3", "seq 3: a column is invalid"),
     ("UPDATE events SET chain = 7 WHERE seq = 3", "seq 3: a column is invalid"),
 ])  # fmt: skip
-def test_nobody_reads_on_over_a_damaged_row(path: Path, damage: str, says: str) -> None:
+def test_select_notifications_stops_at_a_damaged_row(path: Path, damage: str, says: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TRIGGER events_no_delete")
         connection.execute("DROP TRIGGER events_no_update")

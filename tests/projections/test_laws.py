@@ -171,7 +171,7 @@ def test_no_fill_is_lost_or_counted_twice(steps: list[Step]) -> None:
 
 @given(days)
 @FEWER
-def test_the_sums_of_what_is_open_and_of_what_waits_are_those_of_the_orders(steps: list[Step]) -> None:
+def test_open_quantities_and_exposure_are_the_sums_over_the_orders(steps: list[Step]) -> None:
     desk = played(steps)
     orders = desk.state.orders
 
@@ -292,7 +292,7 @@ def test_a_log_read_in_two_parts_is_the_log_read_in_one(steps: list[Step], place
 
 @given(days, st.integers(0, 60), methods)
 @FEWER
-def test_what_was_staged_and_discarded_has_never_been(steps: list[Step], place: int, method: CostMethod) -> None:
+def test_a_rollback_of_pending_changes_leaves_no_trace(steps: list[Step], place: int, method: CostMethod) -> None:
     log = played(steps).log
     state = State(method).replay(log[:place])
     before = (state.digest(), state.seq, state.recorded_at)
@@ -307,7 +307,7 @@ def test_what_was_staged_and_discarded_has_never_been(steps: list[Step], place: 
 
 @given(days, st.integers(0, 60), methods)
 @FEWER
-def test_what_was_staged_is_seen_by_the_next_decision_and_by_nobody_else(
+def test_pending_changes_are_seen_by_the_next_decision_and_by_no_reader(
     steps: list[Step], place: int, method: CostMethod
 ) -> None:
     log = played(steps).log
@@ -330,7 +330,7 @@ def test_what_was_staged_is_seen_by_the_next_decision_and_by_nobody_else(
 
 @given(days)
 @FEWER
-def test_a_log_gives_back_what_was_put_into_it(steps: list[Step]) -> None:
+def test_read_returns_the_events_that_were_appended(steps: list[Step]) -> None:
     desk, log = Desk(), MemoryLog()
     for step in steps:
         added = play(desk, step)
@@ -388,7 +388,7 @@ def test_a_refused_command_leaves_no_trace(steps: list[Step]) -> None:
 
 @given(days)
 @FEWER
-def test_the_limits_of_life_put_nobody_in_another_place(steps: list[Step]) -> None:
+def test_what_if_with_the_limits_in_force_changes_nothing_on_any_day(steps: list[Step]) -> None:
     desk = played(steps)
 
     seen = what_if(desk.log, {})

@@ -210,7 +210,7 @@ def _reads(log: SqliteLog) -> list[int]:
     return counts
 
 
-def test_what_the_days_brought_starts_from_a_checkpoint_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_daily_pnl_starts_from_a_checkpoint_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builder, "OVERTAKEN", 1)  # every state that is overtaken stays; its days do not
     desk = RandomDesk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
     asyncio.run(desk.work(200))
@@ -242,7 +242,7 @@ def rows_as_of(desk: RandomDesk, basis: Basis) -> list[dict[str, object]]:
     return Queries(SqliteLog(desk.log.path)).booked(basis).day_rows()
 
 
-def test_of_the_days_only_what_has_changed_is_kept_again(tmp_path: Path) -> None:
+def test_checkpoints_store_only_the_days_that_have_changed(tmp_path: Path) -> None:
     desk = RandomDesk(tmp_path / "day.db", seed=1, pace=3600 * SECOND)
     asyncio.run(desk.work(150))
     advance(desk.log, every=4)

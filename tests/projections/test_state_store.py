@@ -77,7 +77,7 @@ async def test_a_log_is_opened_on_from_where_a_process_left_off(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("harm", ["garbage", "cut off", "flipped", "of another log", "made by other code"])
-async def test_a_state_that_is_not_what_was_kept_is_passed_over(
+async def test_load_state_ignores_a_damaged_or_foreign_state(
     harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await left_off(tmp_path / "day.db")

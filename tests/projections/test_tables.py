@@ -27,7 +27,7 @@ from tests.queries.played_desk import ALFA, FEWER, STEPS, Step, desk, trade
 
 @given(steps=STEPS)
 @FEWER
-def test_the_tables_say_what_the_api_says(steps: list[Step]) -> None:
+def test_the_tables_have_the_rows_of_the_api(steps: list[Step]) -> None:
     with desk() as day:
         day.play(steps)
         path = day.path.with_name("tables.db")
@@ -136,7 +136,7 @@ def in_words(name: str, value: Any) -> str:
 
 @given(steps=STEPS, stops=st.sets(st.integers(0, 35), max_size=3), chunk=st.sampled_from((10, 30, 5_000)))
 @FEWER
-def test_tables_brought_up_in_pieces_are_those_made_at_once(steps: list[Step], stops: set[int], chunk: int) -> None:
+def test_tables_updated_in_pieces_equal_tables_made_at_once(steps: list[Step], stops: set[int], chunk: int) -> None:
     with desk() as day, pytest.MonkeyPatch.context() as patch:
         path, taken = day.path.with_name("pieces.db"), list[int]()
         patch.setattr(tables, "CHUNK", chunk)

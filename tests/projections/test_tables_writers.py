@@ -286,7 +286,7 @@ def test_two_who_write_the_same_tables_at_once_do_not_harm_each_other(
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_is_swapped_in_is_complete_although_somebody_else_begins_meanwhile(
+def test_rebuild_tables_swaps_in_complete_tables_while_another_rebuild_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with busy_desk() as day, ThreadPoolExecutor(1) as executor:
@@ -316,7 +316,7 @@ def test_what_is_swapped_in_is_complete_although_somebody_else_begins_meanwhile(
 
 @pytest.mark.parametrize("make", [update_tables, rebuild_tables])
 @pytest.mark.parametrize("kind", ["a diary", "a letter", "the log", "checkpoints", "a diary that sounds like ours"])
-def test_what_is_somebody_elses_is_left_alone(kind: str, make: Make) -> None:
+def test_update_and_rebuild_tables_refuse_a_foreign_file(kind: str, make: Make) -> None:
     with busy_desk() as day:
         path = somebody_elses(kind, day)
         before = path.read_bytes()
@@ -343,7 +343,7 @@ def somebody_elses(kind: str, day: PlayedDesk) -> Path:
 
 
 @pytest.mark.parametrize("make", [update_tables, rebuild_tables])
-def test_where_no_log_is_no_tables_are_made(make: Make, tmp_path: Path) -> None:
+def test_update_and_rebuild_tables_make_nothing_of_a_missing_log(make: Make, tmp_path: Path) -> None:
     with pytest.raises(errors.LogMissing, match=r"nowhere\.db"):
         make(SqliteLog(tmp_path / "nowhere.db"), tmp_path / "tables.db")
 
@@ -352,7 +352,7 @@ def test_where_no_log_is_no_tables_are_made(make: Make, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [update_tables, rebuild_tables])
 @pytest.mark.parametrize("place", ["no/such/folder/tables.db", ""], ids=["no folder", "a folder"])
-def test_where_tables_cannot_be_made_the_error_says_so(place: str, make: Make, tmp_path: Path) -> None:
+def test_update_and_rebuild_tables_name_the_folder_that_is_missing(place: str, make: Make, tmp_path: Path) -> None:
     with busy_desk() as day, pytest.raises(errors.LogError, match=re.escape(str(tmp_path))):
         make(day.log, tmp_path / place)
 

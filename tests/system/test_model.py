@@ -446,12 +446,12 @@ def drive(examples: int, steps: int) -> None:
     run_state_machine_as_test(Trading, settings=chosen)
 
 
-def test_whatever_is_asked_the_desk_does_what_the_design_says() -> None:
+def test_the_api_does_what_the_model_does() -> None:
     drive(examples=40, steps=40)
 
 
 @pytest.mark.torture
-def test_whatever_is_asked_for_hours_the_desk_does_what_the_design_says() -> None:
+def test_the_api_does_what_the_model_does_for_hours() -> None:
     drive(examples=max(1_000, settings().max_examples), steps=100)
 
     print(f"\n{Trading.commands:,} commands in {Trading.runs:,} runs: all as the model has it", file=sys.stderr)
