@@ -56,11 +56,11 @@ class Reconciliation:
             Refused, Unsure: the venue did not answer; nothing is lost, for another run begins anew.
         """
         before = {each.order_id for each in self._oms.get_open_orders(account=self._account)} - set(self._in_flight)
-        listed = set()
+        listed, strange = set(), []
         for report in await self._calls.open_orders():
             order = self.find(report)
             if order is None:
-                self._unknown(report)
+                strange.append(report)
                 continue
             listed.add(order.order_id)
             if order.order_id not in self._in_flight:
@@ -73,6 +73,8 @@ class Reconciliation:
                 newest = max(newest or 0, fill.occurred_at)
         for order_id in sorted(before - listed):
             await self.settle(order_id)
+        if not self._in_flight:  # else the id of an order there may not be known here yet
+            self.breaks += [_unknown(each) for each in strange if self.find(each) is None]
         return newest
 
     def find(self, report: OrderReport | FillReport) -> OMSOrder | None:
@@ -97,11 +99,6 @@ class Reconciliation:
             report = unknown_to_the_venue(order)
         await self._apply(report)
 
-    def _unknown(self, report: OrderReport) -> None:
-        name = report.external_order_id or report.order_id or ""
-        what = f"{report.side} {report.quantity} {report.symbol} at {report.price}"
-        self.breaks.append(Break("unknown_order", name, f"the venue has an open order that the log has not: {what}"))
-
     async def _check(self, order_id: str, report: OrderReport) -> None:
         """Compare an order with its report; where they differ, the report may be older than the log: ask again."""
         order = self._order(order_id)
@@ -120,6 +117,13 @@ class Reconciliation:
         order = self._oms.get_order(order_id, account=self._account)
         assert order is not None, "an order of the log stays there"
         return order
+
+
+def _unknown(report: OrderReport) -> Break:
+    side = getattr(report.side, "value", report.side)
+    what = f"{side} {report.quantity} {report.symbol} at {report.price}"
+    name = report.external_order_id or report.order_id or ""
+    return Break("unknown_order", name, f"the venue has an open order that the log has not: {what}")
 
 
 def _disagreement(order: OMSOrder, report: OrderReport) -> tuple[str, str] | None:

@@ -412,8 +412,33 @@ async def test_an_order_that_only_the_venue_has_is_a_break_and_not_corrected(
             await gateway.reconcile()  # a break that is known is not reported again
 
             assert (found.kind, found.name) == ("unknown_order", stranger.external_order_id)
+            assert found.detail.endswith(": buy 100 ADAUSDM at 0.65")
             assert oms.get_open_orders() == []
     assert sum("disagrees" in each.message for each in caplog.records) == 1
+
+
+async def test_an_order_that_is_listed_without_our_id_is_no_break(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    venue = Scripted()
+    oms = OrderManagementSystem(log=path)
+    gateway = await Gateway(oms, venue, pacing=QUICK).__aenter__()
+    venue.script["place"], venue.gates["order"] = ["after"], asyncio.Event()
+    task = asyncio.create_task(gateway.submit(*BUY, order_id="o-1"))
+    await until(lambda: "order" in venue.calls)
+    listed = venue.open_orders
+
+    async def without_our_ids() -> Any:
+        return [structs.replace(each, order_id=None) for each in await listed()]
+
+    monkeypatch.setattr(venue, "open_orders", without_our_ids)
+    assert (await gateway.reconcile()).breaks == ()  # it is in flight
+    task.cancel()
+    await crash(oms, gateway)
+    venue.gates.clear()
+
+    async with connected(path, venue) as (oms, gateway):
+        order = oms.get_order("o-1")
+        assert order is not None
+        assert (order.state, gateway.status().breaks) == (S.WORKING, ())
 
 
 async def test_an_order_that_is_done_here_and_open_at_the_venue_is_a_break(path: Path, venue: Scripted) -> None:
