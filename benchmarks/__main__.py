@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import footprint, ingest, reading, writing
+from benchmarks import footprint, ingest, proof, reading, writing
 from benchmarks.figures import losses, measure, put_table, save, table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -23,9 +23,10 @@ def main() -> int:
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
         wanted = options.only.split(",") if options.only else []
-        found = (
-            [] if wanted and not _needs_logs(wanted) else reading.figures(reading.Logs(Path(folder), options.events))
-        )
+        found = []
+        if not wanted or _needs_logs(wanted):
+            logs = reading.Logs(Path(folder), options.events)
+            found = [*reading.figures(logs), *proof.figures(logs)]
         every = [*writing.figures(), *ingest.figures(), *found, *footprint.figures()]
         chosen = [each for each in every if not wanted or any(name in each.name for name in wanted)]
         if not chosen:

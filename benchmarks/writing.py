@@ -75,12 +75,12 @@ async def _measure(path: Path, clients: int, per_client: int) -> tuple[float, fl
     async with OrderManagementSystem(Settings.from_mapping(LIMITS), log=path) as oms:
         await oms.record_mark("AAPL", "100")
         wall, cpu = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(_client(oms, name, per_client) for name in range(clients)))
+        await asyncio.gather(*(client(oms, name, per_client) for name in range(clients)))
         commands = clients * per_client * stock.COMMANDS
         return commands / (time.perf_counter() - wall), (time.process_time() - cpu) / commands * 1e6
 
 
-async def _client(oms: OrderManagementSystem, name: int, orders: int) -> None:
+async def client(oms: OrderManagementSystem, name: int, orders: int) -> None:
     side = "buy" if name % 2 else "sell"
     for number in range(orders):
         order_id = f"o-{name}-{number}"

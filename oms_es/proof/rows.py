@@ -122,50 +122,58 @@ class StrictRows:
         Raises:
             Damage: the first row that is not as it was written.
         """
-        hashes, leaf_of, add = self.hashes, self.hashes.leaf, frontier.add
+        hashes, leaf_of, names = self.hashes, self.hashes.leaf, self.hashes.names
         versions = array("q", bytes(8 * (self._streams[0] + 1)))  # the last version by the key of a stream
-        seq, chain, latest, names = 0, self.chain, 0, self.hashes.names
+        due, chain, latest, pending, origins = 1, self.chain, 0, list[bytes](), set[int]()
         decode_quickly = CODEC.decode_quickly
         if self.last and self.first < 1:
             raise Damage(Kind.INSERTED, self.first, "the first row of a log has seq 1")
         for page in wrap(self.pages(), self.last):
             for row in page:
-                if row[0] != seq + 1:
-                    raise _gap(row[0], seq)
+                seq, prefix, name, version, topic_key, state, _, origin, _, _, recorded, _, command, stored, key = row
+                if seq != due:
+                    raise _gap(seq, due - 1)
                 try:
                     leaf = leaf_of(row)
                 except (KeyError, TypeError, ValueError) as error:
                     detail = f"no name has key {error}" if isinstance(error, KeyError) else str(error)
-                    raise Damage(Kind.ALTERED, seq + 1, f"a column is invalid: {escaped(detail)}") from None
+                    raise Damage(Kind.ALTERED, seq, f"a column is invalid: {escaped(detail)}") from None
+                stream, topic = names[prefix] + name, names[topic_key]
                 following = sha256(chain + leaf).digest()
-                stream, topic, version, key = names[row[1]] + row[2], names[row[4]], row[3], row[14]
-                if following != row[13]:
+                if following != stored:
                     raise off_chain(row, chain, hashes, self.after, stream)
-                seq, chain = seq + 1, following
-                add(leaf)
-                event = decode_quickly(stream, topic, row[5]) or self._decoded(seq, stream, topic, row[5])
+                chain = following
+                due += 1
+                pending.append(leaf)
+                event = decode_quickly(stream, topic, state) or self._decoded(seq, stream, topic, state)
                 if not 0 < key < len(versions):
                     raise Damage(Kind.ALTERED, seq, f"its stream has key {key} of {len(versions) - 1}", stream)
                 if version != versions[key] + 1:
                     raise self._version(row, versions[key], stream)
                 versions[key] = version
-                if row[10] < latest:
+                if recorded < latest:
                     raise Damage(Kind.REORDERED, seq, "it was recorded before the row in front of it", stream)
-                latest = row[10]
-                if names[row[7]] not in _ORIGINS or (row[12] and Keys.command(Keys.command_text(row[12])) != row[12]):
-                    raise Damage(
-                        Kind.ALTERED, seq, "its origin or its command id is not in the form of this log", stream
-                    )
-                if seq == 1:
-                    self.first_recorded_at = latest
+                latest = recorded
+                if origin not in origins:
+                    if names[origin] not in _ORIGINS:
+                        raise Damage(Kind.ALTERED, seq, "its origin is none of this log", stream)
+                    origins.add(origin)
+                if type(command) is str and command[:5] == "fact:" and Keys.command(command) != command:
+                    raise Damage(Kind.ALTERED, seq, "its command id is not stored in the form of a log", stream)
                 if visit is not None:
                     visit(row, stream, topic, event)
                 if seq in stops:
-                    self.chain, self.recorded_at = chain, latest
+                    frontier.extend(pending)
+                    pending.clear()
+                    self.recorded_at = latest
                     stops[seq]()
+            frontier.extend(pending)
+            pending.clear()
+            if page and page[0][0] == 1:
+                self.first_recorded_at = page[0][10]
         self.chain, self.recorded_at = chain, latest
-        if seq < self.last:
-            raise Damage(Kind.MISSING, seq + 1, f"the rows {seq + 1} to {self.last} cannot be found")
+        if due <= self.last:
+            raise Damage(Kind.MISSING, due, f"the rows {due} to {self.last} cannot be found")
 
     def _decoded(self, seq: int, stream: str, topic: str, state: bytes) -> Event:
         try:

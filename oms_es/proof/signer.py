@@ -153,8 +153,7 @@ class CheckpointSigner:
             return frontier_of(log)
         if self._frontier is None or self._frontier.size != begun:
             _, self._frontier = frontier_of(log, until=begun)
-        for leaf in leaves:
-            self._frontier.add(leaf)
+        self._frontier.extend(leaves)
         meta = log.meta()
         assert meta is not None, "events were appended"
         return meta.log_id, self._frontier

@@ -40,8 +40,7 @@ def frontier_of(log: SqliteLog, until: int | None = None, *, cached: bool = True
     last = last if until is None else until
     frontier = (_load(log, meta, last) if cached else None) or Frontier()
     begun = frontier.size
-    for _, leaf in log.verified(begun, last):
-        frontier.add(leaf)
+    frontier.extend(leaf for _, leaf in log.verified(begun, last))
     if cached and frontier.size - begun >= EVERY:
         save(log, frontier)
     return meta.log_id, frontier

@@ -124,5 +124,11 @@ def test_a_frontier_continues_where_it_was() -> None:
         again.add(leaf)
 
     assert again.root() == whole.root()
+    for first in range(12):
+        at_once = Frontier()
+        at_once.extend(leaves(11)[:first])
+        at_once.extend(leaves(11)[first:])
+        at_once.extend([])
+        assert (at_once.size, at_once.hashes) == (11, whole.hashes)
     with pytest.raises(ValueError, match="7 leaves has 3 complete subtrees"):
         Frontier(7, begun.hashes[1:])
