@@ -1,11 +1,11 @@
-"""Opening a log: for queries, or to carry out a command."""
+"""The place of a log and its settings, and a log that is open for queries."""
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import counted, print_message
@@ -16,11 +16,6 @@ from oms_es.projections.policies import first_method
 from oms_es.queries.moments import Moments
 from oms_es.queries.queries import Queries
 from oms_es.vocabulary import CostMethod
-
-if TYPE_CHECKING:
-    from oms_es import OrderManagementSystem
-
-T = TypeVar("T")
 
 
 def print_quarantine_hint(count: int) -> None:
@@ -79,26 +74,3 @@ def open_log(
         yield OpenLog(opened, queries, settings, Moments(opened, settings.policy, time.time_ns(), timezone))
     finally:
         opened.close()
-
-
-def carry_out(
-    log: Path | None,
-    config: Path | None,
-    act: "Callable[[OrderManagementSystem], Awaitable[T]]",
-    report: Callable[[T], None] = lambda _: None,
-) -> T:
-    """Run `act` on the log, close the log, report the result, and return it."""
-    import asyncio  # noqa: PLC0415 - queries need neither
-
-    from oms_es import OrderManagementSystem  # noqa: PLC0415
-
-    settings, path = place(log, config)
-
-    async def run() -> tuple[T, int]:
-        async with OrderManagementSystem(settings, log=path) as oms:
-            return await act(oms), len(oms.sequencer.state.orders.all_waiting())
-
-    outcome, count = asyncio.run(run())
-    report(outcome)
-    print_quarantine_hint(count)
-    return outcome

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_type_h
 import typer
 from msgspec.structs import replace
 
-from oms_es.cli.context import OpenLog, carry_out, open_log
+from oms_es.cli.context import OpenLog, open_log, place, print_quarantine_hint
 from oms_es.cli.log_options import ConfigPath, LogPath, or_group_option
 from oms_es.errors import InvalidInput
 from oms_es.identifiers import account as checked_account
@@ -173,8 +173,21 @@ class LogOptions:
     def carry_out(
         self, act: "Callable[[OrderManagementSystem], Awaitable[T]]", report: Callable[[T], None] = lambda _: None
     ) -> T:
-        """Run `act` on the log, report its result, and return it."""
-        return carry_out(self.log, self.config, act, report)
+        """Run `act` on the log, close the log, report the result, and return it."""
+        import asyncio  # noqa: PLC0415 - queries need neither
+
+        from oms_es import OrderManagementSystem  # noqa: PLC0415
+
+        settings, path = place(self.log, self.config)
+
+        async def run() -> tuple[T, int]:
+            async with OrderManagementSystem(settings, log=path) as oms:
+                return await act(oms), len(oms.sequencer.state.orders.all_waiting())
+
+        outcome, count = asyncio.run(run())
+        report(outcome)
+        print_quarantine_hint(count)
+        return outcome
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,7 @@ from oms_es.identifiers import identifier
 from oms_es.queries.explain import diff_by_order, diff_by_symbol
 from oms_es.queries.explain import history as changes_of
 from oms_es.queries.moments import written
-from oms_es.queries.queries import AsOf, Basis, cost_method
-from oms_es.vocabulary import CostMethod
+from oms_es.queries.queries import Basis, cost_method
 
 Row = dict[str, Any]
 Between = Annotated[
@@ -100,7 +99,9 @@ def diff(
     chosen = cost_method(method)
     with options.open(tz) as opened:
         at = None if event_time is None else opened.moments.event_time(event_time)
-        one, other = _bases(opened, [opened.moments.point(each, at, known=known) for each in points], chosen)
+        moments = [opened.moments.point(each, at, known=known) for each in points]
+        other = opened.queries.basis(moments[1], chosen)
+        one = opened.queries.basis(moments[0], other.method)  # another cost method is no difference of the points
         compare = diff_by_order if by is Kind.ORDER else diff_by_symbol
         differences = compare(opened.queries, one, other)
         found = {name: only.rows_at(opened).rows(rows) for name, rows in differences.items()}
@@ -115,12 +116,6 @@ def diff(
             print_message("both points are past the end of the log: its last state is compared with itself")
             if not only.allow_empty:
                 raise typer.Exit(REFUSED)
-
-
-def _bases(opened: OpenLog, moments: list[AsOf], method: CostMethod | None) -> tuple[Basis, Basis]:
-    """Return the bases of both points; the cost method is that of the second, so that it makes no difference."""
-    other = opened.queries.basis(moments[1], method)
-    return opened.queries.basis(moments[0], other.method), other
 
 
 def _lines(row: Row) -> list[Row]:

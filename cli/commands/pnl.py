@@ -69,18 +69,14 @@ def pnl(by: By = None, day: OfDay = None, method: AnyMethod = None, every: Every
         else:
             rows = only.named(opened.queries.days(basis))
             if by is not None:
-                rows = [_with_all_keys(row) for row in summed(rows, by.value)]
+                keys = ("trading_day", "account", "symbol")  # the one that was added up over is null
+                rows = [{**{key: row.get(key) for key in keys}, **row} for row in summed(rows, by.value)]
             rows = only.of_days(rows, calendar)
         return [row for row in rows if day in (None, row["trading_day"])]
 
     columns, by_method = (PNL, PNL_METHODS) if every is None else ((AT, *PNL), (AT, *PNL_METHODS))
     names = {"day": day}
     answer(ask, "days", columns, query, names=names, method=method, by_method=by_method, show_method=True, noun="row")
-
-
-def _with_all_keys(row: Row) -> Row:
-    """Return a row of sums with the keys of all rows, in their order; the key that was added up over is null."""
-    return {"trading_day": row["trading_day"], "account": row.get("account"), "symbol": row.get("symbol"), **row}
 
 
 def daily(day: OfDay = None, method: Method = None, *, query: AccountRowsQuery) -> None:
