@@ -27,6 +27,7 @@ from tests.torture.tracing import environment, need_strace
 
 FEW = [("pwrite64", 7), ("fdatasync", 3)]
 MANY = [("pwrite64", number) for number in range(1, 66)] + [("fdatasync", number) for number in range(1, 22)]
+PARTS = 10  # for the workers
 
 WORK = """
 import asyncio, os, sys
@@ -168,7 +169,8 @@ def test_a_process_that_is_killed_in_a_write_loses_nothing_acknowledged(
 
 
 @pytest.mark.torture
+@pytest.mark.parametrize("part", range(PARTS))
 def test_no_kill_in_any_write_loses_an_acknowledged_command(
-    base: Path, tmp_path: Path, figure: Callable[[str], None]
+    part: int, base: Path, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
-    endure(base, tmp_path, MANY, figure)
+    endure(base, tmp_path, MANY[part::PARTS], figure)

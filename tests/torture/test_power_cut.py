@@ -21,7 +21,7 @@ from oms_es.proof.verify import verify
 from tests.desk import mark
 from tests.torture.tracing import Call, Disk, everything, need_strace, nothing, some, torn, traced
 
-FEW, MANY = 300, 20_000  # states
+FEW, MANY, PARTS = 240, 20_000, 10  # states; parts of them, for the workers
 
 WORK = """
 import asyncio, sys
@@ -149,20 +149,26 @@ def cut(run: Recorded, count: int, folder: Path, seed: int = 1) -> dict[str, int
     return wrong
 
 
-def endure(tmp_path: Path, count: int, rounds: int, figure: Callable[[str], None]) -> None:
+def endure(tmp_path: Path, count: int, rounds: int, seed: int, figure: Callable[[str], None]) -> None:
     run = recorded(tmp_path / "full", "full", rounds)
-    assert cut(run, count, tmp_path / "after") == {}
+    assert cut(run, count, tmp_path / "after", seed) == {}
 
     control = recorded(tmp_path / "normal", "normal", rounds)
-    lost = cut(control, count // 4, tmp_path / "after")
-    figure(f"{count} power cuts at {len(run.calls)} calls, seed 1: none wrong; control (durability normal): {lost}")
+    lost = cut(control, count // 4, tmp_path / "after", seed)
+    figure(
+        f"{count} power cuts at {len(run.calls)} calls, seed {seed}: none wrong; "
+        f"control with durability normal: {lost.get('lost', 0)} of {count // 4} lose acknowledged commands"
+    )
     assert set(lost) == {"lost"}, "the control loses acknowledged commands, and nothing worse"
 
 
 def test_a_power_cut_loses_and_halves_no_acknowledged_command(tmp_path: Path, figure: Callable[[str], None]) -> None:
-    endure(tmp_path, FEW, 3, figure)
+    endure(tmp_path, FEW, 3, 0, figure)
 
 
 @pytest.mark.torture
-def test_no_power_cut_loses_or_halves_an_acknowledged_command(tmp_path: Path, figure: Callable[[str], None]) -> None:
-    endure(tmp_path, MANY, 12, figure)
+@pytest.mark.parametrize("seed", range(1, PARTS + 1))
+def test_no_power_cut_loses_or_halves_an_acknowledged_command(
+    seed: int, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    endure(tmp_path, MANY // PARTS, 4 + seed, seed, figure)
