@@ -25,7 +25,7 @@ from oms_es.proof.verify import verify
 from tests.desk import BUY, FREE, Clock, desk, facts_file, submitted, trade
 from tests.torture.tracing import environment, need_strace
 
-FEW = [("pwrite64", 7), ("fdatasync", 3)]
+FEW = [("pwrite64", 7)]
 MANY = [("pwrite64", number) for number in range(1, 66)] + [("fdatasync", number) for number in range(1, 22)]
 PARTS = 10  # for the workers
 

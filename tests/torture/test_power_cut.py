@@ -21,7 +21,7 @@ from oms_es.proof.verify import verify
 from tests.desk import mark
 from tests.torture.tracing import Call, Disk, everything, need_strace, nothing, some, torn, traced
 
-FEW, MANY, PARTS = 240, 20_000, 10  # states; parts of them, for the workers
+FEW, MANY, PARTS = 120, 20_000, 10  # states; parts of them, for the workers
 
 WORK = """
 import asyncio, sys
@@ -163,7 +163,7 @@ def endure(tmp_path: Path, count: int, rounds: int, seed: int, figure: Callable[
 
 
 def test_a_power_cut_loses_and_halves_no_acknowledged_command(tmp_path: Path, figure: Callable[[str], None]) -> None:
-    endure(tmp_path, FEW, 3, 0, figure)
+    endure(tmp_path, FEW, 2, 0, figure)
 
 
 @pytest.mark.torture

@@ -22,7 +22,7 @@ from oms_es.log.hash_chain import genesis, sealed
 from oms_es.log.memory import MemoryLog
 from tests.desk import Clock, Watched, desk, refusal, ruled
 
-FEW, MANY = 60, 10_000  # seeds
+FEW, MANY = 25, 10_000  # seeds
 STEPS = 16  # commands of a seed
 RULES = ruled(
     risk={"max_position_size": 40, "max_open_orders": 6, "max_daily_loss": 500}, trading={"min_quote_size": 1}
