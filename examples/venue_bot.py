@@ -19,8 +19,7 @@ async def main(log: str) -> None:
             for order in quotes:
                 await gateway.cancel(order.order_id)
         status = await gateway.reconcile()
-        print(oms.get_position("ADAUSDM"))
-        print(f"{status.submits} submits, {status.unsure} calls without an answer, breaks: {list(status.breaks)}")
+        print(oms.get_position("ADAUSDM"), f"{status.submits} submits, breaks: {list(status.breaks)}", sep="\n")
 
 
 asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "venue-bot.db"))
