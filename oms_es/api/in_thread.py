@@ -2,14 +2,17 @@
 Queries of the log to be awaited: they run in a thread, in slices, so that the event loop of a bot does not wait.
 
 After each slice of the log the thread lets go of the interpreter. A query whose caller was cancelled ends at the next
-slice. Queries run one after another, on a connection of their own.
+slice. Queries run one after another, on a connection of their own. The collector of reference cycles is off meanwhile:
+it would stop every thread for as long as it looks through all that a query has made, which has no cycles.
 """
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -44,6 +47,32 @@ class _SlicedLog(SqliteLog):
                 if self.cancelled.is_set():
                     raise QueryCancelled("the query was cancelled")
             yield each
+
+
+class _Collector:
+    """The collector of reference cycles, which is off while a query of any OMS of the process runs."""
+
+    def __init__(self) -> None:
+        self._lock, self._queries, self._was_on = threading.Lock(), 0, False
+
+    @contextmanager
+    def off(self) -> Iterator[None]:
+        """Turn it off; after the last query turn it on again, if it was on."""
+        with self._lock:
+            if not self._queries:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._queries += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._queries -= 1
+                if not self._queries and self._was_on:
+                    gc.enable()
+
+
+_COLLECTOR = _Collector()
 
 
 class _Reader(Explanations):
@@ -104,7 +133,8 @@ class InThread:
     def _query(self, query: Callable[[Explanations], T], cancelled: threading.Event) -> T:
         if isinstance(self._log, _SlicedLog):
             self._log.cancelled = cancelled
-        return query(self._reader)
+        with _COLLECTOR.off():
+            return query(self._reader)
 
     def close(self) -> None:
         """Cancel running queries, end the thread and close its connection."""

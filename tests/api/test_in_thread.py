@@ -1,6 +1,7 @@
 """Queries that are awaited run in a thread, in slices: the event loop of a bot goes on."""
 
 import asyncio
+import gc
 import threading
 import time
 from pathlib import Path
@@ -101,6 +102,15 @@ async def test_a_query_whose_caller_was_cancelled_ends_at_the_next_slice(
     assert await asyncio.to_thread(ended.wait, 60)
     monkeypatch.setattr(in_thread, "time", time)
     assert len(await oms.in_thread.positions()) == 1
+    await oms.close()
+
+
+async def test_the_collector_of_cycles_is_off_during_a_query_and_then_as_before(path: Path) -> None:
+    oms = await played(path)
+    for before in (True, False, True):
+        (gc.enable if before else gc.disable)()
+        assert not await oms.in_thread.run(lambda _: gc.isenabled())
+        assert gc.isenabled() is before
     await oms.close()
 
 
