@@ -203,9 +203,9 @@ class QueryOptions(CommonOptions):
 
     no_cache: NoCache = False
 
-    def open(self, timezone: str | None = None) -> AbstractContextManager[OpenLog]:
-        """Open the log for queries; times are in a zone, or in that of the log's trading day."""
-        return open_log(self.log, self.config, timezone, cached=not self.no_cache)
+    def open(self, timezone: str | None = None, *, archives: bool = False) -> AbstractContextManager[OpenLog]:
+        """Open the log, or a day archive, for queries; times are in a zone, or in that of the log's trading day."""
+        return open_log(self.log, self.config, timezone, cached=not self.no_cache, archives=archives)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +262,7 @@ class KnownAtQuery(QueryOptions):
     def open_at(self, method: CostMethod | None = None) -> Iterator[tuple[OpenLog, Basis]]:
         """Open the log; yield it, and the basis of an answer at the moment of the query."""
         moment = self.moment()
-        with self.open(self.tz) as opened:
+        with self.open(self.tz, archives=True) as opened:
             yield opened, opened.queries.basis(opened.moments.find(moment), method)
 
 

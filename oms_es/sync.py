@@ -95,6 +95,7 @@ class OrderManagementSystem:
     link_order = _waited(Oms.link_order)
     cancel_order = _waited(Oms.cancel_order)
     amend_order = _waited(Oms.amend_order)
+    accept_clock = _waited(Oms.accept_clock)
     apply_report = _waited(Oms.apply_report)
     request_cancel = _waited(Oms.request_cancel)
     reject_cancel = _waited(Oms.reject_cancel)
@@ -147,6 +148,7 @@ class OrderManagementSystem:
 
     add_order_callback = _direct(Oms.add_order_callback)
     add_position_callback = _direct(Oms.add_position_callback)
+    add_quarantine_callback = _direct(Oms.add_quarantine_callback)
 
     @property
     def risk_manager(self) -> RiskManager:

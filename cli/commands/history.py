@@ -97,7 +97,7 @@ def diff(
     """
     event_time, points = written(as_of, "--as-of"), [point(each) for each in (first, second)]
     chosen = cost_method(method)
-    with options.open(tz) as opened:
+    with options.open(tz, archives=True) as opened:
         at = None if event_time is None else opened.moments.event_time(event_time)
         moments = [opened.moments.point(each, at, known=known) for each in points]
         other = opened.queries.basis(moments[1], chosen)

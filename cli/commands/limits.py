@@ -196,7 +196,7 @@ def limits(
         return
     scope = None if account in (None, EVERY_ACCOUNT) else checked_account(account, "--account")
     with query.open_at() as (opened, basis):
-        policies = Policies().replay(opened.log.read(until=basis.seq, topics=Policies.topics()))
+        policies = opened.queries.policies(0).replay(opened.log.read(until=basis.seq, topics=Policies.topics()))
         rows = limit_rows(policies, scope if account != EVERY_ACCOUNT else EVERY_ACCOUNT)
         if query.as_json:
             show_rows_json({"basis": basis.rows()}, "limits", rows)

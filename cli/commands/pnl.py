@@ -107,7 +107,7 @@ def _policies(opened: OpenLog, basis: Basis, rows: list[Row]) -> Iterator[tuple[
     events = [each for scope in scopes for each in opened.log.stream(f"policy/{scope}")]
     changes = deque(sorted(events, key=lambda each: each.seq))
     ends = opened.log.ends_of_days(basis.seq, Positions.topics() | Policies.topics())
-    policies = Policies()
+    policies = opened.queries.policies(0)
     for day, seq in sorted(ends.items(), key=lambda each: each[1]):
         while changes and changes[0].seq <= seq:
             policies.apply(changes.popleft())

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from oms_es.audit.archive_log import ArchiveLog
 from oms_es.audit.redecide import by_command, decision_time_of, recorded_violations, rules_of
 from oms_es.domain import risk_checks
 from oms_es.domain.command_of import command_of
@@ -20,6 +21,8 @@ from oms_es.domain.order import Order
 from oms_es.domain.policy import Value
 from oms_es.domain.risk_checks import Exposure, Proposal
 from oms_es.engine.command_handler import proposal_of
+from oms_es.errors import InvalidInput
+from oms_es.identifiers import shown
 from oms_es.log.contract import Log
 from oms_es.projections.state import State
 from oms_es.timestamps import SECOND, iso
@@ -50,6 +53,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
 def why_order(log: Log, order: Order, method: CostMethod) -> list[Verdict]:
     """Return every verdict on an order, oldest first; none for imported and external orders."""
     state, verdicts = State(method), []
+    if isinstance(log, ArchiveLog):
+        state = log.opening()
+        if state.orders.order((order.account, order.order_id)) is not None:
+            raise InvalidInput(f"order {shown(order.order_id)} was submitted before the archive begins; ask the log")
     for events in judged(log.stream(f"order/{order.account}/{order.order_id}")):
         first = events[0]
         state.replay(log.read(after=state.seq, until=first.seq - 1))

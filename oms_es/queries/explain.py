@@ -14,7 +14,6 @@ from oms_es.decimals import ZERO, canonical, divide, minus, plus
 from oms_es.domain.accounting import Lot, Lots, Match, match
 from oms_es.domain.envelope import Recorded
 from oms_es.domain.events import FillAdded, FillBusted, FillCorrected
-from oms_es.projections.as_of import in_event_time, positions_as_of
 from oms_es.projections.position_state import BookedFill, PositionKey, PositionState
 from oms_es.projections.positions import Positions
 from oms_es.queries.queries import Basis, Queries, order_rows
@@ -35,11 +34,8 @@ class Why(Struct, frozen=True, kw_only=True):
 def why_positions(queries: Queries, basis: Basis, symbol: str, account: str | None) -> list[Why]:
     """Return the parts of the positions in a symbol, by account."""
     events = queries.fill_events(symbol, basis)
-    if basis.as_of is None:
-        positions = Positions(basis.method).replay(events)
-    else:
-        positions = positions_as_of(events, basis.as_of, basis.method)
-    return parts_of(positions, events, account)
+    positions = queries.base(basis.method).replay(queries.in_order(events, basis))
+    return [each for each in parts_of(positions, events, account) if each.held.symbol == symbol]
 
 
 def parts_of(positions: Positions, events: Iterable[Recorded], account: str | None) -> list[Why]:
@@ -152,9 +148,8 @@ def history(queries: Queries, basis: Basis, symbol: str, account: str | None) ->
     As-of: in the order of effective times, each fill as last corrected. Otherwise in log order, with busts and
     corrections as changes of their own.
     """
-    positions = Positions(basis.method)
-    events = queries.fill_events(symbol, basis)
-    for each in events if basis.as_of is None else in_event_time(events, basis.as_of):
+    positions = queries.base(basis.method)
+    for each in queries.in_order(queries.fill_events(symbol, basis), basis):
         event = each.event
         assert isinstance(event, FILL_EVENTS), "no other events are read"
         held = {each.book: each for each in positions.held_in(event.account, event.symbol)}

@@ -18,7 +18,7 @@ import re
 from collections.abc import Collection, Iterable
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol, overload
+from typing import Any, NamedTuple, Protocol, cast, overload
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -31,9 +31,8 @@ from oms_es.errors import InvalidInput, OmsError
 from oms_es.identifiers import shown
 from oms_es.log.codec import CODEC
 from oms_es.log.contract import Log
-from oms_es.projections.policies import policies_of_every_account
 from oms_es.queries.filters import RowFilter
-from oms_es.queries.queries import AsOf
+from oms_es.queries.queries import AsOf, Queries
 from oms_es.timestamps import SECOND, calendar, instant, local_date, local_instants, local_iso
 from oms_es.vocabulary import EVERY_ACCOUNT
 
@@ -157,16 +156,15 @@ class Moments:
     The moments of one log.
 
     Args:
-        log: the log.
+        queries: the queries of the log.
         otherwise: the policy whose calendar counts where the log has none.
         now: the time that `today` and `-5m` refer to, ns UTC.
         timezone: the zone of times without one; None: that of the log's trading day.
     """
 
-    def __init__(self, log: DatedLog, otherwise: Policy, now: int, timezone: str | None = None) -> None:
-        self._log, self._now = log, now
-        policies = policies_of_every_account(log)
-        self._policy = policies.policy(EVERY_ACCOUNT) if policies.is_set else otherwise
+    def __init__(self, queries: Queries, otherwise: Policy, now: int, timezone: str | None = None) -> None:
+        self._log, self._now = cast(DatedLog, queries.log), now
+        self._policy = queries.policy(otherwise)
         self.zone = ZoneInfo(self._policy.timezone if timezone is None else checked_zone(timezone, "--tz"))
         self.calendar = calendar(self._policy.timezone, self._policy.roll, self._policy.label)
 

@@ -35,7 +35,7 @@ from oms_es.log.order_search import OrderSearch
 from oms_es.log.sqlite import SqliteLog
 from oms_es.projections.as_of import in_event_time, orders_as_of, positions_as_of
 from oms_es.projections.orders import Orders
-from oms_es.projections.policies import policies_of_every_account
+from oms_es.projections.policies import Policies, policies_of_every_account
 from oms_es.projections.positions import Positions
 from oms_es.projections.rows import FILL, OrderFill, order_row
 from oms_es.projections.snapshots.fill_index import FILL_TOPICS
@@ -152,14 +152,26 @@ class Queries:
         return last if when.known_at is None else min(last, self._log.recorded_by(when.known_at))
 
     def _policy_method(self, seq: int) -> CostMethod:
-        policies = policies_of_every_account(self._log, seq)
+        policies = self.policies(seq)
         return policies.policy(EVERY_ACCOUNT).method if policies.is_set else self._method
+
+    def policies(self, until: int | None = None) -> Policies:
+        """Return the policies of every account, after the event `until`."""
+        return policies_of_every_account(self._log, until)
+
+    def base(self, method: CostMethod) -> Positions:
+        """Return the positions before the first event."""
+        return Positions(method)
 
     def calendar(self, otherwise: Policy) -> Calendar:
         """Return the calendar of trading days of the log's policy, or of `otherwise` where the log has none."""
-        policies = policies_of_every_account(self._log)
-        policy = policies.policy(EVERY_ACCOUNT) if policies.is_set else otherwise
+        policy = self.policy(otherwise)
         return calendar(policy.timezone, policy.roll, policy.label)
+
+    def policy(self, otherwise: Policy) -> Policy:
+        """Return the policy of every account at the end of the log, or `otherwise` where the log has none."""
+        policies = self.policies()
+        return policies.policy(EVERY_ACCOUNT) if policies.is_set else otherwise
 
     def end_of(self, basis: Basis) -> int:
         """Return the moment of the query, else the effective time of the last event read (ns UTC)."""
@@ -211,6 +223,10 @@ class Queries:
         """Return the events of positions in the order of their effective times, each fill as last corrected."""
         events = self._wrap(self._log.read(until=basis.seq, topics=Positions.topics()), basis.seq)
         return in_event_time(events, basis.as_of)
+
+    def in_order(self, events: list[Recorded], basis: Basis) -> list[Recorded]:
+        """Return events in log order, or as of a time as last corrected and in the order of their effective times."""
+        return events if basis.as_of is None else in_event_time(events, basis.as_of)
 
     def fill_events(self, symbol: str, basis: Basis) -> list[Recorded]:
         """Return the fills, busts and corrections of a symbol that were known, in log order."""

@@ -64,7 +64,7 @@ def pnl_series(queries: Queries, basis: Basis, grid: Grid) -> list[Row]:
 def _series(queries: Queries, basis: Basis, grid: Grid, sample: Sample) -> list[Row]:
     return grid.only.limited(
         {"at": iso(at), **row}
-        for at, positions in _folded(queries.in_event_time(basis), Positions(basis.method), grid, basis.as_of)
+        for at, positions in _folded(queries.in_event_time(basis), queries.base(basis.method), grid, basis.as_of)
         for row in grid.only.named(sample(positions, at))
     )
 

@@ -11,7 +11,7 @@ from oms_es.domain.policy import Policy
 from oms_es.errors import InvalidInput
 from oms_es.log.memory import MemoryLog
 from oms_es.queries.moments import Moments, NoSuchMoment, When, span_of_time, written
-from oms_es.queries.queries import AsOf
+from oms_es.queries.queries import AsOf, Queries
 from oms_es.timestamps import instant, local_iso
 from tests.builders import table
 from tests.desk import Clock, desk, ruled
@@ -62,7 +62,7 @@ def test_a_moment_has_one_meaning_or_is_refused_with_the_choices(case: dict[str,
     log = log_of(case["log"], case["calendar"])
 
     try:
-        found = meaning(Moments(log, Policy(), NOW, case["tz"] or None), case["text"], case["clock"])
+        found = meaning(Moments(Queries(log), Policy(), NOW, case["tz"] or None), case["text"], case["clock"])
     except (InvalidInput, NoSuchMoment) as error:
         found = f"refused: {error}"
 
@@ -77,7 +77,7 @@ def test_an_order_id_of_several_accounts_is_refused_with_its_accounts() -> None:
             await desk(log).submit_order("ADA", "buy", "market", 20, order_id="o", account=account)
 
     asyncio.run(trade())
-    moments = Moments(log, Policy(), NOW)
+    moments = Moments(Queries(log), Policy(), NOW)
 
     with pytest.raises(InvalidInput, match="write order:alpha/o or order:beta/o"):
         moments.known(written("order:o", "--known-at"))
