@@ -23,7 +23,7 @@ from oms_es.projections.position_state import (
 )
 from oms_es.projections.state import State
 from oms_es.projections.trading_days import DaySpan
-from oms_es.projections.undo import UndoDict, UndoLists
+from oms_es.projections.undo import Table, UndoLists
 from oms_es.vocabulary import CostMethod, TradingLevel
 
 # The content of each cell, as pairs of key and value; a cell that is missing here is an error, not a silent loss.
@@ -156,12 +156,12 @@ def _from_first(content: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return content | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in new.items()}
 
 
-def _cells(state: State) -> dict[str, UndoDict[Any, Any] | UndoLists[Any, Any]]:
+def _cells(state: State) -> dict[str, Table[Any, Any] | UndoLists[Any, Any]]:
     found = {
         f"{part}.{name}": cell
         for part in _PARTS
         for name, cell in vars(getattr(state, part)).items()
-        if isinstance(cell, UndoDict | UndoLists) and (part, name) not in _DERIVED
+        if isinstance(cell, Table | UndoLists) and (part, name) not in _DERIVED
     }
     assert found.keys() == _CELLS.keys(), f"cells and types differ: {found.keys() ^ _CELLS.keys()}"
     return found
