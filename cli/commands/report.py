@@ -1,5 +1,8 @@
 """`oms report`: a trading day as one offline page."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -90,10 +93,23 @@ def write_report(
             check_apart(path, found.opened.log.path)
         name = (archive or (found.opened.log.path if found.opened else path)).name
         source = day_source(found, name)
-        made = page(content_of(replace(source, account=account, check=check)))
+        with _no_collection():
+            made = page(content_of(replace(source, account=account, check=check)))
     with replacing(path) as fresh:
         fresh.write_text(made, encoding="utf-8")
     return path
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Do not look for cycles among millions of rows that are all needed until the page is written."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def last_day(opened: OpenLog) -> str:

@@ -21,27 +21,32 @@ def packed(rows: Sequence[Row]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]
-        like = next((other for other, known in found.items() if known == values), None)
+        like = next((other for other, known in found.items() if _is_same(known, values)), None)
         columns[name] = _column(values) if like is None else {"like": like}
         if like is None:
             found[name] = values
     return {"rows": len(rows), "columns": columns}
 
 
+def _is_same(one: list[Any], other: list[Any]) -> bool:
+    """Return whether two columns are the same as JSON, where 1, true and "1" differ."""
+    return one == other and list(map(type, one)) == list(map(type, other))
+
+
 def _column(values: list[Any]) -> Any:
     first = values[0]
     if type(first) is int and values == list(range(first, first + len(values))):
         return {"from": first}
-    try:
-        places: dict[Any, int] = {}
-        at = [places.setdefault((type(value), value), len(places)) for value in values]
-    except TypeError:  # a list has no hash
+    kinds = set(map(type, values))
+    if list in kinds or dict in kinds or {int, bool} <= kinds:  # without a hash, or 1 would be equal to true
         return values
-    if len(places) == 1:
+    distinct = dict.fromkeys(values)
+    if len(distinct) == 1:
         return {"same": first}
-    if len(places) > len(values) // 2:
+    if len(distinct) > len(values) // 2:
         return values
-    return {"values": [value for _, value in places], "at": at}
+    places = {value: place for place, value in enumerate(distinct)}
+    return {"values": list(distinct), "at": [places[value] for value in values]}
 
 
 def rows_of(content: dict[str, Any]) -> Iterator[Row]:

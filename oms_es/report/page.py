@@ -13,10 +13,11 @@ from oms_es.report import tables
 from oms_es.report.columns import CHUNK, chunks, inert, inert_text, packed
 from oms_es.report.content import DayContent
 from oms_es.report.markup import Html, html
-from oms_es.report.tracks import chunked
+from oms_es.report.tracks import chunked, reduced
 
 Row = dict[str, Any]
 SCRIPTS = ("vendor/uPlot.iife.min.js", "data.js", "chart.js", "panel.js", "page.js")
+MOST_DRAWN = 20_000  # changes of positions; above that the chart has the extremes per pixel
 STYLES = ("vendor/uPlot.min.css", "page.css")
 
 
@@ -103,6 +104,9 @@ def _blocks(content: DayContent) -> tuple[dict[str, str], dict[str, str]]:
     more: dict[str, str] = {}
     index: dict[str, list[int]] = {}
     for clock, track in content.tracks.items():
+        if len(track.rows) > MOST_DRAWN:
+            drawn = reduced(track.rows, content.source.first_seq, content.source.last_seq)
+            more[f"chart-{clock}"] = inert(packed(drawn))
         for name, rows in ((f"track-{clock}", track.rows), (f"sums-{clock}", track.sums)):
             parts = chunked(rows, CHUNK)
             index[name] = [rows[n * CHUNK]["seq"] for n in range(len(parts))]

@@ -144,3 +144,24 @@ def event_time_track(
     if not begun:
         track.begin(positions, first_seq - 1)
     return track
+
+
+PIXELS = 2_000  # columns of a chart; more than a screen shows
+
+
+def reduced(rows: list[Row], first_seq: int, last_seq: int) -> list[Row]:
+    """Return the rows that a chart of many changes needs: per book and pixel the extremes and the last one."""
+    width = max(1, (last_seq - first_seq) // PIXELS + 1)
+    cells: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        cells.setdefault((*book_of(row), row["seq"] // width), []).append(row)
+    found: dict[int, Row] = {}
+    for cell in cells.values():
+        for name in ("quantity", "total_pnl"):
+            known = [row for row in cell if row[name] is not None]
+            if known:
+                ends = min(known, key=lambda row: row[name]), max(known, key=lambda row: row[name])
+                found |= {id(row): row for row in ends}
+        found[id(cell[-1])] = cell[-1]
+    names = ("seq", "account", "symbol", "currency", "quantity", "total_pnl", "mark_price")
+    return [{name: row[name] for name in names} for row in rows if id(row) in found]
