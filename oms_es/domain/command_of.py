@@ -246,6 +246,8 @@ def _link_asked(event: ExternalIdAssigned) -> Command:
             order_id=event.order_id,
             external_order_id=event.external_order_id,
             is_client_id=event.is_client_id,
+            is_replaced=event.is_replaced,
+            client_id=event.client_id,
         )
     return ChangeState(
         account=event.account,

@@ -66,6 +66,8 @@ class LinkOrder(OrderCommand, frozen=True, kw_only=True):
 
     external_order_id: str
     is_client_id: bool = False
+    is_replaced: bool = False
+    client_id: str | None = None
 
 
 class ReportState(OrderCommand, frozen=True, kw_only=True):

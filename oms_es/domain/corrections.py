@@ -46,6 +46,8 @@ def correct(command: CorrectFill, order: Order, context: DecisionContext) -> lis
     """Return the events of a correction, or of its quarantine; [] when it changes nothing."""
     if context.rules >= 4 and is_known_restatement(command, order):
         return []
+    if context.rules >= 4 and command.correction_id is not None and was_busted(order, command.trade_id):
+        return []  # its result is busted, or was replaced
     if context.rules >= 4 and (result := _fill_of_correction(command, order)) is not None:
         return _joined(command, order, result)
     if context.rules >= 4 and find_fill(order, command.trade_id) is None and not was_busted(order, command.trade_id):
@@ -131,6 +133,9 @@ def restatement_waits(command: BustFill | CorrectFill, order: Order | None, cont
     waiting = (*(() if order is None else order.waiting), *context.unknown_waiting)
     if any(_is_same_restatement(each.fill, command) for each in waiting):
         return []
+    fills = (each.fill.trade_id for each in waiting if each.fill.why is not QuarantineReason.UNKNOWN_FILL)
+    if order is not None and order.contents.of(command.trade_id) and command.trade_id not in fills:
+        return []  # its fill was in quarantine and was rejected
     figures = (ZERO, ZERO, ZERO)
     if isinstance(command, CorrectFill):
         figures = (command.fill_quantity or ZERO, command.fill_price or ZERO, command.fee or ZERO)
@@ -169,7 +174,8 @@ def restated_by_waiting(order: Order, context: DecisionContext, actor: str) -> l
         restated = bust(command, order, context) if isinstance(command, BustFill) else correct(command, order, context)
         order = after(order, restated)
         events += [resolved, *restated]
-    return events
+    own = DecisionContext(rules=context.rules)  # without the fills of unknown orders, which were looked at
+    return events + restated_by_waiting(order, own, actor) if events and order.waiting else events
 
 
 def fulfilled_correction(command: AddFill, order: Order, context: DecisionContext) -> tuple[str, Event] | None:

@@ -84,6 +84,8 @@ class ExternalIdAssigned(OrderEvent, frozen=True, kw_only=True):
     reported: OrderState | None = None  # the state that the venue reported with it; None: only the id
     refused_in: OrderState | None = None  # the state of the order, if it did not allow the reported one
     error_message: str | None = None  # FIX Text 58, reported with it
+    is_replaced: bool = False  # a replace has put it out of use before it was known
+    client_id: str | None = None  # the client id of a chain of replaces that it was reported with
     is_client_id: bool = False  # no venue's id, but a client id of a chain of replaces (FIX ClOrdID 11 after 41)
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from oms_es.domain.commands import AddFill
 from oms_es.domain.corrections import complete_with_fee, fill_without_fee, fulfilled_correction, restated_by_waiting
 from oms_es.domain.decision_context import DecisionContext
-from oms_es.domain.events import Event, FillAdded, StateChanged
+from oms_es.domain.events import Event, FillAdded
 from oms_es.domain.executions import (
     broken_rule,
     execute,
@@ -19,10 +19,10 @@ from oms_es.domain.executions import (
     quarantine,
     reports,
 )
-from oms_es.domain.inferred import no_longer_needed, without_inferred
+from oms_es.domain.inferred import execute_for_inferred, no_longer_needed
 from oms_es.domain.order import Order, after, evolve, is_order_event
-from oms_es.domain.quarantine import book_waiting, open_for_waiting, waiting_for
-from oms_es.vocabulary import OrderState, QuarantineReason
+from oms_es.domain.quarantine import book_waiting, busted_in_quarantine, open_for_waiting, waiting_for
+from oms_es.vocabulary import QuarantineReason
 
 Q = QuarantineReason
 
@@ -50,21 +50,14 @@ def _booked(command: AddFill, order: Order, context: DecisionContext, *, is_conf
     """Return the events of a new fill; it replaces inferred fills, and what waited for it follows."""
     if any(not each.quantity for each in order.contents.of(command.trade_id)):
         return []  # its correction is booked already
-    replaced: list[Event] = []
-    reduced = order
-    if order.inferred_quantity and not command.inferred:
-        replaced, reduced = without_inferred(command, order, command.fill_quantity)
-    why = Q.CONFLICT if is_conflict else broken_rule(command, reduced, context)
+    why, booked = (Q.CONFLICT, []) if is_conflict else execute_for_inferred(command, order, context)
     if why is not None and not (context.accept_exceptions and why is not Q.CONFLICT):
-        return [quarantine(command, why, order.quarantined, order)]
-    booked = execute(command, reduced, context, forced=why is not None)
+        return busted_in_quarantine(order, [quarantine(command, why, order.quarantined, order)], command.actor)
     if (corrected := fulfilled_correction(command, order, context)) is not None:
         reference = corrected[0]
         booked = [replace(each, corrects=reference) if isinstance(each, FillAdded) else each for each in booked]
         booked.append(corrected[1])
-    if order.state is OrderState.FILLED and reduced.state is not order.state:
-        booked = [each for each in booked if not isinstance(each, StateChanged)]  # complete before and after
-    events = [*replaced, *booked]
+    events = booked
     if order.waiting or context.unknown_waiting:
         events += restated_by_waiting(after(order, events), context, command.actor)
         events += no_longer_needed(command, after(order, events))

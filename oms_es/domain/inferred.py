@@ -10,16 +10,18 @@ from msgspec.structs import replace
 
 from oms_es.decimals import ZERO, divide, minus, plus, times
 from oms_es.domain.commands import AddFill, OrderCommand
-from oms_es.domain.events import Event, FillBusted, FillCorrected, QuarantineResolved
+from oms_es.domain.decision_context import DecisionContext
+from oms_es.domain.events import Event, FillBusted, FillCorrected, QuarantineResolved, StateChanged
+from oms_es.domain.executions import broken_rule, execute
 from oms_es.domain.order import Order, after
 from oms_es.domain.order_fills import Fill
-from oms_es.vocabulary import OrderState
+from oms_es.vocabulary import OrderState, QuarantineReason
 
 S = OrderState
 
 
 def missing_fill(
-    order: Order, name: str, cumulative: Decimal, average: Decimal | None, *, stale: bool = False
+    order: Order, name: str, cumulative: Decimal, average: Decimal | None, *, at: int | None = None
 ) -> tuple[str, Decimal, Decimal] | None:
     """
     Return trade id, quantity and price of what a cumulative quantity has beyond the known fills; None: nothing.
@@ -29,10 +31,13 @@ def missing_fill(
         name: the id under which the order was reported.
         cumulative: the reported filled quantity.
         average: the reported average price; None: not reported.
-        stale: the report is older than the last event of the order, so busted fills count as well.
+        at: time of the report at the venue, ns UTC. In one older than the last event of the order, busted fills count
+            as well; one older than the report of an inferred fill is ignored. None: now.
     """
     known = order.filled_quantity
-    if stale:
+    if at is not None and any(fill.inferred and fill.occurred_at > at for fill in order.fills):
+        return None
+    if at is not None and at < order.updated_at:
         for fill in order.fills:
             known = plus(known, fill.quantity) if fill.busted and not fill.inferred else known
     quantity = minus(cumulative, known)
@@ -56,6 +61,21 @@ def _price(order: Order, cumulative: Decimal, average: Decimal | None, quantity:
         return average
     price = divide(minus(times(cumulative, average), order.filled_cost), quantity)
     return price if (price > 0) is (average > 0) else average
+
+
+def execute_for_inferred(
+    command: AddFill, order: Order, context: DecisionContext, quarantine_id: str | None = None
+) -> tuple[QuarantineReason | None, list[Event]]:
+    """Return the rule that a fill breaks, and the events of booking it in place of inferred fills."""
+    replaced: list[Event] = []
+    reduced = order
+    if context.rules >= 4 and order.inferred_quantity and not command.inferred:
+        replaced, reduced = without_inferred(command, order, command.fill_quantity)
+    why = broken_rule(command, reduced, context)
+    booked = execute(command, reduced, context, forced=why is not None, quarantine_id=quarantine_id)
+    if order.state is S.FILLED and reduced.state is not order.state:
+        booked = [each for each in booked if not isinstance(each, StateChanged)]  # complete before and after
+    return why, [*replaced, *booked]
 
 
 def without_inferred(command: OrderCommand, order: Order, quantity: Decimal) -> tuple[list[Event], Order]:

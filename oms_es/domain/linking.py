@@ -26,18 +26,21 @@ def link(command: LinkOrder | ChangeState, order: Order, context: DecisionContex
     name = command.external_order_id
     is_client_id = isinstance(command, LinkOrder) and command.is_client_id
     known = (order.order_id, *order.aliases) if is_client_id else order.external_order_ids
-    if name is None or name in known:
+    if name is None or (name in known and (context.rules < 4 or context.external_order is None)):
         return []
     assigned = ExternalIdAssigned(
         account=order.account,
         order_id=order.order_id,
         external_order_id=name,
         is_client_id=is_client_id,
+        is_replaced=isinstance(command, LinkOrder) and command.is_replaced,
+        client_id=command.client_id if isinstance(command, LinkOrder) else None,
         reported=command.new if isinstance(command, ChangeState) else None,
         error_message=command.error_message if isinstance(command, ChangeState) else None,
         actor=command.actor,
     )
-    return [assigned, *join(command, after(order, [assigned]), context)]
+    joined = join(command, after(order, [assigned]), context)
+    return [assigned, *joined] if joined or name not in known else []  # joined: there was no room for it before
 
 
 def join(command: OrderCommand, order: Order, context: DecisionContext) -> list[Event]:

@@ -77,6 +77,7 @@ class Order(Struct, frozen=True, kw_only=True):
     known_at: int = 0  # when its submission was recorded
     merged_into: str | None = None  # the id of our order that this external order was merged into
     aliases: tuple[str, ...] = ()  # further client ids: those of a chain of replaces
+    linked_as: tuple[tuple[str, str], ...] = ()  # venue's ids with the client ids that they were reported with
     replaced_ids: tuple[str, ...] = ()  # ids of it that a replace has put out of use at the venue
     cancelled_id: str | None = None  # the id under which the venue reported it as cancelled
     pending_cancel: bool = False  # the venue was asked to cancel it and has not answered
@@ -210,6 +211,10 @@ def _joined(known: tuple[str, ...], names: tuple[str | None, ...]) -> tuple[str,
 
 def _id_assigned(order: Order, event: ExternalIdAssigned, *_: int) -> Order:
     message = order.error_message if event.error_message is None else event.error_message
+    if event.client_id is not None:
+        order = replace(order, linked_as=(*order.linked_as, (event.external_order_id, event.client_id)))
+    if event.is_replaced:
+        order = replace(order, replaced_ids=_joined(order.replaced_ids, (event.external_order_id,)))
     if event.is_client_id:
         return replace(order, aliases=_joined(order.aliases, (event.external_order_id,)), error_message=message)
     return replace(order, external_order_ids=_with_names(order, (event.external_order_id,)), error_message=message)
@@ -339,9 +344,14 @@ def _amended(order: Order, event: OrderAmended, occurred_at: int, *_: int) -> Or
 
 def replaced_ids(order: Order, new_order_id: str | None, external_order_id: str | None) -> tuple[str, ...]:
     """Return the ids that are out of use at the venue after a replace with these ids; None: it gave none."""
-    replaced = list(order.replaced_ids)
-    replaced += () if external_order_id is None else order.external_order_ids
-    replaced += () if new_order_id is None else (order.order_id, *order.aliases)
+    replaced, clients = list(order.replaced_ids), (order.order_id, *order.aliases)
+    later: tuple[str, ...] = ()  # client ids of the replaces after this one
+    if new_order_id in clients:
+        place = clients.index(new_order_id)
+        clients, later = clients[:place], clients[place + 1 :]
+    linked_later = {name for name, client in order.linked_as if client in later}
+    replaced += () if external_order_id is None else (n for n in order.external_order_ids if n not in linked_later)
+    replaced += () if new_order_id is None else clients
     return tuple(name for name in dict.fromkeys(replaced) if name not in (new_order_id, external_order_id))
 
 

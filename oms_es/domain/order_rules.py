@@ -22,13 +22,13 @@ from oms_es.domain.commands import (
     ResolveQuarantined,
     SubmitOrder,
 )
-from oms_es.domain.corrections import bust, correct, restatement_waits
+from oms_es.domain.corrections import bust, correct, restated_by_waiting, restatement_waits
 from oms_es.domain.decision_context import DecisionContext, state_changed
 from oms_es.domain.events import AmendRefused, Event, ExternalIdAssigned, OrderAmended, OrderSubmitted
 from oms_es.domain.fill_rules import add_fill, fill_unknown
 from oms_es.domain.linking import join, link
 from oms_es.domain.order import Order, after, describe
-from oms_es.domain.quarantine import resolve
+from oms_es.domain.quarantine import busted_in_quarantine, resolve, retry
 from oms_es.domain.requests import decide_request
 from oms_es.errors import CommandConflict, InvalidInput, InvalidTransition, UnknownOrder
 from oms_es.identifiers import shown
@@ -76,11 +76,15 @@ def _decide_known(command: OrderCommand, order: Order, context: DecisionContext)
         case ReduceOrder():
             return _reduce(command, order)
         case BustFill():
-            return bust(command, order, context)
+            busted = busted_in_quarantine(order, bust(command, order, context), command.actor)
+            return retry(order, busted, context, command.actor)
         case CorrectFill():
-            return correct(command, order, context)
+            corrected = correct(command, order, context)
+            if order.waiting and corrected:  # a correction of the correction may have come before it
+                corrected += restated_by_waiting(after(order, corrected), context, command.actor)
+            return retry(order, corrected, context, command.actor)
         case _:
-            return decide_request(command, order, context)
+            return retry(order, decide_request(command, order, context), context, command.actor)
 
 
 # --- submit ---

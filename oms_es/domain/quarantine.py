@@ -7,11 +7,16 @@ from msgspec.structs import replace
 from oms_es.decimals import ZERO
 from oms_es.domain.commands import AddFill, CorrectFill, ResolveQuarantined
 from oms_es.domain.contents import Content
-from oms_es.domain.corrections import booked_fill, complete_with_fee, corrected, fill_without_fee
+from oms_es.domain.corrections import (
+    booked_fill,
+    complete_with_fee,
+    corrected,
+    fill_without_fee,
+    restated_by_waiting,
+)
 from oms_es.domain.decision_context import DecisionContext
 from oms_es.domain.events import Event, FillAdded, FillQuarantined, QuarantineResolved
 from oms_es.domain.executions import (
-    broken_rule,
     execute,
     is_out_of_band,
     is_repetition,
@@ -19,7 +24,8 @@ from oms_es.domain.executions import (
     reports,
     symbol_and_side,
 )
-from oms_es.domain.order import Order, find_fill
+from oms_es.domain.inferred import execute_for_inferred
+from oms_es.domain.order import Order, after, find_fill
 from oms_es.domain.order_fills import QuarantinedFill
 from oms_es.errors import InvalidInput, UnknownQuarantine
 from oms_es.identifiers import shown
@@ -61,7 +67,8 @@ def resolve(command: ResolveQuarantined, order: Order | None, context: DecisionC
         _check_fits(fill, command, order)
         if context.rules >= 3 and fill.trade_id is not None and find_fill(order, fill.trade_id) is not None:
             return [resolved, *_replace_fill(command, order, fill)]
-        return [resolved, *execute(add, order, context, forced=True, quarantine_id=fill.quarantine_id)]
+        booked = [resolved, *execute(add, order, context, forced=True, quarantine_id=fill.quarantine_id)]
+        return booked + restated_by_waiting(after(order, booked), context, command.actor)
     if symbol is None or side is None:
         msg = f"accepting {shown(command.quarantine_id)} opens order {shown(fill.order_id)}: name its symbol and side"
         raise InvalidInput(msg)
@@ -185,11 +192,57 @@ def book_waiting(
         if not booked and (without_fee := fill_without_fee(add, order, context)) is not None:
             return [_linked(fill, actor, accepted=True), *complete_with_fee(add, order, without_fee, context)]
         return [_linked(fill, actor, accepted=False, reason="booked under another id of the order")] if booked else []
-    why = broken_rule(add, order, context)
+    why, booking = execute_for_inferred(add, order, context, fill.quarantine_id)
     if why is not None and not context.accept_exceptions:
         return []
-    booking = execute(add, order, context, forced=why is not None, quarantine_id=fill.quarantine_id)
     return [_linked(fill, actor, accepted=True), *_with_reported_fee(booking, fee)]
+
+
+def retry(order: Order, events: list[Event], context: DecisionContext, actor: str) -> list[Event]:
+    """
+    Return events with those of booking the order's quarantined fills that fit now.
+
+    Args:
+        order: the order before the events.
+        events: a bust, a correction or a replace, which may make room.
+        context: the context of the decision.
+        actor: the sender of the command.
+    """
+    changed = after(order, events)
+    if context.rules < 4 or not events or not order.waiting or changed.quarantined != order.quarantined:
+        return events
+    found = list(events)
+    for waiting in changed.waiting:
+        fill = waiting.fill
+        if fill.why not in (Q.OVERFILL, Q.ORDER_DONE) or fill.correction or fill.inferred:
+            continue
+        add = as_fill(fill, changed, actor)
+        why, booking = execute_for_inferred(add, changed, context, fill.quarantine_id)
+        if why is not None or _is_booked(fill, changed):
+            continue
+        more: list[Event] = [_linked(fill, actor, accepted=True), *booking]
+        more += restated_by_waiting(after(changed, more), context, actor)
+        changed, found = after(changed, more), found + more
+    return found
+
+
+def _is_booked(fill: FillQuarantined, order: Order) -> bool:
+    return fill.trade_id is not None and find_fill(order, fill.trade_id) is not None
+
+
+def busted_in_quarantine(order: Order, events: list[Event], actor: str) -> list[Event]:
+    """Return events with the end of quarantined fills whose busts are in quarantine too."""
+    changed = after(order, events)
+    busts = {each.fill.trade_id: each.fill for each in changed.waiting if each.fill.bust}
+    found = list(events)
+    for each in changed.waiting if busts else ():
+        fill = each.fill
+        if fill.bust or fill.correction or fill.trade_id not in busts:
+            continue
+        found.append(_linked(fill, actor, accepted=False, reason="busted by the venue"))
+        if (bust := busts.pop(fill.trade_id)) is not None:
+            found.append(_linked(bust, actor, accepted=True, reason="its fill was in quarantine"))
+    return found
 
 
 def open_for_waiting(waiting: QuarantinedFill, command: AddFill, context: DecisionContext) -> list[Event]:

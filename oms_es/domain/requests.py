@@ -168,8 +168,8 @@ def _replace_order(command: ReplaceOrder, order: Order) -> list[Event]:
 def _after_replace(command: ReplaceOrder, order: Order, amended: OrderAmended) -> list[Event]:
     """Return the state change of a replace: complete, open again, or alive although the old id was cancelled."""
     left = amended.quantity > order.filled_quantity
-    new_id = command.external_order_id or command.new_order_id
-    was_its_end = order.state is S.CANCELLED and order.cancelled_id is not None and new_id != order.cancelled_id
+    gone = replaced_ids(order, command.new_order_id, command.external_order_id)
+    was_its_end = order.state is S.CANCELLED and order.cancelled_id in gone
     if order.state in (S.PENDING, S.WORKING) and not left:
         done = S.FILLED if order.filled_quantity else S.CANCELLED
         return [state_changed(command, order.state, done, reason="replaced by what is filled")]

@@ -193,8 +193,21 @@ class _Reported:
         if alias is not None and not self._state.orders.named(alias, order.account):
             yield self._request(LinkOrder, order, external_order_id=alias, is_client_id=True)
         name = report.external_order_id
-        if name is not None and name != order.order_id and name not in order.external_order_ids:
-            yield self._request(LinkOrder, order, external_order_id=name)
+        if name is not None and name != order.order_id and self._is_new(name, order):
+            yield self._request(
+                LinkOrder,
+                order,
+                external_order_id=name,
+                is_replaced=report.order_id in order.replaced_ids,
+                client_id=report.order_id if report.order_id in order.aliases else None,
+            )
+
+    def _is_new(self, name: str, order: Order) -> bool:
+        """Return whether a venue's id is new to the order, or names an external order that had no room in it."""
+        if name not in order.external_order_ids:
+            return True
+        other = self._state.orders.orders.get((order.account, name))
+        return other is not None and other is not order and other.is_external and other.merged_into is None
 
     # --- orders ---
 
@@ -236,8 +249,7 @@ class _Reported:
                 return
             found = (inferred_id(name, cumulative), cumulative, price)
         else:
-            stale = self._at is not None and self._at < order.updated_at
-            missing = missing_fill(order, name, cumulative, average, stale=stale)
+            missing = missing_fill(order, name, cumulative, average, at=self._at)
             if missing is None:
                 return
             found = missing
