@@ -65,8 +65,8 @@ def delete(rows: list[Row], dice: random.Random) -> str:
 
 
 def insert(rows: list[Row], dice: random.Random) -> str:
-    """Insert a changed copy of a row, and renumber the rows after it."""
-    at, source = dice.randrange(len(rows) + 1), dice.choice(rows)
+    """Insert a changed copy of a row, and renumber the rows after it; a row at the end would be a new event."""
+    at, source = dice.randrange(len(rows)), dice.choice(rows)
     fresh = list(source)
     fresh[VERSION] = max(each[VERSION] for each in rows if each[STREAM] == source[STREAM]) + 1
     fresh[COMMAND] = None
@@ -128,7 +128,9 @@ def forge(source: Path, path: Path, attack: str, seed: int, *, recompute: bool) 
             if recompute:
                 recompute_chain(db, rows)
             contents = [_contents(before), _contents(rows)]
-        first = next((n for n, (a, b) in enumerate(zip(*contents, strict=False), 1) if a != b), len(rows) + 1)
+        first = next(
+            (n for n, (a, b) in enumerate(zip(*contents, strict=False), 1) if a != b), min(map(len, contents)) + 1
+        )
         triggers = db.execute(TRIGGERS).fetchall()
         for name, _ in triggers:
             db.execute(f"DROP TRIGGER {name}")

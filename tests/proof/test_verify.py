@@ -1,6 +1,9 @@
 """`verify`: what it finds in a log, with and without signed checkpoints."""
 
+import asyncio
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,9 @@ from oms_es.log.sqlite import SqliteLog
 from oms_es.proof import Verification, verify
 from oms_es.proof.checkpoint import Checkpoint, sign_head, write_note
 from oms_es.proof.keys import SigningKey, VerifierKey, create
+from tests.desk import BUY, DAY, desk, trade
 from tests.golden_days import SPANS, restore
-from tests.proof.forging import ATTACKS, forge
+from tests.proof.forging import ATTACKS, CHAIN, STATE, forge, recompute_chain
 from tests.tampering import LAST, run, short_day, tampered
 
 
@@ -276,3 +280,29 @@ def test_an_index_that_lacks_a_row_is_reported_unless_quick(folder: Path) -> Non
 
     assert "an index of the file is damaged" in str(verified(folder).detail)
     assert verify(path, quick=True).status == "unanchored"
+
+
+def test_the_digests_of_a_closed_day_show_a_change_although_the_chain_was_computed_again(tmp_path: Path) -> None:
+    async def closed_day() -> None:
+        async with desk(tmp_path / "day.db") as oms:
+            await trade(oms, "o-1", BUY, 100, 10)
+            await oms.close_day(DAY)
+
+    asyncio.run(closed_day())
+    assert verify(tmp_path / "day.db").status == "unanchored"
+    with closing(sqlite3.connect(tmp_path / "day.db", isolation_level=None)) as db:
+        rows = [list(row) for row in db.execute("SELECT * FROM events ORDER BY seq")]
+        (fill,) = [row for row in rows if b'"fill_price"' in row[STATE]]
+        fill[STATE] = fill[STATE].replace(b'"fill_price":"10"', b'"fill_price":"11"')
+        recompute_chain(db, rows)
+    tampered(
+        tmp_path / "day.db",
+        *(f"UPDATE events SET state = x'{row[STATE].hex()}', chain = x'{row[CHAIN].hex()}' WHERE seq = {row[0]}"
+          for row in rows),
+    )  # fmt: skip
+
+    found = verify(tmp_path / "day.db")
+
+    assert (found.kind, found.first_bad_seq) == ("altered", rows[-1][0])
+    assert f"the digests of the closed day {DAY} differ: positions" in str(found.detail)
+    assert verify(tmp_path / "day.db", quick=True).is_sound
