@@ -1,8 +1,9 @@
 """Orders after their events, their open quantities, and the fills in quarantine."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from heapq import merge
 from typing import Any
 
 from msgspec import Struct
@@ -39,6 +40,8 @@ from oms_es.projections.undo import UndoDict, UndoLog
 from oms_es.vocabulary import OrderSide
 
 Key = tuple[str, str]  # account, order id (or symbol)
+
+_SLICE = 4096  # orders that are sorted at once
 
 
 class UnknownOrderFills(Struct, frozen=True):
@@ -331,6 +334,16 @@ class Orders(Projection):
     def sorted(self) -> list[Order]:
         """Return every order, by account and order id."""
         return [order for key, order in sorted(self.orders.items()) if key not in self.merged]
+
+    def in_slices(self) -> Iterator[Order]:
+        """Yield the orders as `sorted`; they are sorted in slices, so that other threads run meanwhile."""
+        keys = [key for key in self.orders if key not in self.merged]
+        runs = [sorted(keys[start : start + _SLICE]) for start in range(0, len(keys), _SLICE)]
+        return (self.orders[key] for key in merge(*runs))
+
+    def unsorted(self) -> Iterator[Order]:
+        """Yield every order, in no order of use."""
+        return (order for key, order in self.orders.items() if key not in self.merged)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every order as a plain row."""

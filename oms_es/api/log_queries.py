@@ -91,7 +91,7 @@ class LogQueries:
         queries = self._queries(tags)
         basis = queries.basis(as_of_from(as_of, known_at, at_seq))
         orders = queries.orders(basis, symbols=only.symbols, only_open=only_open or only.only_open)
-        found = only.orders(each for each in orders.sorted() if each.is_open or not only_open)
+        found = only.orders(each for each in orders.in_slices() if each.is_open or not only_open)
         return QueryResult(map(order_view, found), basis, ORDER.columns, lambda: list(map(order_row, found)))
 
     def fills(

@@ -381,7 +381,7 @@ def order_rows(orders: Orders) -> list[dict[str, Any]]:
 
 def fill_rows(orders: Orders) -> Iterator[dict[str, Any]]:
     """Return every fill as a row, in log order, with busted ones."""
-    fills = [OrderFill(order, fill) for order in orders.sorted() for fill in order.fills]
+    fills = [OrderFill(order, fill) for order in orders.unsorted() for fill in order.fills]
     return map(FILL.row, sorted(fills, key=lambda each: each.fill.seq))
 
 

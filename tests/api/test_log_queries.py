@@ -179,3 +179,15 @@ async def test_a_number_with_more_digits_makes_its_column_wider_and_is_never_rou
 def test_rows_inside_a_row_have_no_table(day: Path) -> None:
     with pytest.raises(InvalidInput, match="use to_dicts"):
         opened(day).why_position("ALFA").to_arrow()
+
+
+async def test_orders_that_are_sorted_in_slices_are_in_the_same_order(
+    day: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oms = opened(day)
+    whole = oms.orders()
+
+    monkeypatch.setattr("oms_es.projections.orders._SLICE", 2)
+
+    assert oms.orders() == whole
+    assert len(whole) > 4
