@@ -129,14 +129,17 @@ const Data = (() => {
     sums[clock] = new Track(`sums-${clock}`, byCurrency);
   }
 
-  const newEvents = new NewRows(), newOf = { orders: new Map(), fills: new Map() };
+  const newEvents = new NewRows(), newSeqs = [], newOf = { orders: new Map(), fills: new Map() };
   const nameOf = { orders: (row) => JSON.stringify([row.account, row.order_id]), fills: (row) => row.seq };
 
   /** Add what a live page has received. */
   function append(news) {
     Object.assign(day, news.day);
     const events = new Table(news.events);
-    for (let i = 0; i < events.length; i++) newEvents.list.push(events.row(i));
+    for (let i = 0; i < events.length; i++) {
+      newEvents.list.push(events.row(i));
+      newSeqs.push(events.get("seq", i));
+    }
     tracks.recorded.append(new Table(news.rows));
     sums.recorded.append(new Table(news.sums));
     for (const name of ["orders", "fills"]) for (const row of news[name]) newOf[name].set(nameOf[name](row), row);
@@ -147,7 +150,7 @@ const Data = (() => {
 
   /** Return the event of the day at `seq`, or the last one before it; null before the first. */
   function eventAt(seq) {
-    if (newEvents.length && newEvents.get("seq", 0) <= seq) return newEvents.row(lastUpTo(newEvents.list.map((row) => row.seq), seq));
+    if (newEvents.length && newEvents.get("seq", 0) <= seq) return newEvents.row(lastUpTo(newSeqs, seq));
     const n = lastUpTo(day.index.events, seq);
     if (n < 0) return null;
     const rows = table(`events-${n}`);
@@ -170,10 +173,7 @@ const Data = (() => {
         if (seq >= first) yield [rows, i];
       }
     }
-    for (let i = 0; i < newEvents.length; i++) {
-      const seq = newEvents.get("seq", i);
-      if (seq >= first && seq <= last) yield [newEvents, i];
-    }
+    for (let i = lastUpTo(newSeqs, first - 1) + 1; i < newSeqs.length && newSeqs[i] <= last; i++) yield [newEvents, i];
   }
 
   /** Yield every row of a list in chunks: orders, fills. */

@@ -120,9 +120,9 @@ const Page = (() => {
     const titles = ["Position", "Figure", "A", "B", "Change"];
     const rows = lines.map(([number, book, name, one, other, change]) => el("tr", { "data-figure": name },
       el("th", { scope: "row" }, el("button", { type: "button", class: "link", "data-open": `position:${number}` }, book.symbol), day.books.length > 1 ? el("small", {}, ` ${book.account}`) : null),
-      el("td", {}, COMPARED.find(([key]) => key === name)[1]),
-      ...[one, other].map((value) => el("td", { class: "num" }, Text.number(value))),
-      el("td", { class: `num ${Text.tone(change)}` }, Text.number(change, true))));
+      el("td", { "data-label": "Figure" }, COMPARED.find(([key]) => key === name)[1]),
+      ...[["A", one], ["B", other]].map(([side, value]) => el("td", { class: "num", "data-label": side }, Text.number(value))),
+      el("td", { class: `num ${name.includes("pnl") ? Text.tone(change) : ""}`, "data-label": "Change" }, Text.number(change, true))));
     const events = [];
     for (const [table, i] of Data.eventsBetween(a + 1, b)) if (events.push(table.row(i)) >= MOST) break;
     byId("diff-body").replaceChildren(
