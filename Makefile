@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the first target builds. It needs make and Python 3.11 or later (or PYTHON=...).
 .DEFAULT_GOAL := help
-.PHONY: help demo test golden picture screenshots torture bench bench-check format clean
+.PHONY: help demo test golden picture screenshots torture bench bench-check docs format clean
 
 WORKERS ?= auto
 BIN := .venv/bin
@@ -42,12 +42,16 @@ bench: $(READY) ## measure on this machine
 bench-check: $(READY) ## measure, and compare with docs/performance.json
 	@$(BIN)/python -m benchmarks --check
 
+docs: $(READY) ## build the documentation site in site/
+	@$(BIN)/python -c 'import mkdocs' 2>/dev/null || $(BIN)/python -m pip -qq --disable-pip-version-check install -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
 format: $(READY) ## correct style with ruff
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean: ## remove the files that make and the tools wrote
-	rm -rf .venv build dist *.egg-info .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist site *.egg-info .coverage* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A venv contains absolute paths: one that was copied from another folder would run the code of that folder.

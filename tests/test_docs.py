@@ -1,8 +1,12 @@
 """The documents say what the code does."""
 
 import re
+import shlex
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from oms_es.cli.app import app
 from oms_es.domain.risk_checks import CHECKS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,3 +47,17 @@ def test_nothing_in_the_repository_names_a_machine_it_was_made_on() -> None:
     named = [path.name for path, text in texts.items() if re.search(r"(?<![\w.])/(work|root|home)/\w", text)]
 
     assert named == []
+
+
+def test_the_tutorial_shows_what_its_commands_print(tmp_path: Path) -> None:
+    tutorial = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    sessions = re.findall(r"^```shell-session\n\$ oms (.*?)\n(.*?)^```", tutorial, flags=re.MULTILINE | re.DOTALL)
+    environment = {"OMS_LOG": str(tmp_path / "day.db"), "COLUMNS": "200"}
+    CliRunner().invoke(app, ["demo", "--log", environment["OMS_LOG"]], catch_exceptions=False)
+
+    assert len(sessions) == 8
+    for command, shown in sessions:
+        words, _, pattern = command.partition(" | grep -o ")
+        printed = CliRunner().invoke(app, shlex.split(words), env=environment).stdout
+        found = "".join(f"{each}\n" for each in re.findall(pattern.strip("'"), printed)) if pattern else printed
+        assert found == shown, command

@@ -155,10 +155,7 @@ class Gateway:
         Judge an order, make it durable, place it, and return it with what the venue answered.
 
         A cancelled await does not stop it. Without a clear answer the venue is asked until the outcome is known.
-
-        Args:
-            symbol, side, order_type, quantity, price, order_id: as in `OrderManagementSystem.submit_order`.
-            more: its keyword arguments.
+        The arguments are those of `OrderManagementSystem.submit_order`.
 
         Raises:
             OrderRejected: by a limit, or by the venue (`VENUE: …`); recorded.

@@ -120,6 +120,16 @@ async def test_a_hanging_callback_does_not_delay_commands_and_other_callbacks(pa
     assert heard == ["idle", "pending", "working"] * 5
 
 
+class Quick:
+    """An async callback that notes the order ids."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    async def __call__(self, order: OMSOrder) -> None:
+        self.heard.append(order.order_id)
+
+
 class Slow:
     """An async callback that waits at each call until it is let go on."""
 
@@ -139,17 +149,17 @@ def bounded(when_full: str) -> Settings:
 async def test_a_full_queue_drops_the_oldest_calls_and_counts_them(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    slow, others = Slow(), list[str]()
+    slow, others = Slow(), Quick()
     async with desk(path, settings=bounded("drop_oldest")) as oms:
         oms.add_order_callback(slow)
-        oms.add_order_callback(lambda order: others.append(order.order_id))
+        oms.add_order_callback(others)
         for number in range(3):
             await submit(oms, f"o-{number}")  # two events each; the first call has begun
         text = oms.metrics.text()
         slow.go_on.set()
 
     assert slow.heard == ["o-0 idle", "o-1 pending", "o-2 idle", "o-2 pending"]
-    assert len(others) == 6
+    assert len(others.heard) == 6
     assert "oms_callbacks_waiting 3.0" in text
     assert "oms_callbacks_dropped 2.0" in text
     assert [each.getMessage() for each in caplog.records if "dropped" in each.getMessage()] == [
@@ -158,16 +168,16 @@ async def test_a_full_queue_drops_the_oldest_calls_and_counts_them(
 
 
 async def test_a_full_queue_disconnects_its_callback_and_no_other(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    slow, others = Slow(), list[str]()
+    slow, others = Slow(), Quick()
     async with desk(path, settings=bounded("disconnect")) as oms:
         oms.add_order_callback(slow)
-        oms.add_order_callback(lambda order: others.append(order.order_id))
+        oms.add_order_callback(others)
         for number in range(3):
             await submit(oms, f"o-{number}")
         slow.go_on.set()
 
     assert slow.heard == ["o-0 idle"]  # the call that had begun
-    assert len(others) == 6
+    assert len(others.heard) == 6
     assert "callback Slow was disconnected: 3 calls waited for it" in caplog.text
 
 
