@@ -32,6 +32,8 @@ ROOT_MODULES = {"oms_es", "oms_es.metrics", "oms_es.sync"}
 CLI_MODULES = {"oms_es.__main__"}  # `python -m oms_es`
 
 HOMES = {
+    "aiohttp": "oms_es.venues.deltadefi",
+    "ccxt": "oms_es.venues.ccxt",
     "eventsourcing": "oms_es.log",
     "sqlite_utils": "oms_es.projections.tables",
     "typer": "oms_es.cli",

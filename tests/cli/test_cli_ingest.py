@@ -142,7 +142,7 @@ def test_ingest_loses_nothing_that_it_acknowledged(oms: Oms, number: signal.Sign
     first = [json.loads(process.stdout.readline()) for _ in range(10)]  # before the input has ended
 
     process.send_signal(number)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=60)
 
     answers = [*first, *(json.loads(line) for line in rest.splitlines() if line.endswith("}"))]
     assert process.returncode == code
@@ -162,7 +162,7 @@ def test_ingest_ends_quietly_when_nobody_reads_its_answers(oms: Oms) -> None:
     process.stdin.write(command("mark", symbol="ADA", price="1") + "\n")
     process.stdin.flush()
 
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     process.stdin.close()
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
