@@ -69,6 +69,9 @@ class _Collector:
             with self._lock:
                 self._queries -= 1
                 if not self._queries and self._was_on:
+                    if not gc.get_freeze_count():  # what was made counts as old: the next collection skips it
+                        gc.freeze()
+                        gc.unfreeze()
                     gc.enable()
 
 
