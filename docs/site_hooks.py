@@ -16,8 +16,8 @@ from oms_es.projections import rows
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)#]+)\)")
 _JSON = """# JSON
 
-Every query has `--json`. Decimals are strings in canonical text, times are ISO text with nanoseconds in UTC, and null is
-a value that does not exist. `basis` names the events behind the answer."""
+Every query has `--json`. Decimals are strings in canonical text, times are ISO text with nanoseconds in UTC, and null
+is a value that does not exist. `basis` names the events behind the answer."""
 _MODELS: dict[str, rows.ReadModel[Any]] = {
     "orders": rows.ORDER,
     "fills": rows.FILL,

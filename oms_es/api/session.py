@@ -17,6 +17,7 @@ from oms_es.engine.log_poller import LogPoller
 from oms_es.engine.metrics import Metrics
 from oms_es.engine.sequencer import Sequencer
 from oms_es.engine.settings import Settings
+from oms_es.engine.tracing import traced, tracer
 from oms_es.errors import DamagedLog, UnknownOrder
 from oms_es.identifiers import identifier
 from oms_es.log.contract import Log
@@ -147,8 +148,10 @@ class Session:
         )
         if self._callbacks.anybody:
             self._watch.begin()
+        if (found := tracer()) is not None:
+            return await traced(found, self.sequencer.perform, request, _raise_refusal)
         answer = await self.sequencer.perform(request)
-        raise_refusal(answer.command, answer.events, answer.order)
+        _raise_refusal(answer)
         return answer
 
     @staticmethod
@@ -156,3 +159,7 @@ class Session:
         if answer.order is None:
             raise UnknownOrder("this command has no order")
         return order_view(answer.order)
+
+
+def _raise_refusal(answer: CommandResult) -> None:
+    raise_refusal(answer.command, answer.events, answer.order)
