@@ -26,7 +26,7 @@ from tests.desk import BUY, FREE, Clock, desk, facts_file, submitted, trade
 from tests.torture.tracing import environment, need_strace
 
 FEW = [("pwrite64", 7)]
-MANY = [("pwrite64", number) for number in range(1, 66)] + [("fdatasync", number) for number in range(1, 22)]
+MANY = [("pwrite64", number) for number in range(1, 121)] + [("fdatasync", number) for number in range(1, 31)]
 PARTS = 10  # for the workers
 
 WORK = """
