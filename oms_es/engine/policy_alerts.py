@@ -4,6 +4,7 @@ import logging
 
 from oms_es.domain.events import Event, PolicyChanged, TradingLevelChanged
 from oms_es.engine.admin_commands import FILE_CHANGED, FIRST
+from oms_es.engine.log_context import about
 from oms_es.identifiers import escaped
 from oms_es.vocabulary import EVERY_ACCOUNT
 
@@ -22,10 +23,12 @@ def log_policy_change(event: Event, *, own: bool) -> None:
         by_file = event.reason == FILE_CHANGED
         level = logging.INFO if event.reason == FIRST or (own and not by_file) else logging.WARNING
         changes = ", ".join(f"{key} = {_value(value)}" for key, value in sorted(event.values.items()))
-        _log.log(level, "%s", escaped(f"{_what(event, by_file=by_file)}: {changes or 'nothing else'}{_who(event)}"))
+        message = escaped(f"{_what(event, by_file=by_file)}: {changes or 'nothing else'}{_who(event)}")
+        _log.log(level, "%s", message, extra=about(account=event.account))
     elif isinstance(event, TradingLevelChanged):
         level = logging.INFO if own and not event.from_file else logging.WARNING
-        _log.log(level, "%s", escaped(f"the trading level of {_scope(event)} is {event.level.value}{_who(event)}"))
+        message = escaped(f"the trading level of {_scope(event)} is {event.level.value}{_who(event)}")
+        _log.log(level, "%s", message, extra=about(account=event.account, level=event.level.value))
 
 
 def _what(event: PolicyChanged, *, by_file: bool) -> str:

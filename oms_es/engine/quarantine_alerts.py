@@ -5,6 +5,7 @@ import logging
 import weakref
 from collections.abc import Callable
 
+from oms_es.engine.log_context import about
 from oms_es.identifiers import escaped
 from oms_es.projections.state import State
 from oms_es.projections.views import QuarantineChange
@@ -34,7 +35,14 @@ class QuarantineAlerts:
             what = f"{trade} of order {change.order_id} is in quarantine as {change.quarantine_id}: {change.why}"
         else:
             what = f"{change.quarantine_id} of order {change.order_id} is {change.state}"
-        _log.warning("%s", escaped(f"{what}; {change.waiting} in quarantine"))
+        names = about(
+            account=change.account,
+            order_id=change.order_id,
+            quarantine_id=change.quarantine_id,
+            trade_id=change.trade_id,
+            waiting=change.waiting,
+        )
+        _log.warning("%s", escaped(f"{what}; {change.waiting} in quarantine"), extra=names)
         self._begin()
 
     def opened(self, state: State) -> None:
@@ -67,5 +75,6 @@ class QuarantineAlerts:
             return
         names = ", ".join(each.fill.quarantine_id for each in waiting[:_MOST_NAMED])
         more = "" if len(waiting) <= _MOST_NAMED else ", …"
-        _log.warning("fills wait in quarantine: %d (%s%s); accept or reject them", len(waiting), names, more)
+        message = "fills wait in quarantine: %d (%s%s); accept or reject them"
+        _log.warning(message, len(waiting), names, more, extra=about(waiting=len(waiting)))
         self._begin()

@@ -33,6 +33,7 @@ from oms_es.domain.inferred import inferred_id, missing_fill
 from oms_es.domain.order import Order
 from oms_es.domain.reports import FillReport, OrderReport, Report, fee_of, fills_of
 from oms_es.engine.command_result import CommandResult
+from oms_es.engine.log_context import about
 from oms_es.identifiers import shown
 from oms_es.projections.orders import Key
 from oms_es.projections.state import State
@@ -220,6 +221,7 @@ class _Reported:
                     "report ignored: %s is %s %s, but %s is reported as %s %s",
                     shown(order.order_id), order.side.value, order.symbol,
                     shown(report.external_order_id or report.order_id), _word(report.side), report.symbol,
+                    extra=about(account=order.account, order_id=order.order_id, seq=order.last_seq),
                 )  # fmt: skip
                 for each in fills_of(report):  # a conflict, which waits in quarantine
                     yield self._restated(each) if each.kind is not FillKind.TRADE else self._traded(each)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oms_es import OMSOrder, OrderManagementSystem, OrderRejected, OrderState, Position, Settings
+from oms_es import FillQuarantinedError, OMSOrder, OrderManagementSystem, OrderRejected, OrderState, Position, Settings
 from tests.desk import ADA, BUY, SELL, Clock, D, desk, ruled, submit, these, trade, until, work
 
 
@@ -370,3 +370,18 @@ async def test_callbacks_get_events_that_another_thread_read(tmp_path: Path) -> 
     await until(lambda: len(told) == 2)
 
     assert told == ["idle", "pending"]
+
+
+async def test_a_log_record_names_its_order_for_a_structured_formatter(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with desk(path) as oms:
+        await work(oms, "o-1")
+        with pytest.raises(FillQuarantinedError) as found:
+            await oms.add_fill("o-1", 101, 10, "t-1")
+        await oms.halt(account="a", reason="lunch")
+
+    warned = [vars(each) for each in caplog.records if "oms_order_id" in vars(each)]
+    assert [(each["oms_account"], each["oms_order_id"], each["oms_quarantine_id"]) for each in warned] == [
+        ("default", "o-1", found.value.quarantine_id)
+    ]
