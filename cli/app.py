@@ -17,7 +17,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "submit": ("orders.submit", "Submit an order; it must pass the risk checks."),
         "ack": ("orders.ack", "Record that the venue acknowledged an order."),
         "link": ("orders.link", "Record the venue's order id of an order."),
-        "apply": ("reports.apply", "Apply a venue's reports from a file."),
+        "apply": ("reports.apply", "Apply a venue's reports, one JSON object per line."),
         "reject": ("orders.reject", "Record that the venue rejected an order."),
         "fail": ("orders.fail", "Record that an order did not get to the venue."),
         "fill": ("fills.fill", "Add a fill (FIX Trade)."),
