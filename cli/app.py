@@ -58,7 +58,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "import": ("imports.root", "Import orders, fills and marks; idempotent."),
         "ingest": ("ingest.ingest", "Carry out JSON lines; answer each when durable."),
         "mark": ("limits.mark", "Record the mark price of a symbol."),
-        "instrument": ("limits.instrument", "Show or set a symbol's multiplier and currency."),
+        "instrument": ("limits.instrument", "Show or set the terms of a symbol's instrument."),
         "export": ("export.export", "Export a trading day, or rows, as a file."),
         "tables": ("tables.tables", "Update SQL tables of orders, fills and P&L."),
     },

@@ -770,6 +770,14 @@ class Model:
         self._restate(order, old, new)
         return Outcome()
 
+    def is_reported(self, order_id: str, account: str | None, trade_id: str) -> bool:
+        """Return whether a fill that stands has this trade id, in exactly one order that the id can mean."""
+        try:
+            self._standing(self._named_for(order_id, account, trade_id), trade_id)
+        except Refused as refused:
+            return str(refused) == "AmbiguousOrder"
+        return True
+
     def _standing(self, order: Order, trade_id: str) -> Fill:
         for fill in reversed(order.fills):
             if fill.trade == trade_id:

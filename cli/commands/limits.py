@@ -85,7 +85,9 @@ def instrument(
     options: CommandOptions,
 ) -> None:
     """
-    Show or set a symbol's multiplier, currency, assets and steps.
+    Show or set the terms of a symbol's instrument.
+
+    The terms are its multiplier, currency, base asset, steps and minimum quantity.
 
     Values that the command does not name stay as they are.
 

@@ -280,7 +280,12 @@ class Trading(RuleBasedStateMachine):
 
     @rule(desk=desks, tag=tagged, place=places, trade_id=trades, account=accounts)
     def bust(self, desk: int, tag: bool, place: int, **asked: Any) -> None:
-        self.perform(desk, tag, "bust_fill", order_id=self.name_at(place), **asked)
+        self.restate(desk, tag, "bust_fill", order_id=self.name_at(place), **asked)
+
+    def restate(self, desk: int, tag: bool, name: str, **asked: Any) -> None:
+        """Bust or correct a fill that was reported; the model knows none that comes before its fill."""
+        if self.model.is_reported(asked["order_id"], asked["account"], asked["trade_id"]):
+            self.perform(desk, tag, name, **asked)
 
     @rule(
         desk=desks, tag=tagged, place=places, trade_id=trades, fill_quantity=st.none() | quantities,
@@ -288,7 +293,7 @@ class Trading(RuleBasedStateMachine):
     )  # fmt: skip
     def correct(self, desk: int, tag: bool, place: int, **asked: Any) -> None:
         if any(asked[name] is not None for name in ("fill_quantity", "fill_price", "fee")):
-            self.perform(desk, tag, "correct_fill", order_id=self.name_at(place), **asked)
+            self.restate(desk, tag, "correct_fill", order_id=self.name_at(place), **asked)
 
     @rule(
         desk=desks, tag=tagged, place=st.integers(0, 5), accept=st.booleans(), symbol=st.none() | symbols,
