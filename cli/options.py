@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar, get_type_hints
 
 import typer
@@ -106,6 +107,13 @@ OfAccounts: TypeAlias = Annotated[
         callback=each_checked(checked_account, "--account"),
         help="Only this account; may be repeated.",
     ),
+]
+Checkpoints: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option("--checkpoint", metavar="FILE", help="Signed checkpoints, stored elsewhere; repeatable."),
+]
+Verifiers: TypeAlias = Annotated[
+    list[Path] | None, typer.Option("--key", metavar="FILE.pub", help="A verifier key of the checkpoints; repeatable.")
 ]
 OfDay: TypeAlias = Annotated[
     str | None,

@@ -10,9 +10,8 @@ import typer
 from oms_es.audit.copies import Copied, back_up, salvage
 from oms_es.audit.copies import restore as restore_copy
 from oms_es.audit.doctor import examine
-from oms_es.cli.commands.proof import Checkpoints, Verifiers
 from oms_es.cli.context import place
-from oms_es.cli.options import CommonOptions
+from oms_es.cli.options import Checkpoints, CommonOptions, Verifiers
 from oms_es.cli.progress import pages_with_progress
 from oms_es.cli.render import counted, print_message, show, show_json
 from oms_es.identifiers import escaped, shown

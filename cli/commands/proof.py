@@ -9,7 +9,7 @@ import typer
 from oms_es.audit.archive_check import verify_archive
 from oms_es.cli.context import place
 from oms_es.cli.exit_codes import REFUSED
-from oms_es.cli.options import Account, CommonOptions, Json, LogOptions
+from oms_es.cli.options import Account, Checkpoints, CommonOptions, Json, LogOptions, Verifiers
 from oms_es.cli.progress import pages_with_progress
 from oms_es.cli.render import counted, print_message, show, show_json
 from oms_es.cli.replay_source import Archive
@@ -23,13 +23,6 @@ from oms_es.proof.prove import check_proof, prove_consistency, prove_order, read
 from oms_es.proof.verify import ANCHORED, Verification
 from oms_es.proof.verify import verify as verify_log
 
-Checkpoints = Annotated[
-    list[Path] | None,
-    typer.Option("--checkpoint", metavar="FILE", help="Signed checkpoints, stored elsewhere; repeatable."),
-]
-Verifiers = Annotated[
-    list[Path] | None, typer.Option("--key", metavar="FILE.pub", help="A verifier key of the checkpoints; repeatable.")
-]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Leave out the digests of closed days and the indexes of the file.")
 ]

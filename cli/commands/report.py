@@ -1,7 +1,7 @@
 """`oms report`: a trading day as one offline page."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from oms_es.audit.archive_check import verify_archive
 from oms_es.audit.day_archive import SUFFIX
 from oms_es.cli.context import OpenLog
 from oms_es.cli.filters import check_filter
-from oms_es.cli.options import AccountFilter, LogOptions, OfDay
+from oms_es.cli.options import AccountFilter, Checkpoints, LogOptions, OfDay, Verifiers
 from oms_es.cli.progress import events_with_progress
 from oms_es.cli.render import print_message
 from oms_es.cli.replay_source import Source, open_source
-from oms_es.errors import InvalidInput
+from oms_es.errors import DamagedLog, InvalidInput
 from oms_es.files import check_apart, replacing
 from oms_es.identifiers import shown
 from oms_es.projections.orders import Orders
@@ -46,6 +47,8 @@ def report(
     output: Output = None,
     day: OfDay = None,
     check: Check = None,
+    checkpoints: Checkpoints = None,
+    keys: Verifiers = None,
     *,
     only: AccountFilter,
     options: LogOptions,
@@ -55,6 +58,8 @@ def report(
 
     The page shows positions, P&L and risk at each event, by event time or by recording time, and the lots, fills,
     orders and checks behind each figure. It needs no network. Without --day it is the last trading day.
+
+    With --key (and --checkpoint for a log) the events are verified first, and the page states what a checkpoint proves.
 
     For example:
 
@@ -67,7 +72,8 @@ def report(
         if options.log is not None:
             raise InvalidInput("name the log once: as an argument, or with --log")
         options = LogOptions(log=place, config=options.config)
-    written = write_report(archive, options, day, output, only=only, check=check)
+    verified = _verified(archive, options, checkpoints or [], keys or [])
+    written = write_report(archive, options, day, output, only=only, check=check, verified=verified)
     print_message(f"the report is in {shown(str(written))}")
 
 
@@ -79,8 +85,9 @@ def write_report(
     *,
     only: AccountFilter | None = None,
     check: bool | None = None,
+    verified: str | None = None,
 ) -> Path:
-    """Write the page of a trading day; return its path."""
+    """Write the page of a trading day; return its path. `verified` is what a checkpoint proves, in words."""
     account, allow_empty = (None, False) if only is None else (only.account, only.allow_empty)
     if archive is None and day is None:
         with options.open() as opened:
@@ -94,7 +101,7 @@ def write_report(
         name = (archive or (found.opened.log.path if found.opened else path)).name
         source = day_source(found, name)
         with _no_collection():
-            made = page(content_of(replace(source, account=account, check=check)))
+            made = page(content_of(replace(source, account=account, check=check, verified=verified)))
     with replacing(path) as fresh:
         fresh.write_text(made, encoding="utf-8")
     return path
@@ -110,6 +117,32 @@ def _no_collection() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+def _verified(
+    archive: Path | None, options: LogOptions, checkpoints: Sequence[Path], keys: Sequence[Path]
+) -> str | None:
+    """
+    Verify the events; return what a signed checkpoint proves, in words, and None if none was named.
+
+    Raises:
+        DamagedLog: they do not verify, or no checkpoint with a key anchors them.
+    """
+    if not checkpoints and not keys:
+        return None
+    from oms_es.proof import verify  # noqa: PLC0415 - slow to import
+    from oms_es.proof.keys import VerifierKey  # noqa: PLC0415
+
+    if archive is None:
+        with options.open() as opened:
+            found = verify(opened.log.path, checkpoints, keys, quick=True)
+    else:
+        found = verify_archive(archive, [VerifierKey.load(each) for each in keys])
+    anchors = [each for each in found.checkpoints if each.ok and each.key is not None]
+    if not found.is_sound or not anchors:
+        raise DamagedLog(found.detail or "sound, but no checkpoint with a key anchors it (--checkpoint, --key)")
+    last = max(anchors, key=lambda each: each.events or 0)
+    return f"in the checkpoint of {last.events:,} events, signed by {last.key}; {found.tail_events:,} events after it"
 
 
 def last_day(opened: OpenLog) -> str:

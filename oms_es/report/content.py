@@ -35,6 +35,7 @@ class DaySource(Struct, frozen=True, kw_only=True):
     chain: str  # hex, after `last_seq`
     account: str | None = None
     check: bool | None = None  # decide the commands of the day again; None: up to `CHECKED` events
+    verified: str | None = None  # what a signed checkpoint proves, in words; None: it was not verified
 
 
 class DayContent(Struct, kw_only=True):

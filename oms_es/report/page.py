@@ -38,7 +38,7 @@ def page(content: DayContent, *, live: bool = False) -> str:
         "log": source.name,
         "account": account,
         "basis": basis_words(content),
-        "strip": tables.strip(content, None),
+        "strip": tables.strip(content, source.verified),
         "figures": tables.figures(content),
         "positions": tables.positions(content),
         "positions_note": "at the end of the day",

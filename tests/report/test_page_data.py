@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from oms_es.cli.app import app
 from oms_es.projections.rows import POSITION
 from oms_es.report.columns import chunks, packed, rows_of
 from oms_es.report.tracks import reduced
@@ -154,3 +156,19 @@ def test_a_chart_of_many_changes_has_the_extremes_of_each_pixel(changes: list[tu
 def test_rows_that_are_stored_column_by_column_come_back_as_they_were(stored: list[Row]) -> None:
     assert as_json(rows_of(packed(stored))) == as_json(stored)  # as JSON, 1 is not true
     assert as_json(row for part in chunks(stored, 3) for row in rows_of(part)) == as_json(stored)
+
+
+def test_the_page_states_what_a_checkpoint_proves_and_is_not_written_when_it_proves_nothing(
+    demo_log: Path, tmp_path: Path
+) -> None:
+    key, note, page = tmp_path / "desk.key", tmp_path / "head.ckpt", tmp_path / "day.html"
+    oms("key", "new", "desk", "-o", str(key))
+    oms("checkpoint", "--log", str(demo_log), "--key", str(key), "-o", str(note))
+    made = ("report", "--log", str(demo_log), "-o", str(page))
+
+    unsigned = CliRunner().invoke(app, [*made, "--checkpoint", str(note)])
+    assert (unsigned.exit_code, page.exists()) == (1, False)
+    assert "no checkpoint with a key anchors it" in unsigned.stderr
+
+    oms(*made, "--checkpoint", str(note), "--key", f"{key}.pub")
+    assert "in the checkpoint of 81 events, signed by desk; 0 events after it" in page.read_text(encoding="utf-8")
