@@ -77,8 +77,8 @@ def checkpoint(
     """
     Sign the head of the log: events and Merkle root.
 
-    The checkpoint proves later that this history was not changed, if it is stored where nobody who writes the log can
-    change it.
+    Store the checkpoint in a place that the writers of the log cannot change. Later it proves that the events up to the
+    head were not changed.
 
     For example:
 
